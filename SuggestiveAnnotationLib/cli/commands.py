@@ -1,0 +1,304 @@
+"""What each command does: call one verb of the engine and put its result into words. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from SuggestiveAnnotationLib.cli.console import show
+from SuggestiveAnnotationLib.cli.options import merged, read_settings
+from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, TrainingOptions
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
+from SuggestiveAnnotationLib.study.records import Round
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import slice_number
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command is given."""
+
+    progress: ProgressCallback
+    cancel: CancelToken
+
+    def keywords(self) -> dict[str, Any]:
+        """As the verbs take them."""
+        return {"progress": self.progress, "cancel": self.cancel}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The same result for programs and for people."""
+
+    data: dict[str, Any]
+    lines: list[str]
+
+    def print(self, *, as_json: bool) -> None:
+        """Write it to standard output."""
+        show(self.data, as_json=as_json, lines=self.lines)
+
+
+Command = Callable[[argparse.Namespace, Context], Result]
+
+
+def study_create(arguments: argparse.Namespace, context: Context) -> Result:
+    """`study create`."""
+    from SuggestiveAnnotationLib.engine.cohort import create, find
+
+    plan = find(
+        arguments.cohort, images=merged(arguments.image), label=_none(arguments.label), mask=_none(arguments.mask), table=arguments.table,
+        reference=arguments.reference,
+    )  # fmt: skip
+    lines = plan.describe().splitlines()
+    data: dict[str, Any] = {"cases": [c.name for c in plan.cases], "modalities": list(plan.modalities), "warnings": list(plan.warnings)}
+    data["excluded"] = {c.name: c.excluded_reason for c in plan.cases if c.role == "excluded"}
+    if arguments.dry_run:
+        return Result({**data, "study": None}, lines)
+    study = create(
+        arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
+        seed=arguments.seed,
+    )  # fmt: skip
+    roles = Counter(case.role for case in study.cases())
+    lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
+    lines += ["Next: suggestive-annotation prepare " + str(study.path)]
+    return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)
+
+
+def study_check(arguments: argparse.Namespace, context: Context) -> Result:
+    """`study check`."""
+    from SuggestiveAnnotationLib.engine.check import check
+
+    study = Study(arguments.study)
+    found = check(study, **context.keywords())
+    total = len(study.cases())
+    lines = [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
+    lines.append(f"{total - len(found)} of {total} cases have no problem.")
+    return Result({"problems": {name: list(sentences) for name, sentences in found.items()}, "cases": total}, lines)
+
+
+def study_show(arguments: argparse.Namespace, context: Context) -> Result:
+    """`study show`."""
+    study = Study(arguments.study)
+    done = Counter(ref.case for ref in study.annotated_refs())
+    cases = study.cases()
+    record = study.frozen_record()
+    rounds = [_round_data(study, r) for r in study.rounds()]
+    data = {
+        "name": study.name,
+        "schema": {"name": study.schema.name, "classes": [c.name for c in study.schema.classes]},
+        "modalities": list(study.modalities),
+        "preprocessing": None if record is None else {**asdict(record), "key": record.key},
+        "cases": [
+            {
+                "name": c.name,
+                "patient": c.patient,
+                "role": c.role,
+                "annotated": done[c.name],
+                "excluded": c.excluded_reason,
+                "problems": list(c.problems),
+            }
+            for c in cases
+        ],
+        "rounds": rounds,
+        "models": [{"id": m.id, "kind": m.kind, "round": m.round} for m in study.models()],
+    }
+    lines = [f"{study.name}: {len(cases)} cases, {', '.join(study.modalities)}; schema {study.schema.name}", ""]
+    width = max(len(c.name) for c in cases)
+    lines.append(f"{'case':<{width}}  {'role':<10}  {'annotated':>9}  problems")
+    lines += [f"{c.name:<{width}}  {c.role:<10}  {done[c.name]:>9}  {c.excluded_reason or '; '.join(c.problems) or '-'}" for c in cases]
+    lines.append("")
+    lines += [f"round {r['number']}: {r['stage']}, {r['strategy']}, {r['answered']} of {r['suggested']} slices answered" for r in rounds]
+    return Result(data, lines)
+
+
+def prepare(arguments: argparse.Namespace, context: Context) -> Result:
+    """`prepare`."""
+    from SuggestiveAnnotationLib.engine.prepare import prepare as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
+    rows, columns = done.record.size
+    lines = [
+        f"{done.slices} {done.record.plane} slices ({done.blank} blank).",
+        f"Network grid: {rows} x {columns} pixels of {done.record.spacing[0]:.2f} mm.",
+        *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
+    ]
+    return Result({**asdict(done), "record": {**asdict(done.record), "key": done.record.key}}, lines)
+
+
+def fit_manifold(arguments: argparse.Namespace, context: Context) -> Result:
+    """`fit-manifold`."""
+    from SuggestiveAnnotationLib.engine.manifold import fit_manifold as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        model = verb(study, options=read_settings(ManifoldOptions, arguments), seed=arguments.seed, **context.keywords())
+    return _model_result(model)
+
+
+def train(arguments: argparse.Namespace, context: Context) -> Result:
+    """`train`."""
+    from SuggestiveAnnotationLib.engine.train import train as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        model = verb(study, options=read_settings(TrainingOptions, arguments), seed=arguments.seed, **context.keywords())
+    return _model_result(model)
+
+
+def suggest(arguments: argparse.Namespace, context: Context) -> Result:
+    """`suggest`."""
+    from SuggestiveAnnotationLib.engine.suggest import suggest as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        return _round_result(study, verb(study, options=read_settings(RoundOptions, arguments), **context.keywords()))
+
+
+def predict(arguments: argparse.Namespace, context: Context) -> Result:
+    """`predict`."""
+    from SuggestiveAnnotationLib.engine.predict import predict_case
+
+    study = Study(arguments.study)
+    names = arguments.case or [c.name for c in study.cases() if c.role != "excluded"]
+    device = read_settings(DeviceOptions, arguments).device
+    with study.lock():
+        paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}
+    return Result({"predictions": paths}, [f"{name}: {path}" for name, path in paths.items()])
+
+
+def run_round(arguments: argparse.Namespace, context: Context) -> Result:
+    """`run-round`."""
+    from SuggestiveAnnotationLib.engine.run_round import run_round as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        done = verb(
+            study, options=read_settings(RoundOptions, arguments), manifold=read_settings(ManifoldOptions, arguments), **context.keywords()
+        )
+        return _round_result(study, done)
+
+
+def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
+    """`finish-round`."""
+    from SuggestiveAnnotationLib.session import Session
+
+    study = Study(arguments.study)
+    Session(study, annotator="command line").finish_round()
+    data = _round_data(study, study.rounds()[-1])
+    return Result(data, [f"Round {data['number']} is finished: {data['answered']} of {data['suggested']} slices answered."])
+
+
+def strategies(arguments: argparse.Namespace, context: Context) -> Result:
+    """`strategies`."""
+    from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
+
+    shown = ENTRIES if arguments.all else offered()
+    lines = [f"{e.name}\n  {e.help}\n  Evidence: {e.evidence}" for e in shown]
+    data = [{"name": e.name, "help": e.help, "evidence": e.evidence, "requires": sorted(r.value for r in e.requires)} for e in shown]
+    return Result({"strategies": data}, lines)
+
+
+def annotations_import(arguments: argparse.Namespace, context: Context) -> Result:
+    """`annotations import`."""
+    from SuggestiveAnnotationLib.engine.annotations import import_annotations
+
+    refs = import_annotations(
+        Study(arguments.study), arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices,
+        mask=arguments.mask,
+    )  # fmt: skip
+    numbers = [slice_number(ref) for ref in refs]
+    line = f"Accepted {len(refs)} slices of case {arguments.case} by {arguments.annotator}."
+    return Result({"case": arguments.case, "slices": numbers}, [line])
+
+
+def export(arguments: argparse.Namespace, context: Context) -> Result:
+    """`export`."""
+    from SuggestiveAnnotationLib.engine.export import export as verb
+
+    files = verb(
+        Study(arguments.study), arguments.out, cases=arguments.case, suffix="." + arguments.format, completed=arguments.completed,
+        overwrite=arguments.overwrite, **context.keywords(),
+    )  # fmt: skip
+    return Result({"files": [str(f) for f in files]}, [f"Wrote {len(files)} files to {arguments.out}."])
+
+
+def report(arguments: argparse.Namespace, context: Context) -> Result:
+    """`report`."""
+    from SuggestiveAnnotationLib.engine.report import report as verb
+
+    path = verb(Study(arguments.study), arguments.out, **context.keywords())
+    return Result({"report": str(path)}, [f"Wrote {path}."])
+
+
+def simulate(arguments: argparse.Namespace, context: Context) -> Result:
+    """`simulate`."""
+    from SuggestiveAnnotationLib.engine.simulate import simulate as verb
+
+    study = Study(arguments.study)
+    with study.lock():
+        summary = verb(
+            study, rounds=arguments.rounds, first_batch=arguments.first_batch, options=read_settings(RoundOptions, arguments),
+            manifold=read_settings(ManifoldOptions, arguments), **context.keywords(),
+        )  # fmt: skip
+    lines = _summary_lines(summary)
+    if arguments.report:
+        from SuggestiveAnnotationLib.engine.report import report as write
+
+        lines.append(f"Report: {write(study, arguments.report, **context.keywords())}")
+    return Result(summary, lines)
+
+
+def demo(arguments: argparse.Namespace, context: Context) -> Result:
+    """`demo`."""
+    from SuggestiveAnnotationLib.engine.demo import demo as verb
+
+    summary = verb(arguments.out, seed=arguments.seed, **context.keywords())
+    return Result(summary, [*_summary_lines(summary), f"Open {arguments.out / 'report.html'} in a browser."])
+
+
+def _none(pattern: str | None) -> str | None:
+    """What the person calls none is an empty pattern to the cohort."""
+    return "" if pattern == "none" else pattern
+
+
+def _round_data(study: Study, round_: Round) -> dict[str, Any]:
+    rows = study.suggestions(round_.number)
+    answered = sum(row.state in ("accepted", "skipped") for row in rows)
+    data = asdict(replace(round_, notes=tuple(round_.notes)))
+    return {**data, "notes": list(round_.notes), "suggested": len(rows), "answered": answered}
+
+
+def _round_result(study: Study, round_: Round) -> Result:
+    rows = study.suggestions(round_.number)
+    suggestions: list[dict[str, Any]] = [
+        {
+            "rank": r.suggestion.rank, "case": r.suggestion.ref.case, "slice": slice_number(r.suggestion.ref), "kind": r.suggestion.kind,
+            "state": r.state, "rationale": r.suggestion.rationale.to_json(),
+        }
+        for r in rows
+    ]  # fmt: skip
+    lines = [f"{s['rank'] + 1:>3}. case {s['case']}, slice {s['slice']} ({s['kind']}): {s['rationale']['sentence']}" for s in suggestions]
+    lines += [f"Note: {note}" for note in round_.notes]
+    lines.append(f"Round {round_.number} waits for annotations of {len(rows)} slices.")
+    return Result({**_round_data(study, round_), "suggestions": suggestions}, lines)
+
+
+def _model_result(model: Any) -> Result:
+    card = {key: value for key, value in model.card.items() if key != "losses"}
+    return Result(
+        {"model": model.id, "kind": model.kind, "path": str(model.path), "card": card},
+        [f"Model {model.id} ({model.kind}) is published: {model.path}", *(f"  {k}: {v}" for k, v in card.get("metrics", {}).items())],
+    )
+
+
+def _summary_lines(summary: dict[str, Any]) -> list[str]:
+    lines = []
+    for r in summary["rounds"]:
+        dice = ", ".join(f"{name} {'undefined' if value is None else format(value, '.3f')}" for name, value in r["dice"].items())
+        lines.append(f"model {r['model']}: {r['annotated_slices']} annotated slices; Dice {dice or 'not measured (no held-out cases)'}")
+    return lines

@@ -1,0 +1,163 @@
+"""Whether the files of a case can be used: by their headers while the cohort is found, by every voxel before it is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from SuggestiveAnnotationLib.cohort.merge import UNKNOWN_HINT, apply_merge, unknown_sentence, unknown_values
+from SuggestiveAnnotationLib.cohort.read import read_geometry, read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.resample import no_overlap, overlap
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane
+
+_GRID_HINT = (
+    "Resample it onto the image with nearest-neighbour interpolation (Resample Image (BRAINS) in 3D Slicer), "
+    "or give the image it was drawn on."
+)
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What is wrong with a case.
+
+    Attributes:
+        problems: sentences; with one of them the case cannot be used.
+        warnings: sentences; the case can be used.
+    """
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check_case(case: Case, schema: LabelSchema, modalities: Sequence[str], *, reference: str | None = None) -> tuple[str, ...]:
+    """What makes `case` unusable, one sentence each; empty when it is fine. See `examine_case`."""
+    return examine_case(case, schema, modalities, reference=reference).problems
+
+
+def examine_case(
+    case: Case, schema: LabelSchema, modalities: Sequence[str], *, reference: str | None = None, plane: Plane | None = None
+) -> CaseReport:
+    """Read every voxel of a case: images, labels and mask, their grids, and the labels' values against `schema`.
+
+    Args:
+        case: with absolute paths.
+        schema: to compare the label values with.
+        modalities: that the case must have.
+        reference: modality whose grid labels and mask must be on; the first where None.
+        plane: of the slices, for the rule on single slices; None: only a volume with a single slice in some direction is mentioned.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    wanted = reference or modalities[0]
+    grids: dict[str, Geometry] = {}
+    for modality in modalities:
+        if modality not in case.images:
+            problems.append(f"{case.name} has no {modality} image.")
+            continue
+        try:
+            grids[modality] = read_volume(case.images[modality]).geometry
+        except InputError as error:
+            problems.append(str(error))
+    grid = grids.get(wanted)
+    if grid is not None:
+        more, notes = _frames(case, grids, wanted)
+        problems += more
+        thin_problems, thin_notes = _thin(case.images[wanted], grid, plane)
+        problems += thin_problems
+        warnings += [*notes, *thin_notes]
+    mask = None
+    if case.mask is not None:
+        try:
+            mask, mask_grid = read_labels(case.mask)
+            problems += _other_grid(case.mask, mask_grid, grid, case.images.get(wanted, ""))
+            if not mask.any():
+                problems.append(f"{case.mask} is empty: no voxel is foreground. Check that the right file was exported.")
+        except InputError as error:
+            problems.append(str(error))
+    if case.label is not None:
+        try:
+            labels, label_grid = read_labels(case.label)
+            problems += _other_grid(case.label, label_grid, grid, case.images.get(wanted, ""))
+            if unknown := unknown_values(labels, schema):
+                problems.append(f"{unknown_sentence(unknown, schema, case.label)} {UNKNOWN_HINT}")
+            else:
+                merged = apply_merge(labels, schema, mask, name=case.label)
+                if not np.isin(merged, [c.value for c in schema.classes]).any():
+                    warnings.append(f"{case.label} holds no structure of schema {schema.name}, only background.")
+        except InputError as error:
+            problems.append(str(error))
+    return CaseReport(tuple(problems), tuple(warnings))
+
+
+def quick_check(case: Case, reference: str, reasons: Sequence[str] = ()) -> Case:
+    """`case` with its geometry and, from headers alone, its problems; excluded when there are reasons or it cannot be used."""
+    problems = list(reasons)
+    warnings: list[str] = []
+    grids: dict[str, Geometry] = {}
+    for modality, path in case.images.items():
+        try:
+            grids[modality] = read_geometry(path)
+        except InputError as error:
+            problems.append(str(error))
+    grid = grids.get(reference)
+    if grid is not None:
+        more, notes = _frames(case, grids, reference)
+        problems += more
+        warnings += [*notes, *_thin(case.images[reference], grid, None)[1]]
+    for file in filter(None, (case.label, case.mask)):
+        try:
+            problems += _other_grid(file, read_geometry(file), grid, case.images.get(reference, ""))
+        except InputError as error:
+            problems.append(str(error))
+    if not problems:
+        return replace(case, geometry=grid, problems=tuple(warnings))
+    return replace(case, geometry=grid, role="excluded", excluded_reason=problems[0], problems=(*problems, *warnings))
+
+
+def label_modalities(case: Case) -> tuple[str, ...]:
+    """Modalities whose grid the case's labels are on, by headers; empty where something cannot be read."""
+    if case.label is None:
+        return ()
+    try:
+        grid = read_geometry(case.label)
+        return tuple(m for m, path in case.images.items() if read_geometry(path).same_grid(grid))
+    except InputError:
+        return ()
+
+
+def _frames(case: Case, grids: dict[str, Geometry], reference: str) -> tuple[list[str], list[str]]:
+    """Problems and warnings about where the other modalities lie."""
+    problems, warnings = [], []
+    for modality, grid in grids.items():
+        if modality == reference or grid.same_grid(grids[reference]):
+            continue
+        share = overlap(grid, grids[reference])
+        if share == 0:
+            problems.append(str(no_overlap(case.images[modality], case.images[reference])))
+        elif share < 0.5:
+            warnings.append(f"{case.images[modality]} covers only {share:.0%} of {case.images[reference]}.")
+    return problems, warnings
+
+
+def _thin(path: str, grid: Geometry, plane: Plane | None) -> tuple[list[str], list[str]]:
+    """The rule on single slices: one slice to annotate is allowed and said; a slice of one row or column is not."""
+    if plane is not None:
+        frame = SliceFrame.of(grid, plane)
+        if min(frame.rows, frame.columns) == 1:
+            return [f"{path} has {plane} slices of {frame.rows} x {frame.columns} pixels. Choose the plane it was acquired in."], []
+        return [], [f"{path} has a single {plane} slice."] if frame.count == 1 else []
+    return [], [f"{path} has a single slice."] if min(grid.size) == 1 else []
+
+
+def _other_grid(path: str, grid: Geometry, reference: Geometry | None, reference_path: str) -> list[str]:
+    if reference is None or grid.same_grid(reference):
+        return []
+    if grid.size != reference.size:
+        how = f"{' x '.join(map(str, grid.size))} against {' x '.join(map(str, reference.size))} voxels"
+    else:
+        how = "same size, but another position, spacing or direction"
+    return [f"{path} is on another voxel grid than {reference_path}: {how}. {_GRID_HINT}"]

@@ -1,0 +1,79 @@
+"""What was found in a cohort folder, for a person to confirm."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from SuggestiveAnnotationLib.types import Case
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """The cases of a folder and how they were told apart.
+
+    Attributes:
+        folder: the cohort, absolute.
+        cases: every case found, by name; those that cannot be used have role "excluded" and the reason.
+        modalities: in channel order.
+        reference: modality whose voxel grid annotations live on.
+        patterns: modality -> glob inside the cohort, as given or guessed.
+        label_pattern, mask_pattern: likewise; None where there are none.
+        guessed: which of the modalities, `"label"` and `"mask"` were guessed and not given.
+        alternatives: modality, `"label"` or `"mask"` -> globs of other files that would fit there.
+        warnings: plain sentences.
+    """
+
+    folder: str
+    cases: tuple[Case, ...]
+    modalities: tuple[str, ...]
+    reference: str
+    patterns: Mapping[str, str]
+    label_pattern: str | None = None
+    mask_pattern: str | None = None
+    guessed: frozenset[str] = frozenset()
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> tuple[Case, ...]:
+        """Cases that take part."""
+        return tuple(c for c in self.cases if c.role != "excluded")
+
+    @property
+    def excluded(self) -> tuple[Case, ...]:
+        """Cases that do not, each with its reason."""
+        return tuple(c for c in self.cases if c.role == "excluded")
+
+    def describe(self) -> str:
+        """A plain table of what was found and guessed, several lines of text."""
+        rows = [("what", "files", "found", "")]
+        for modality in self.modalities:
+            count = sum(modality in c.images for c in self.cases)
+            rows.append((f"image {modality}", self.patterns[modality], str(count), self._remark(modality)))
+        labels, masks = sum(c.label is not None for c in self.cases), sum(c.mask is not None for c in self.cases)
+        rows.append(("label", self.label_pattern or "none", str(labels), self._remark("label")))
+        rows.append(("foreground mask", self.mask_pattern or "none", str(masks), self._remark("mask")))
+        widths = [max(len(r[i]) for r in rows) for i in range(3)]
+        lines = [f"{self.folder}: {len(self.usable)} of {len(self.cases)} cases can be used, {self._people()}."]
+        lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows]
+        for what, globs in self.alternatives.items():
+            option = f"--{what} " if what in ("label", "mask") else f"--image {what}="
+            lines.append(f'Other files for {what}: {", ".join(globs)} (choose with {option}"{globs[0]}").')
+        lines += [f"Excluded {c.name}: {c.excluded_reason}" for c in self.excluded]
+        lines += [f"Note on {c.name}: {p}" for c in self.usable for p in c.problems]
+        lines += [f"Note: {w}" for w in self.warnings]
+        return "\n".join(lines)
+
+    def _remark(self, what: str) -> str:
+        remarks = ["guessed"] if what in self.guessed else []
+        if what == self.reference:
+            remarks.append("annotations live on its grid")
+        return ", ".join(remarks)
+
+    def _people(self) -> str:
+        people = len({c.patient for c in self.usable})
+        roles = Counter(c.role for c in self.usable)
+        shares = ", ".join(f"{roles[r]} {r}" for r in ("pool", "validation", "test") if roles[r])
+        return f"of {people} {'person' if people == 1 else 'people'}" + (f" ({shares})" if shares else "")

@@ -1,0 +1,178 @@
+"""Who a case is and which part of the study it belongs to, from a table.
+
+A text table with a header: comma, semicolon or tab between columns. Columns, whatever the case: `case` (or `id`), `patient` (or
+`subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`); others are left alone. Roles are pool, validation, test and
+excluded; `train` means pool.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.types import Case, Role
+
+_COLUMNS = {
+    "case": ("case", "id", "case_id", "case id", "name", "participant_id"),
+    "patient": ("patient", "patient_id", "patient id", "subject", "subject_id", "person"),
+    "site": ("site", "centre", "center", "institution", "scanner"),
+    "role": ("role", "group", "split", "set"),
+}
+_ROLES: dict[str, Role] = {
+    "pool": "pool",
+    "train": "pool",
+    "training": "pool",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+    "excluded": "excluded",
+    "exclude": "excluded",
+}
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line. Empty texts and None mean that the table does not say.
+
+    Attributes:
+        line: number in the file, for sentences.
+    """
+
+    case: str
+    patient: str = ""
+    site: str = ""
+    role: Role | None = None
+    line: int = 0
+
+
+def read_table(path: str | Path) -> tuple[TableRow, ...]:
+    """The rows of a patient table.
+
+    Raises:
+        InputError: the file cannot be read, has no column for the case, lists a case twice, names an unknown role, or puts a patient
+            on both sides of a split.
+    """
+    file = Path(path)
+    if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise InputError(f"{file} is a spreadsheet, not a text table.", hint="Save it as CSV.")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"The table {file} cannot be read: {error.strerror}.", hint="Check the path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"The table {file} is not text in UTF-8.", hint="Save it as CSV with UTF-8 encoding.") from None
+    lines = text.splitlines()
+    header = lines[0] if lines else ""
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    columns = {what: _column(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
+    if columns["case"] is None:
+        raise InputError(f"The table {file} has no column for the case.", hint='Name it "case"; the others are patient, site and role.')
+    rows = []
+    for record in reader:
+        cells = {what: (record.get(name) or "").strip() if name else "" for what, name in columns.items()}
+        if not cells["case"]:
+            continue
+        role = cells["role"].casefold()
+        if role and role not in _ROLES:
+            raise InputError(
+                f'{file}, line {reader.line_num}: "{cells["role"]}" is no role.',
+                hint="Roles are pool (or train), validation, test and excluded.",
+            )
+        rows.append(TableRow(cells["case"], cells["patient"], cells["site"], _ROLES.get(role), reader.line_num))
+    _check_rows(rows, file)
+    return tuple(rows)
+
+
+def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str = "the table") -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The cases with what the table says about them, and sentences about rows and cases that do not fit each other.
+
+    A case that is excluded already stays so. When the table gives roles, a case without one is excluded.
+
+    Raises:
+        InputError: no row names a case, or a patient ends up on both sides of a split.
+    """
+    by_name = {row.case.casefold(): row for row in rows}
+    known = {c.name.casefold() for c in cases}
+    strangers = [row for row in rows if row.case.casefold() not in known]
+    if len(strangers) == len(rows):
+        raise InputError(
+            f"{source} names none of the cases that were found.",
+            hint=f"The table has {_some([r.case for r in rows])}; the cases are {_some([c.name for c in cases])}.",
+        )
+    notes = []
+    if strangers:
+        number = f"{len(strangers)} unknown case{'' if len(strangers) == 1 else 's'}"
+        notes.append(f"{source} names {number}: {_some([r.case for r in strangers])}.")
+    has_roles = any(row.role for row in rows)
+    out = []
+    for case in cases:
+        row = by_name.get(case.name.casefold())
+        role = row.role if row else None
+        new: Role
+        if case.role == "excluded":
+            new, reason = case.role, case.excluded_reason
+        elif role == "excluded":
+            new, reason = role, f"{source} excludes {case.name}."
+        elif has_roles and role is None:
+            new, reason = "excluded", f"{source} gives no role to {case.name}."
+        else:
+            new, reason = role or case.role, ""
+        patient, site = (row.patient or case.patient, row.site or case.site) if row else (case.patient, case.site)
+        out.append(replace(case, role=new, excluded_reason=reason, patient=patient, site=site))
+    check_split(out, source=source)
+    return tuple(out), tuple(notes)
+
+
+def check_split(cases: Sequence[Case], *, source: str = "The split") -> None:
+    """Every patient has all its cases in one of pool, validation and test.
+
+    Raises:
+        InputError: naming a patient and two cases.
+    """
+    seen: dict[str, Case] = {}
+    for case in cases:
+        if case.role == "excluded":
+            continue
+        other = seen.setdefault(case.patient, case)
+        if other.role != case.role:
+            raise InputError(
+                f"{source} puts patient {case.patient} on both sides of a split: {other.name} is {other.role}, {case.name} is {case.role}.",
+                hint="Give all cases of a patient the same role.",
+            )
+
+
+def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
+    if not rows:
+        raise InputError(f"The table {file} has no rows.", hint="Write one line per case.")
+    first: dict[str, TableRow] = {}
+    roles: dict[str, list[TableRow]] = defaultdict(list)
+    for row in rows:
+        twin = first.setdefault(row.case.casefold(), row)
+        if twin is not row:
+            raise InputError(f"{file} lists case {row.case} twice, in lines {twin.line} and {row.line}.", hint="Remove one of them.")
+        if row.patient and row.role and row.role != "excluded":
+            roles[row.patient].append(row)
+    for patient, members in roles.items():
+        other = next((r for r in members if r.role != members[0].role), None)
+        if other is not None:
+            raise InputError(
+                f"{file} puts patient {patient} on both sides of a split: {members[0].case} is {members[0].role} (line {members[0].line}), "
+                f"{other.case} is {other.role} (line {other.line}).",
+                hint="Give all cases of a patient the same role.",
+            )
+
+
+def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
+    found = {column.strip().casefold(): column for column in header if column}
+    return next((found[name] for name in names if name in found), None)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

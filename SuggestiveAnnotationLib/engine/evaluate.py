@@ -1,0 +1,59 @@
+"""Patient-wise agreement of whole-case predictions with reference labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.engine.predict import predict_case
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.study.records import Metric
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import LabelSchema
+
+
+def evaluate(
+    study: Study, *, number: int, device: str = "auto", progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
+) -> None:
+    """3D Dice of the newest model on every test case, kept as metrics `dice_3d` of round `number`. Once a round."""
+    cases = [case for case in study.cases("test") if case.label is not None]
+    known = {m.case for m in study.metrics(number) if m.name == "dice_3d"}
+    stage = Stage("evaluate", len(cases), progress=progress, cancel=cancel)
+    for case in cases:
+        if case.name not in known:
+            volume = np.load(predict_case(study, case.name, device=device, cancel=cancel), allow_pickle=False)
+            stack = study.frame(case.name).stack(volume)
+            dice = dice_3d(stack, study.reference_labels(case.name), study.schema)
+            study.put_metrics(Metric(number, "dice_3d", case.name, label, value) for label, value in dice.items())
+        stage.advance()
+    used = len(study.annotated_refs()) if number > study.rounds()[-1].number else _annotated_before(study, number)
+    study.put_metrics([Metric(number, "annotated_slices", "", "", used)])
+
+
+def _annotated_before(study: Study, number: int) -> int:
+    return sum(a.round is None or a.round < number for a in study.annotations())
+
+
+def dice_3d(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], schema: LabelSchema) -> Mapping[str, float | None]:
+    """3D Dice of every class and region; voxels that the reference ignores are left out.
+
+    Args:
+        prediction, reference: schema values, the same shape.
+
+    Returns:
+        Class or region name -> Dice, None where neither volume holds it.
+    """
+    counted = reference != schema.ignore_value
+    predicted, true = prediction[counted], reference[counted]
+    groups = {c.name: (c.value,) for c in schema.classes} | dict(schema.regions)
+    size = int(max(predicted.max(initial=0), true.max(initial=0), *schema.values)) + 1
+    in_prediction = np.bincount(predicted, minlength=size)
+    in_reference = np.bincount(true, minlength=size)
+    out: dict[str, float | None] = {}
+    for name, values in groups.items():
+        total = int(in_prediction[list(values)].sum() + in_reference[list(values)].sum())
+        both = np.isin(predicted, values) & np.isin(true, values)
+        out[name] = 2 * int(both.sum()) / total if total else None
+    return out

@@ -1,0 +1,78 @@
+"""`fit-manifold`: train the VAE on the pool and place every pool slice in its latent space."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions
+from SuggestiveAnnotationLib.models.checkpoint import save_checkpoint
+from SuggestiveAnnotationLib.models.vae import VAE
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.study.provenance import data_hash
+from SuggestiveAnnotationLib.study.records import Model
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.data import NetworkSlices
+from SuggestiveAnnotationLib.training.device import describe_device, pick_device
+from SuggestiveAnnotationLib.training.manifold import ManifoldSettings, encode_images
+from SuggestiveAnnotationLib.training.manifold import fit_manifold as train_vae
+
+
+def fit_manifold(
+    study: Study,
+    *,
+    options: ManifoldOptions,
+    seed: int = 0,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> Model:
+    """Train a VAE on the images of pool cases only, and publish it with the latents of every pool slice.
+
+    Blank slices are not trained on; they get latents, so that indices stay those of the pool.
+
+    Raises:
+        StudyError: not prepared, no pool slice, or training diverged.
+        Cancelled: nothing is published.
+    """
+    record = study.record
+    refs = study.pool_refs()
+    device = pick_device(options.device)
+    shown = [ref for ref in refs if not study.slices(ref.case).blank[ref.native_index]]
+    own = min(options.manifold_pixels, *record.size)
+    settings = ManifoldSettings(
+        latent_size=options.latent_size,
+        size=options.manifold_network,
+        input_size=(own, own),
+        steps=options.manifold_steps,
+        batch_size=options.manifold_batch,
+        learning_rate=options.manifold_rate,
+        seed=seed,
+    )
+    fitted = train_vae(NetworkSlices(study, shown, device=device), settings=settings, progress=progress, cancel=cancel)
+    latents = project_latents(study, fitted.model, device=options.device)
+    stem = study.path / "models" / f"manifold-{uuid.uuid4().hex[:12]}"
+    card = save_checkpoint(
+        stem.with_suffix(".safetensors"),
+        fitted.model,
+        {
+            "kind": "manifold",
+            "record_key": record.key,
+            "data_hash": data_hash(study),
+            "seed": seed,
+            "settings": settings.to_json(),
+            "device": describe_device(device),
+            "slices": len(shown),
+            "metrics": {"active_units": fitted.active_units, "seconds": round(fitted.seconds, 2)},
+            "losses": [[step, round(a, 4), round(b, 4)] for step, a, b in fitted.losses],
+        },
+    )
+    study.save_latents(stem.with_suffix(".npz"), refs, latents)
+    weights, places = stem.with_suffix(".safetensors"), stem.with_suffix(".npz")
+    return study.publish_model("manifold", path=weights, latents=places, card=card, record_key=record.key, round_number=None)
+
+
+def project_latents(study: Study, model: VAE, *, device: str = "auto", cancel: CancelToken | None = None) -> NDArray[np.float32]:
+    """Posterior means of every pool slice under a VAE, `(slices, latent size)`, in the order of `Study.pool_refs`."""
+    return encode_images(model, NetworkSlices(study, study.pool_refs(), device=pick_device(device)), cancel=cancel)

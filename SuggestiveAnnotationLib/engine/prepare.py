@@ -1,0 +1,160 @@
+"""`prepare`: build the slice store and freeze the preprocessing."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+
+from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.study.slice_store import SliceStore, StoreSettings
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import Case, Plane, PreprocessingRecord
+
+MARGIN = 1.02
+"""The network grid is this much wider than the widest foreground."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` did.
+
+    Attributes:
+        record: the frozen preprocessing.
+        built, kept: number of cases whose arrays were made, or were there and current.
+        excluded: case -> the sentence that says why it cannot be used.
+        slices: number of slices of usable cases. blank: how many of them hold next to no foreground.
+    """
+
+    record: PreprocessingRecord
+    built: int
+    kept: int
+    excluded: dict[str, str]
+    slices: int
+    blank: int
+
+
+def prepare(
+    study: Study,
+    *,
+    plane: Plane | None = None,
+    pixels: int = 96,
+    processes: int = 1,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> Prepared:
+    """Build what is missing or out of date in the slice store, and freeze the preprocessing the first time.
+
+    A case that cannot be used is excluded with its reason; the others stay usable. Interrupted, it resumes case by case.
+
+    Args:
+        study: with at least one usable case.
+        plane: of the slices; the plane in which most cases were acquired when not given. Ignored once frozen.
+        pixels: side of the square network grid, a multiple of 16. Ignored once frozen.
+        processes: how many cases to build at once; 1 stays in this process (as inside Slicer).
+
+    Raises:
+        InputError: `pixels` is not a multiple of 16.
+        StudyError: no case can be used.
+    """
+    if pixels < 32 or pixels % 16:
+        raise InputError(f"The network grid cannot have {pixels} pixels.", hint="Give a multiple of 16, at least 32.")
+    frozen = study.frozen_record()
+    usable = [case for case in study.cases() if case.role != "excluded"]
+    if not usable:
+        raise StudyError("The study has no usable case.", hint="`study show` says why each was excluded.")
+    if frozen is None:
+        settings = StoreSettings(plane or acquired_plane(usable), study.modalities, study.reference_modality, study.schema)
+    else:
+        settings = StoreSettings(frozen.plane, frozen.modalities, frozen.reference, study.schema)
+    store = study.store_for(settings)
+    stage = Stage("prepare", len(usable), progress=progress, cancel=cancel)
+    waiting = []
+    for case in usable:
+        if store.is_current(case):
+            stage.advance()
+        else:
+            waiting.append(case)
+    excluded = {}
+    for case, problems, refused in _built(store, waiting, processes):
+        if refused is not None:
+            study.exclude_case(case.name, str(refused))
+            excluded[case.name] = str(refused)
+        study.set_problems(case.name, problems)
+        stage.advance(message=str(refused) if refused else "")
+    study.forget_slices()
+    usable = [case for case in usable if case.name not in excluded]
+    if not usable:
+        raise StudyError("No case of the study can be used: " + next(iter(excluded.values())))
+    record = frozen or _record(store, usable, pixels)
+    study.freeze_record(record)
+    opened = [store.open(case.name) for case in usable]
+    return Prepared(
+        record=record,
+        built=len(waiting) - len(excluded),
+        kept=len(usable) - len(waiting) + len(excluded),
+        excluded=excluded,
+        slices=sum(len(o.blank) for o in opened),
+        blank=int(sum(o.blank.sum() for o in opened)),
+    )
+
+
+def acquired_plane(cases: Sequence[Case]) -> Plane:
+    """The plane most cases were acquired in (across the largest spacing); axial where voxels are isotropic."""
+    votes: dict[Plane, int] = {"axial": 0, "coronal": 0, "sagittal": 0}
+    for case in cases:
+        votes[_plane_of(case.geometry)] += 1
+    return max(votes, key=lambda plane: votes[plane])
+
+
+def _plane_of(geometry: Geometry) -> Plane:
+    planes: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+    if max(geometry.spacing) < 1.2 * min(geometry.spacing):
+        return "axial"
+    return max(planes, key=lambda plane: SliceFrame.of(geometry, plane).spacing[0])
+
+
+def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> PreprocessingRecord:
+    """Square network pixels, just small enough that the widest foreground of the cohort fits into the grid."""
+    widest = 0.0
+    for case in cases:
+        slices = store.open(case.name)
+        r0, r1, c0, c1 = slices.box
+        _, row_mm, column_mm = slices.spacing
+        widest = max(widest, (r1 - r0) * row_mm, (c1 - c0) * column_mm)
+    spacing = ceil(widest * MARGIN / pixels * 1000) / 1000
+    settings = store.settings
+    return PreprocessingRecord(
+        plane=settings.plane,
+        modalities=settings.modalities,
+        reference=settings.reference,
+        spacing=(spacing, spacing),
+        size=(pixels, pixels),
+        schema_key=settings.schema.key,
+    )
+
+
+def _built(store: SliceStore, cases: Sequence[Case], processes: int) -> Iterator[tuple[Case, tuple[str, ...], InputError | None]]:
+    if processes <= 1 or len(cases) < 2:
+        yield from ((case, *_build(store, case)) for case in cases)
+        return
+    # spawn, because a fork of a process that runs torch threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context) as pool:
+        futures = [pool.submit(_build, store, case) for case in cases]
+        try:
+            for case, future in zip(cases, futures, strict=True):
+                yield (case, *future.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _build(store: SliceStore, case: Case) -> tuple[tuple[str, ...], InputError | None]:
+    try:
+        return store.build(case), None
+    except InputError as error:
+        return (str(error),), error

@@ -1,0 +1,69 @@
+"""What a person can set, with one line of help each. Command line and protocol are generated from these; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from SuggestiveAnnotationLib.types import Unit
+
+NetworkSize = Literal["thin", "paper", "tiny"]
+FIRST_BATCH = "strided"
+DEFAULT_STRATEGY = "gradient-guided"
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Where the networks run."""
+
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
+
+
+@dataclass(frozen=True)
+class ManifoldOptions(DeviceOptions):
+    """How the VAE is trained."""
+
+    latent_size: int = field(default=3, metadata={"help": "dimension of the latent space (papers: 5, 3 and 2)"})
+    manifold_steps: int = field(default=1500, metadata={"help": "optimiser steps of the VAE"})
+    manifold_batch: int = field(default=32, metadata={"help": "slices a step"})
+    manifold_pixels: int = field(default=64, metadata={"help": "side of the VAE's own grid, a multiple of 16, at most the network grid's"})
+    manifold_network: NetworkSize = field(default="thin", metadata={"help": "width of the VAE; 'paper' for GPUs"})
+    manifold_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam (papers: 1e-4 over many more steps)"})
+
+
+@dataclass(frozen=True)
+class TrainingOptions(DeviceOptions):
+    """How the segmentation network is trained."""
+
+    network: NetworkSize = field(default="thin", metadata={"help": "width of the U-Net; 'paper' for GPUs"})
+    steps: int = field(default=300, metadata={"help": "optimiser steps a round, the same in every round"})
+    batch: int = field(default=16, metadata={"help": "slices a step"})
+    rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam"})
+    warm_start: bool = field(default=False, metadata={"help": "continue from the last model instead of starting from scratch"})
+    augment: bool = field(default=True, metadata={"help": "flips, intensity and elastic augmentation"})
+
+
+@dataclass(frozen=True)
+class SuggestOptions:
+    """Which slices are suggested."""
+
+    strategy: str = field(default=DEFAULT_STRATEGY, metadata={"help": "name of the strategy (see `strategies`)"})
+    budget: int = field(default=20, metadata={"help": "how many slices (or cases) to suggest"})
+    unit: Unit = field(default="slice", metadata={"help": "suggest single slices or whole cases"})
+    min_gap: int = field(default=0, metadata={"help": "suggested slices of a case lie more than this many slices apart"})
+    context: int = field(default=0, metadata={"help": "neighbouring slices on each side to suggest along (2020 paper: 1)"})
+    sources: Literal["previous", "initial", "all"] = field(
+        default="previous",
+        metadata={"help": "annotated slices that gradients start from: the previous round's (2022), the first batch's (2020), or all"},
+    )
+    strategy_options: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"help": "option of the strategy as NAME=VALUE, may be given several times"}
+    )
+
+
+@dataclass(frozen=True)
+class RoundOptions(TrainingOptions, SuggestOptions):
+    """Everything a round needs; kept with the round, so that it resumes with what it began with."""
+
+    seed: int = field(default=0, metadata={"help": "of all randomness; the same seed on the same machine gives the same suggestions"})

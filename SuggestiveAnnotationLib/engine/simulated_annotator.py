@@ -1,0 +1,48 @@
+"""An annotator that corrects every pre-annotation to the reference, and works only through the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from SuggestiveAnnotationLib.effort.contour import contour_agreement
+from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
+from SuggestiveAnnotationLib.progress import Stage
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.types import LabelArray, SliceRef
+
+
+class SimulatedAnnotator:
+    """Answers every open suggestion with the reference, and charges simulated minutes.
+
+    Args:
+        session: of the study.
+        reference: slice -> reference labels `(row, column)`, schema values.
+        time: price list of the simulated minutes; None: the declared one.
+    """
+
+    def __init__(self, session: Session, *, reference: Callable[[SliceRef], LabelArray], time: TimeCoefficients | None = None) -> None:
+        self.session = session
+        self.reference = reference
+        self.time = time
+
+    def work_through(self, stage: Stage) -> int:
+        """Annotate until nothing is waiting. Returns: number of slices accepted. Raises: Cancelled, between two slices."""
+        done, case = 0, ""
+        while (ref := self.session.next()) is not None:
+            self._annotate(ref, opens_case=ref.case != case)
+            case = ref.case
+            done += 1
+            stage.advance()
+        return done
+
+    def _annotate(self, ref: SliceRef, *, opens_case: bool) -> None:
+        schema = self.session.study.schema
+        final = self.reference(ref)
+        shown = self.session.pre_annotation(ref)
+        start = shown.labels if shown is not None else np.zeros_like(final)
+        _, row_mm, column_mm = self.session.study.frame(ref.case).spacing
+        work = contour_agreement(final, start, values=schema.values[1:], spacing=(row_mm, column_mm), ignore_value=schema.ignore_value)
+        minutes = Workload.of_slices([work], cases=int(opens_case)).minutes(self.time)
+        self.session.accept({ref: final}, minutes={ref: minutes})

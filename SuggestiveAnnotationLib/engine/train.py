@@ -1,0 +1,113 @@
+"""`train`: fit the segmentation network to everything accepted."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+
+from SuggestiveAnnotationLib.engine.settings import TrainingOptions
+from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.study.provenance import data_hash
+from SuggestiveAnnotationLib.study.records import Model
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.augment import AugmentSettings
+from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
+from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, pick_device
+from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, train_segmentation
+from SuggestiveAnnotationLib.types import LabelSchema, Plane, SliceRef
+
+
+def train(
+    study: Study,
+    *,
+    options: TrainingOptions,
+    seed: int = 0,
+    round_number: int | None = None,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> Model:
+    """Train on the accepted slices and publish the model. Drafts, ignored and unannotated pixels have no part in it.
+
+    Locked validation cases with reference labels stop training early; without any, all steps are taken and the last weights kept.
+
+    Args:
+        study: prepared, with accepted slices.
+        options: of the training. seed: of weights, order and augmentation.
+        round_number: the round the model belongs to; None outside of rounds.
+
+    Raises:
+        StudyError: not prepared, nothing accepted, or training diverged.
+        Cancelled: nothing is published.
+    """
+    record, schema = study.record, study.schema
+    accepted = [a for a in study.annotations() if study.case(a.ref.case).role == "pool"]
+    if not accepted:
+        raise StudyError("There is no accepted slice to train on.", hint="Annotate and accept a few slices first.")
+    device = pick_device(options.device)
+    refs = [a.ref for a in accepted]
+    labels = network_labels(study, schema, refs, [a.labels for a in accepted], device=device)
+    settings = SegmentationSettings(
+        steps=options.steps,
+        batch_size=options.batch,
+        learning_rate=options.rate,
+        augment=augmentation(schema, record.plane) if options.augment else None,
+        seed=seed,
+    )
+    spec = {"network": "unet", "size": options.network, "channels": len(record.modalities), "classes": schema.channels}
+    last = study.latest_model("segmentation") if options.warm_start else None
+    start = spec if last is None else load_checkpoint(last.path, record_key=record.key, device=device)[0]
+    trained = train_segmentation(
+        start, NetworkSlices(study, refs, device=device), labels, settings=settings, validation=_validation(study, options.device),
+        progress=progress, cancel=cancel,
+    )  # fmt: skip
+    path = study.path / "models" / f"segmentation-{uuid.uuid4().hex[:12]}.safetensors"
+    card = save_checkpoint(
+        path,
+        trained.model,
+        {
+            "kind": "segmentation",
+            "record_key": record.key,
+            "data_hash": data_hash(study),
+            "round": round_number,
+            "seed": seed,
+            "settings": settings.to_json(),
+            "started_from": None if last is None else last.id,
+            "device": describe_device(device),
+            "autocast": str(autocast_dtype(device)),
+            "annotations": [a.id for a in accepted],
+            "metrics": {
+                "annotated_slices": trained.slices,
+                "steps": trained.steps,
+                "stopped_early": trained.stopped_early,
+                "seconds": round(trained.seconds, 2),
+                "last_loss": round(float(np.mean(trained.losses[-20:])), 5),
+            },
+            "losses": [[step + 1, round(loss, 5)] for step, loss in enumerate(trained.losses)],
+            "validation": [list(point) for point in trained.validation_curve],
+        },
+    )
+    return study.publish_model("segmentation", path=path, card=card, record_key=record.key, round_number=round_number)
+
+
+def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:
+    """Mirroring only where columns run from side to side, with the labels of both sides swapped."""
+    return AugmentSettings(flip=plane != "sagittal", partner=schema.channel_partner)
+
+
+def _validation(study: Study, device_name: str) -> ValidationSet | None:
+    refs: list[SliceRef] = []
+    labels = []
+    for case in study.cases("validation"):
+        if case.label is None:
+            continue
+        reference = study.reference_labels(case.name)
+        shown = [ref for ref in study.frame(case.name).refs(case.name) if not study.slices(case.name).blank[ref.native_index]]
+        refs += shown
+        labels += [reference[ref.native_index] for ref in shown]
+    if not refs:
+        return None
+    device = pick_device(device_name)
+    return ValidationSet(NetworkSlices(study, refs, device=device), network_labels(study, study.schema, refs, labels, device=device))

@@ -1,0 +1,151 @@
+"""Export of one case: the annotated slices with their mask, and, apart from them, the volume that a model completed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid, newest, place, storage_type
+from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, numbers
+from SuggestiveAnnotationLib.export.volume_file import SUFFIXES, write_volume
+from SuggestiveAnnotationLib.files import whole_file
+from SuggestiveAnnotationLib.types import LabelArray, SliceRef, Suggestion
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """Where an export lies. `mask` is 1 on annotated slices and 0 on all others."""
+
+    labelmap: Path
+    mask: Path
+    sidecar: Path
+
+
+def export_annotations(
+    folder: Path,
+    grid: CaseGrid,
+    annotations: Iterable[AcceptedSlice],
+    *,
+    suggestions: Mapping[SliceRef, Suggestion] | None = None,
+    models: Mapping[int, int] | None = None,
+    suffix: str = ".nii.gz",
+    overwrite: bool = False,
+) -> ExportedFiles:
+    """Write `<case>_annotation`, `<case>_annotated-mask` and `<case>_annotation.json`.
+
+    Slices that nobody accepted carry the schema's ignore value. Where several annotators accepted a slice the labelmap holds the last
+    and the JSON lists all. An error or a crash leaves files of an earlier export as they were.
+
+    Args:
+        folder: where to; made if it is absent.
+        grid: case, voxel grid, slices and schema.
+        annotations: accepted slices of the case.
+        suggestions: slice -> the suggestion it followed.
+        models: prediction id -> model id.
+        suffix: one of `SUFFIXES`, the format.
+        overwrite: files of the same name are replaced.
+
+    Raises:
+        InputError: a file exists and `overwrite` is off, the suffix is unknown, or an annotation does not fit the grid or the schema.
+        StorageError: the folder is read-only or the disk is full.
+    """
+    listed = tuple(annotations)
+    shown = newest(grid, listed)
+    labels, mask = place(grid, {ref.native_index: a.labels for ref, a in shown.items()})
+    entries = describe_annotations(listed, shown, suggestions=suggestions or {}, models=models or {})
+    files = _paths(folder, grid.case, "annotation", "annotated-mask", suffix)
+    return _write(files, grid, labels, mask, kind="annotation", content={"annotations": entries}, overwrite=overwrite)
+
+
+def export_completed(
+    folder: Path,
+    grid: CaseGrid,
+    annotations: Iterable[AcceptedSlice],
+    predicted: Mapping[int, LabelArray] | Sequence[LabelArray] | NDArray[np.uint16],
+    *,
+    model: Mapping[str, Any],
+    suffix: str = ".nii.gz",
+    overwrite: bool = False,
+) -> ExportedFiles:
+    """Write `<case>_model-completed`, its mask and its JSON: annotation where somebody accepted one, model output elsewhere.
+
+    The mask is that of the annotated slices; the JSON lists which slices are model output.
+
+    Args:
+        folder: where to; made if it is absent.
+        grid: case, voxel grid, slices and schema.
+        annotations: accepted slices of the case.
+        predicted: native index -> schema values `(row, column)`, or all slices in native order. Slices neither predicted nor annotated
+            carry the ignore value.
+        model: what the JSON says of the model (id, kind, round, card), JSON values only.
+        suffix: one of `SUFFIXES`, the format.
+        overwrite: files of the same name are replaced.
+
+    Raises:
+        InputError: as `export_annotations`, also for predictions.
+        StorageError: the folder is read-only or the disk is full.
+    """
+    by_index = dict(predicted.items()) if isinstance(predicted, Mapping) else dict(enumerate(predicted))
+    annotated = {ref.native_index: a.labels for ref, a in newest(grid, annotations).items()}
+    labels, _ = place(grid, {**by_index, **annotated})
+    _, mask = place(grid, annotated)
+    content = {
+        "warning": "Slices listed under model_slices are the output of a model; nobody has accepted them.",
+        "model": dict(model),
+        "annotated_slices": numbers(grid, annotated),
+        "model_slices": numbers(grid, by_index.keys() - annotated.keys()),
+        "empty_slices": numbers(grid, set(range(grid.frame.count)) - by_index.keys() - annotated.keys()),
+    }
+    files = _paths(folder, grid.case, "model-completed", "model-completed_annotated-mask", suffix)
+    return _write(files, grid, labels, mask, kind="model-completed", content=content, overwrite=overwrite)
+
+
+def file_stem(case: str) -> str:
+    """The case's name as part of a file name. A name with characters that files must not have gets a hash, so that two never meet."""
+    plain = re.sub(r"[^\w.-]", "-", case)
+    if plain == case and not plain.startswith((".", "-")):
+        return case
+    return f"case{plain if plain[:1] in '.-' else '-' + plain}-{hashlib.sha256(case.encode()).hexdigest()[:8]}"
+
+
+def _paths(folder: Path, case: str, labelmap: str, mask: str, suffix: str) -> ExportedFiles:
+    if suffix not in SUFFIXES:
+        raise InputError(f"Labelmaps cannot be written as {suffix}.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
+    stem = file_stem(case)
+    folder = Path(folder)
+    return ExportedFiles(folder / f"{stem}_{labelmap}{suffix}", folder / f"{stem}_{mask}{suffix}", folder / f"{stem}_{labelmap}.json")
+
+
+def _write(
+    files: ExportedFiles,
+    grid: CaseGrid,
+    labels: LabelArray,
+    mask: NDArray[np.uint8],
+    *,
+    kind: str,
+    content: Mapping[str, Any],
+    overwrite: bool,
+) -> ExportedFiles:
+    present = [path.name for path in (files.labelmap, files.mask, files.sidecar) if path.exists()]
+    if present and not overwrite:
+        what = f"{files.labelmap.parent} already has {' and '.join(present)}."
+        raise InputError(what, hint="Choose another folder or allow overwriting.")
+    with ExitStack() as stack:
+        # Renamed in the opposite order, and only when all three are written: the JSON, which knows the hashes of the others, comes last.
+        sidecar, mask_file, labelmap = (stack.enter_context(whole_file(p)) for p in (files.sidecar, files.mask, files.labelmap))
+        write_volume(labelmap, files.labelmap, labels.astype(storage_type(grid.schema)), grid.geometry)
+        write_volume(mask_file, files.mask, mask, grid.geometry)
+        written = {"labelmap": (files.labelmap, labelmap), "mask": (files.mask, mask_file)}
+        document = {**header(grid, kind, written), **content}
+        sidecar.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return files

@@ -1,0 +1,78 @@
+"""Files that are whole or absent: written beside their place, synced, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from SuggestiveAnnotationLib.errors import StorageError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with the same suffix; on success it is synced and takes the place of `path`.
+
+    A crash or an error leaves what was at `path` before.
+
+    Raises:
+        StorageError: the folder is read-only or the disk is full.
+    """
+    path = Path(path)
+    name = path.name
+    stem, dot, suffix = name.partition(".")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{stem}-", suffix=dot + suffix, dir=path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    os.close(handle)
+    scratch = Path(temporary)
+    try:
+        yield scratch
+        with open(scratch, "rb+") as file:
+            os.fsync(file.fileno())
+        scratch.chmod(0o666 & ~_umask())
+        os.replace(scratch, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole (see `whole_file`)."""
+    with whole_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """The sentence a person reads when writing `path` failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        sentence = f"The disk is full: {path} could not be written."
+        return StorageError(sentence, hint="Free some space and run the same again; nothing is lost.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        sentence = f"{path.parent} is read-only: {path.name} could not be written."
+        return StorageError(sentence, hint="Choose a folder you may write to.")
+    return StorageError(f"{path} could not be written: {error.strerror or error}.", hint="Check the disk and try again.")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where folders can be synced (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

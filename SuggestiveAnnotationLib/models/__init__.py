@@ -1,0 +1,1 @@
+"""Networks, their grid, and checkpoints."""

@@ -1,0 +1,112 @@
+"""Strategies that look at no model: uniformly random, and evenly strided with jitter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice
+from SuggestiveAnnotationLib.strategies.contract import Query
+from SuggestiveAnnotationLib.types import Rationale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(BatchStrategy):
+    """Uniformly at random without replacement: the baseline of all four papers."""
+
+    name: ClassVar[str] = "random"
+
+    def choose(self, query: Query, board: Board) -> Choice:
+        """A random order of the open units, taken greedily under the minimum gap."""
+        units = board.units
+        order = np.random.default_rng(query.seed).permutation(units)
+        reason = Rationale(self.name, f"Drawn at random from {len(units)} open {board.noun}s.", details={"open": len(units)})
+        return Choice([(unit, reason) for unit in board.take_in_order(order)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strided(BatchStrategy):
+    """Evenly spaced slices of every case from a random start, the same number in every case (plus or minus one).
+
+    Cases with too few slices give what they have and the others share the rest. With whole cases as the unit, every n-th case from a
+    random start. The rank goes round the cases, so that a batch cut short is equal per case too.
+    """
+
+    name: ClassVar[str] = "strided"
+
+    def choose(self, query: Query, board: Board) -> Choice:
+        """Systematic sampling inside every case; the start is random, the spacing even."""
+        rng = np.random.default_rng(query.seed)
+        units = board.units
+        if query.unit == "case":
+            count = min(query.budget, len(units))
+            picks = units[strided_positions(np.arange(len(units)), count, gap=0, start=rng.random())]
+            reason = Rationale(self.name, f"Every {len(units) / max(1, count):.3g}th case of the cohort, from a random start.")
+            return Choice([(int(u), reason) for u in picks])
+        case = board.case_of(units)
+        groups = [units[case == c] for c in np.unique(case)]
+        natives = [board.native_index(g) for g in groups]
+        shares = equal_shares(np.array([capacity(n, query.min_gap) for n in natives]), query.budget, rng)
+        chosen: list[tuple[int, int, float, int]] = []
+        places = rng.permutation(len(groups))
+        for place, group, native, share in zip(places, groups, natives, shares, strict=True):
+            positions = strided_positions(native, int(share), gap=query.min_gap, start=rng.random())
+            turns = rng.permutation(len(positions))
+            stride = len(group) / max(1, len(positions))
+            chosen += [(int(t), int(place), stride, int(group[p])) for t, p in zip(turns, positions, strict=True)]
+        picks_out: list[tuple[int, Rationale]] = []
+        for _, _, stride, unit in sorted(chosen):
+            sentence = f"Evenly spaced through its case: about every {stride:.0f}th open slice, from a random start."
+            picks_out.append((unit, Rationale(self.name, sentence, details={"stride": stride})))
+            board.take(unit)
+        return Choice(picks_out)
+
+
+def equal_shares(capacities: NDArray[np.intp], total: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """How many each case gives: equal up to one, never more than its capacity; who gives the odd one is random."""
+    shares = np.zeros(len(capacities), np.intp)
+    while (left := total - int(shares.sum())) > 0 and (room := np.flatnonzero(shares < capacities)).size:
+        each = left // len(room)
+        if each:
+            shares[room] = np.minimum(shares[room] + each, capacities[room])
+        else:
+            # The odd ones go where least was given, so that counts never differ by more than one.
+            low = room[np.argsort(shares[room] + rng.random(len(room)))]
+            shares[low[:left]] += 1
+    return shares
+
+
+def capacity(native: NDArray[np.intp], gap: int) -> int:
+    """The most slices of ascending native indices that lie more than `gap` apart."""
+    count, last = 0, -gap - 1
+    for n in native.tolist():
+        if n - last > gap:
+            count, last = count + 1, n
+    return count
+
+
+def strided_positions(native: NDArray[np.intp], count: int, *, gap: int, start: float) -> list[int]:
+    """Positions of `count` evenly spaced slices, more than `gap` apart; `count` must not exceed `capacity(native, gap)`.
+
+    Args:
+        native: ascending native slice indices that may be picked.
+        start: in [0, 1), where inside the first stride to begin.
+    """
+    latest = [0] * count  # the last place each pick may take so that the ones after it still fit
+    position, bound = len(native) - 1, None
+    for k in reversed(range(count)):
+        while bound is not None and bound - native[position] <= gap:
+            position -= 1
+        latest[k], bound = position, native[position]
+        position -= 1
+    picks: list[int] = []
+    for k in range(count):
+        earliest = picks[-1] + 1 if picks else 0
+        while picks and native[earliest] - native[picks[-1]] <= gap:
+            earliest += 1
+        wanted = int((k + start) * len(native) / count)
+        picks.append(min(max(wanted, earliest), latest[k]))
+    return picks

@@ -1,0 +1,75 @@
+"""Template of every strategy that scores slices one by one and takes the highest: score, reduce to units, rank."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice, finite, model_of
+from SuggestiveAnnotationLib.strategies.contract import Query
+from SuggestiveAnnotationLib.types import Rationale
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringStrategy(BatchStrategy):
+    """Highest score first; ties are broken at random by the seed. With whole cases: the mean over the case's candidate slices."""
+
+    @abstractmethod
+    def scores(self, query: Query, slices: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Scores of pool slices, `(n,)`, higher means sooner; nan where the slice must not be suggested by this strategy.
+
+        Other strategies (stochastic batches) rank by the same scores.
+        """
+
+    @abstractmethod
+    def sentence(self, score: float, noun: str) -> str:
+        """Why a unit with this score, up to the place in the pool, which is added in brackets."""
+
+    def shortfall_reason(self) -> str:
+        """Why slices without a score are left out, half a sentence; "" for strategies that score all."""
+        return ""
+
+    def choose(self, query: Query, board: Board) -> Choice:
+        """Rank the units by their mean score."""
+        slices = board.slices
+        values = self.scores(query, slices)
+        scored = ~np.isnan(values)
+        finite(values[scored], slices[scored], query.pool.refs, "score")
+        means = board.mean(slices[scored], values[scored])
+        units = board.units[~np.isnan(means[board.units])]
+        ties = np.random.default_rng(query.seed).permutation(len(units))
+        order = np.lexsort((ties, -means[units]))
+        place = np.empty(len(units), np.intp)
+        place[order] = np.arange(1, len(units) + 1)
+        rank = dict(zip(units.tolist(), place.tolist(), strict=True))
+        taken = board.take_in_order(units[order].tolist())
+        picks = [(unit, self._rationale(float(means[unit]), rank[unit], len(units), board.noun)) for unit in taken]
+        return Choice(picks, reason=self.shortfall_reason() if not scored.all() else "")
+
+    def _rationale(self, score: float, place: int, of: int, noun: str) -> Rationale:
+        per_cent = max(1, math.ceil(100 * place / of))
+        where = f"among the top {per_cent} % of {of} open {noun}s" if of > 1 else f"the only open {noun}"
+        return Rationale(self.name, f"{self.sentence(score, noun)} ({where}).", score=score, details={"place": place, "of": of})
+
+
+def over_probabilities(query: Query, slices: NDArray[np.intp], reduce: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
+    """One number a slice from the model's class probabilities, streamed in the model's batches and reduced on its device.
+
+    Args:
+        reduce: `(n, K+1, rows, columns)` -> `(n,)`.
+
+    Raises:
+        StudyError: the model gives something that is not a finite number.
+    """
+    parts = [(index, reduce(p).double().cpu().numpy()) for index, p in model_of(query).probabilities(slices.tolist())]
+    values = dict(zip(np.concatenate([i for i, _ in parts]).tolist(), np.concatenate([v for _, v in parts]).tolist(), strict=True))
+    return finite(np.array([values[i] for i in slices.tolist()]), slices, query.pool.refs, "model output")

@@ -1,0 +1,1 @@
+"""The study: one folder with the database that everything else reads and writes."""

@@ -1,0 +1,136 @@
+"""Rows about the cohort: cases, their images, the label schema, the preprocessing record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.study import tables
+from SuggestiveAnnotationLib.study.database import Database
+from SuggestiveAnnotationLib.study.records import now
+from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
+
+
+class CaseRows:
+    """Part of `Study`: what there is to annotate."""
+
+    database: Database
+
+    def properties(self) -> dict[str, Any]:
+        """Name -> value of everything the study was created with."""
+        with self.database.read() as connection:
+            return {row.name: row.value for row in connection.execute(select(tables.properties))}
+
+    def set_property(self, name: str, value: Any) -> None:
+        """Keep one JSON value under a name."""
+        with self.database.write() as connection:
+            put_property(connection, name, value)
+
+    def cases(self, role: Role | None = None) -> tuple[Case, ...]:
+        """The cases, in the order of the cohort; one role only if given."""
+        query = select(tables.cases).order_by(tables.cases.c.position)
+        if role is not None:
+            query = query.where(tables.cases.c.role == role)
+        with self.database.read() as connection:
+            rows = connection.execute(query).all()
+            images: dict[str, dict[str, str]] = {}
+            for image in connection.execute(select(tables.images)):
+                images.setdefault(image.case, {})[image.modality] = image.path
+        return tuple(_case(row, images.get(row.name, {})) for row in rows)
+
+    def case(self, name: str) -> Case:
+        """Raises: StudyError, when there is no such case."""
+        for case in self.cases():
+            if case.name == name:
+                return case
+        raise StudyError(f"There is no case {name} in the study.", hint="`study show` lists the cases.")
+
+    def exclude_case(self, name: str, reason: str) -> None:
+        """Take a case out of everything, with the reason."""
+        with self.database.write() as connection:
+            connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role="excluded", excluded_reason=reason))
+
+    def set_roles(self, roles: dict[str, Role]) -> None:
+        """Case name -> role, in one transaction."""
+        with self.database.write() as connection:
+            for name, role in roles.items():
+                connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role=role))
+
+    def set_problems(self, name: str, problems: Sequence[str]) -> None:
+        """Keep the sentences of the last check of a case."""
+        with self.database.write() as connection:
+            connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(problems=list(problems)))
+
+    def freeze_record(self, record: PreprocessingRecord) -> None:
+        """Make `record` the study's preprocessing, once.
+
+        Raises:
+            StudyError: another record is frozen already.
+        """
+        with self.database.write() as connection:
+            kept = connection.execute(select(tables.preprocessing)).all()
+            if any(row.key == record.key for row in kept):
+                return
+            if kept:
+                raise StudyError(
+                    "The preprocessing of this study is frozen, and these settings differ from it.",
+                    hint="Use the frozen settings, or create a new study.",
+                )
+            connection.execute(insert(tables.preprocessing).values(key=record.key, record=asdict(record), created=now()))
+
+    def frozen_record(self) -> PreprocessingRecord | None:
+        """The preprocessing record, None before `prepare`."""
+        with self.database.read() as connection:
+            row = connection.execute(select(tables.preprocessing)).first()
+        if row is None:
+            return None
+        kept: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.record.items()}
+        return PreprocessingRecord(**kept)
+
+
+def put_property(connection: Connection, name: str, value: Any) -> None:
+    """Insert or replace one property inside a running transaction."""
+    done = connection.execute(update(tables.properties).where(tables.properties.c.name == name).values(value=value))
+    if done.rowcount == 0:
+        connection.execute(insert(tables.properties).values(name=name, value=value))
+
+
+def insert_cases(connection: Connection, cases: Sequence[Case]) -> None:
+    """Add the cohort inside a running transaction."""
+    for position, case in enumerate(cases):
+        connection.execute(
+            insert(tables.cases).values(
+                name=case.name,
+                position=position,
+                patient=case.patient,
+                site=case.site,
+                role=case.role,
+                label=case.label,
+                mask=case.mask,
+                geometry=case.geometry.to_json() if case.geometry else None,
+                excluded_reason=case.excluded_reason,
+                problems=list(case.problems),
+            )
+        )
+        for modality, path in case.images.items():
+            connection.execute(insert(tables.images).values(case=case.name, modality=modality, path=path))
+
+
+def _case(row: Any, images: dict[str, str]) -> Case:
+    return Case(
+        name=row.name,
+        patient=row.patient,
+        role=row.role,
+        images=images,
+        label=row.label,
+        mask=row.mask,
+        site=row.site,
+        geometry=Geometry.from_json(row.geometry) if row.geometry else None,
+        excluded_reason=row.excluded_reason,
+        problems=tuple(row.problems),
+    )

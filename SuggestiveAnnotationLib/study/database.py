@@ -1,0 +1,146 @@
+"""Opening the study database: SQLite in WAL mode, every commit synced, writers take the lock at once, migrations on a copy."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from SuggestiveAnnotationLib.errors import StorageError, StudyError
+from SuggestiveAnnotationLib.study.tables import metadata
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+Migration = Callable[[sqlite3.Connection], None]
+MIGRATIONS: dict[int, Migration] = {}
+"""Version a migration starts from -> what brings it to the next. Each runs on a copy."""
+
+
+class Database:
+    """Short transactions on one study database.
+
+    Args:
+        path: of the SQLite file; it must exist (see `create`).
+
+    Raises:
+        StudyError: no study there, not a database, or made by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _bring_up_to_date(path)
+        self._engine = _engine(path)
+
+    @classmethod
+    def create(cls, path: Path) -> Database:
+        """Make an empty database at `path`, which must not exist."""
+        engine = _engine(path)
+        try:
+            metadata.create_all(engine)
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        except OperationalError as error:
+            raise _translated(error, path) from error
+        finally:
+            engine.dispose()
+        return cls(path)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view; never blocks a writer."""
+        with self._transaction(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed and synced when the block ends, undone when it raises."""
+        with self._transaction(write=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(suggestive_write=write)
+                with connection.begin():
+                    yield connection
+        except OperationalError as error:
+            raise _translated(error, self.path) from error
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    # One connection a transaction: no handle outlives it, so a study can be moved or deleted, and a fork shares nothing.
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("suggestive_write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _bring_up_to_date(path: Path) -> None:
+    if not path.is_file():
+        raise StudyError(f"There is no study at {path.parent}.", hint="Create one with `study create`, or check the path.")
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise StudyError(f"{path} is not a study database: {error}.", hint="Restore it from a backup.") from error
+    if version > SCHEMA_VERSION:
+        raise StudyError(
+            f"The study at {path.parent} was made by a newer version (schema {version}; this version knows {SCHEMA_VERSION}).",
+            hint="Update SuggestiveAnnotation.",
+        )
+    if version == 0:
+        hint = "Its creation was interrupted: delete the folder and create the study again."
+        raise StudyError(f"{path} is not a study database.", hint=hint)
+    if version < SCHEMA_VERSION:
+        _migrate_copy(path, version)
+
+
+def _migrate_copy(path: Path, version: int) -> None:
+    copy = path.with_suffix(".migrating")
+    copy.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+        for step in range(version, SCHEMA_VERSION):
+            MIGRATIONS[step](new)
+            new.execute(f"PRAGMA user_version = {step + 1}")
+            new.commit()
+        new.execute("PRAGMA journal_mode = DELETE")
+        # Every page is in the main file after this, so that the rename leaves no stale log beside it.
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        old.execute("PRAGMA journal_mode = DELETE")
+    os.replace(path, path.with_suffix(f".v{version}.backup"))
+    os.replace(copy, path)
+
+
+def _translated(error: DatabaseError, path: Path) -> StorageError | StudyError:
+    text = str(error.orig).lower()
+    if "full" in text:
+        sentence = f"The disk is full: the study at {path.parent} could not be written."
+        return StorageError(sentence, hint="Free some space; nothing accepted is lost.")
+    if "readonly" in text or "read-only" in text or "unable to open" in text:
+        return StorageError(f"The study folder {path.parent} is read-only.", hint="Copy the study to a folder you may write to.")
+    if "locked" in text or "busy" in text:
+        sentence = f"The study at {path.parent} has been busy for {BUSY_SECONDS:.0f} s."
+        return StudyError(sentence, hint="Close other programs that use it, then try again.")
+    return StudyError(f"The study database {path} could not be used: {error.orig}.", hint="Restore it from a backup.")

@@ -1,0 +1,114 @@
+"""Where a study may live, and who may work on it: no network shares, one worker at a time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from SuggestiveAnnotationLib.errors import StorageError, StudyLockedError
+
+NETWORK_FILESYSTEMS = frozenset(
+    {"9p", "afpfs", "afs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "glusterfs", "lustre"}
+    | {"ncpfs", "nfs", "nfs3", "nfs4", "smb", "smb2", "smb3", "smbfs", "webdav"}
+)
+
+
+def refuse_network_share(path: Path) -> None:
+    """SQLite's locks are not reliable on network shares, and one lost lock loses annotations.
+
+    Raises:
+        StorageError: `path` is on a network share.
+    """
+    kind = network_filesystem(path)
+    if kind:
+        raise StorageError(
+            f"{path} is on a network share ({kind}), where a study can lose annotations.",
+            hint="Keep the study on a local disk; images may stay on the share.",
+        )
+
+
+def network_filesystem(path: Path, *, mounts: str | None = None) -> str:
+    """Kind of network file system that `path` is on, "" for a local disk.
+
+    Args:
+        path: need not exist yet.
+        mounts: mount table in the format of `/proc/mounts`; read from the system when not given.
+    """
+    full = Path(os.path.abspath(path))
+    if sys.platform == "win32":
+        return _windows_share(full)
+    best, kind = "", ""
+    for line in (_mounts() if mounts is None else mounts).splitlines():
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        point = fields[1].encode().decode("unicode_escape")
+        inside = full == Path(point) or Path(point) in full.parents
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind if kind in NETWORK_FILESYSTEMS else ""
+
+
+def _mounts() -> str:
+    table = Path("/proc/mounts")
+    if table.exists():
+        return table.read_text(encoding="utf-8", errors="replace")
+    # macOS prints "device on /point (kind, options)".
+    lines = subprocess.run(["mount"], capture_output=True, text=True, check=False).stdout.splitlines()
+    parsed = []
+    for line in lines:
+        device, _, rest = line.partition(" on ")
+        point, _, options = rest.rpartition(" (")
+        kind = options.split(",")[0].rstrip(")")
+        parsed.append(f"{device.split()[0]} {point.replace(' ', chr(92) + '040')} {kind}")
+    return "\n".join(parsed)
+
+
+def _windows_share(path: Path) -> str:
+    if str(path).startswith("\\\\"):
+        return "UNC path"
+    import ctypes
+
+    remote = 4
+    kind: int = ctypes.windll.kernel32.GetDriveTypeW(path.anchor)  # type: ignore[attr-defined,unused-ignore]
+    return "network drive" if kind == remote else ""
+
+
+class WorkerLock:
+    """Held by the one process that works on a study; the system releases it when the process ends, however it ends.
+
+    An exclusive SQLite transaction on a file of its own: the same on every platform.
+
+    Raises:
+        StudyLockedError: another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._note = folder / "worker.pid"
+        self._connection = sqlite3.connect(folder / "worker.lock", timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            if "locked" not in str(error):
+                hint = "Copy the study to a folder you may write to."
+                raise StorageError(f"The study folder {folder} is read-only.", hint=hint) from error
+            holder = self._note.read_text(encoding="utf-8").strip() if self._note.exists() else "unknown"
+            raise StudyLockedError(
+                f"Another worker (process {holder}) is at work on the study {folder}.",
+                hint="Wait for it, or close it, then try again.",
+            ) from None
+        self._note.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+    def release(self) -> None:
+        """Give the study free."""
+        self._connection.close()
+
+    def __enter__(self) -> WorkerLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

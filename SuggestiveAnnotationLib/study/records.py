@@ -1,0 +1,168 @@
+"""Rows of the study as frozen objects."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from SuggestiveAnnotationLib.types import (
+    AnnotationState,
+    LabelArray,
+    ModelKind,
+    Provenance,
+    RoundStage,
+    SliceRef,
+    Suggestion,
+    SuggestionState,
+    Unit,
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: train on what is accepted, suggest, pre-annotate, annotate. Round 0 is the first batch, without a model.
+
+    Attributes:
+        seconds: stage -> seconds it took.
+        notes: sentences of the strategy (shortfall, warnings).
+    """
+
+    number: int
+    stage: RoundStage
+    strategy: str
+    unit: Unit
+    budget: int
+    seed: int
+    settings: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...]
+    started: str
+    finished: str | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A published model: its files were synced before this row. `path` and `latents` are absolute."""
+
+    id: int
+    kind: ModelKind
+    round: int | None
+    record_key: str
+    path: Path
+    latents: Path | None
+    card: Mapping[str, Any]
+    created: str
+
+
+@dataclass(frozen=True)
+class SuggestionRow:
+    """A suggestion and what became of it. `reason` is why it was skipped."""
+
+    id: int
+    round: int
+    suggestion: Suggestion
+    state: SuggestionState
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model says of one slice. Immutable."""
+
+    id: int
+    ref: SliceRef
+    model_id: int
+    labels: LabelArray
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Unaccepted work of one annotator on one slice. Never trained on."""
+
+    ref: SliceRef
+    annotator: str
+    labels: LabelArray
+    prediction_id: int | None
+    updated: str
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """An accepted slice.
+
+    Attributes:
+        batch: the accept transaction it came in.
+        prediction_id: the prediction first shown, if one was.
+        effort: JSON of `effort`, None where nothing was shown.
+        minutes: simulated or measured, None where unknown.
+    """
+
+    id: int
+    batch: str
+    ref: SliceRef
+    annotator: str
+    provenance: Provenance
+    state: AnnotationState
+    round: int | None
+    prediction_id: int | None
+    effort: Mapping[str, Any] | None
+    minutes: float | None
+    accepted_at: str
+    labels: LabelArray
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, raw. Times are derived from these later."""
+
+    id: int
+    at: str
+    annotator: str
+    ref: SliceRef | None
+    kind: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number. `case` and `label` are empty for totals; `value` is None where undefined."""
+
+    round: int
+    name: str
+    case: str
+    label: str
+    value: float | None
+
+
+def now() -> str:
+    """Time stamp of rows: UTC, ISO 8601, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def pack(labels: LabelArray) -> dict[str, Any]:
+    """Label slice -> columns of a row."""
+    if labels.ndim != 2:
+        raise ValueError(f"a label slice has two axes, not {labels.ndim}")
+    data = np.ascontiguousarray(labels, np.dtype("<u2"))
+    return {"labels": zlib.compress(data.tobytes(), 1), "rows": data.shape[0], "columns": data.shape[1]}
+
+
+def unpack(row: Any) -> LabelArray:
+    """Columns of a row -> label slice."""
+    return np.frombuffer(zlib.decompress(row.labels), "<u2").reshape(row.rows, row.columns).astype(np.uint16)
+
+
+def ref_columns(ref: SliceRef) -> dict[str, Any]:
+    """Slice -> columns of a row."""
+    return {"case": ref.case, "axis": ref.axis, "native_index": ref.native_index}
+
+
+def row_ref(row: Any) -> SliceRef:
+    """Columns of a row -> slice."""
+    return SliceRef(row.case, row.axis, row.native_index)

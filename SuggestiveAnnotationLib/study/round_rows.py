@@ -1,0 +1,256 @@
+"""Rows about the work of the machine: rounds, models, predictions, suggestions, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.study import tables
+from SuggestiveAnnotationLib.study.database import Database
+from SuggestiveAnnotationLib.study.records import Metric, Model, Prediction, Round, SuggestionRow, now, pack, ref_columns, row_ref, unpack
+from SuggestiveAnnotationLib.types import LabelArray, ModelKind, Rationale, RoundStage, SliceRef, Suggestion, SuggestionState, Unit
+
+
+class RoundRows:
+    """Part of `Study`: rounds and what they made."""
+
+    path: Path
+    database: Database
+
+    # Rounds
+
+    def rounds(self) -> tuple[Round, ...]:
+        """Every round, oldest first."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(tables.rounds).order_by(tables.rounds.c.number)).all()
+        return tuple(_round(row) for row in rows)
+
+    def current_round(self) -> Round | None:
+        """The newest round, finished or not."""
+        rounds = self.rounds()
+        return rounds[-1] if rounds else None
+
+    def start_round(self, *, strategy: str, budget: int, seed: int, unit: Unit, settings: Mapping[str, Any]) -> Round:
+        """Begin the next round.
+
+        Raises:
+            StudyError: the round before it is not finished.
+        """
+        with self.database.write() as connection:
+            last = connection.execute(select(tables.rounds).order_by(tables.rounds.c.number.desc())).first()
+            if last is not None and last.stage != "finished":
+                raise StudyError(f"Round {last.number} is not finished (it is {last.stage}).", hint="Finish it first.")
+            number = 0 if last is None else last.number + 1
+            connection.execute(
+                insert(tables.rounds).values(
+                    number=number, stage="training", strategy=strategy, unit=unit, budget=budget, seed=seed,
+                    settings=dict(settings), seconds={}, notes=[], started=now(), finished=None,
+                )
+            )  # fmt: skip
+        return self.rounds()[-1]
+
+    def enter_stage(self, number: int, stage: RoundStage, *, seconds: Mapping[str, float] | None = None) -> None:
+        """Move a round to a stage; `seconds` are what the stages before it took."""
+        with self.database.write() as connection:
+            self._enter(connection, number, stage, seconds or {})
+
+    def publish_suggestions(
+        self, number: int, suggestions: Sequence[Suggestion], *, notes: Sequence[str] = (), seconds: Mapping[str, float] | None = None
+    ) -> None:
+        """All suggestions of a round and its step to the stage `predicting`, in one transaction."""
+        with self.database.write() as connection:
+            connection.execute(delete(tables.suggestions).where(tables.suggestions.c.round == number))
+            for one in suggestions:
+                connection.execute(
+                    insert(tables.suggestions).values(
+                        round=number, rank=one.rank, **ref_columns(one.ref), kind=one.kind,
+                        context_of=one.context_of.native_index if one.context_of else None,
+                        state="suggested", reason="", rationale=one.rationale.to_json(),
+                    )
+                )  # fmt: skip
+            connection.execute(update(tables.rounds).where(tables.rounds.c.number == number).values(notes=list(notes)))
+            self._enter(connection, number, "predicting", seconds or {})
+
+    def finish_round(self, number: int) -> None:
+        """Close a round; suggestions nobody answered expire, their drafts survive."""
+        open_states = ("suggested", "draft")
+        with self.database.write() as connection:
+            connection.execute(
+                update(tables.suggestions)
+                .where(tables.suggestions.c.round == number, tables.suggestions.c.state.in_(open_states))
+                .values(state="expired")
+            )
+            self._enter(connection, number, "finished", {})
+            connection.execute(update(tables.rounds).where(tables.rounds.c.number == number).values(finished=now()))
+
+    @staticmethod
+    def _enter(connection: Any, number: int, stage: RoundStage, seconds: Mapping[str, float]) -> None:
+        row = connection.execute(select(tables.rounds).where(tables.rounds.c.number == number)).one()
+        total = {**row.seconds, **{k: round(row.seconds.get(k, 0) + v, 3) for k, v in seconds.items()}}
+        connection.execute(update(tables.rounds).where(tables.rounds.c.number == number).values(stage=stage, seconds=total))
+
+    # Suggestions
+
+    def suggestions(self, number: int | None = None) -> tuple[SuggestionRow, ...]:
+        """Suggestions of one round (or of all) by rank; context slices follow their slice."""
+        query = select(tables.suggestions).order_by(tables.suggestions.c.round, tables.suggestions.c.rank, tables.suggestions.c.id)
+        if number is not None:
+            query = query.where(tables.suggestions.c.round == number)
+        with self.database.read() as connection:
+            return tuple(_suggestion(row) for row in connection.execute(query))
+
+    def set_suggestion_state(self, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:
+        """Record what became of a slice in the newest round that suggested it; nothing happens where none did."""
+        with self.database.write() as connection:
+            set_suggestion_state(connection, ref, state, reason=reason)
+
+    # Models and predictions
+
+    def publish_model(
+        self,
+        kind: ModelKind,
+        *,
+        path: Path,
+        card: Mapping[str, Any],
+        record_key: str,
+        round_number: int | None,
+        latents: Path | None = None,
+    ) -> Model:
+        """Make a model known whose files are already whole on disk. `path` and `latents` lie inside the study."""
+        with self.database.write() as connection:
+            done = connection.execute(
+                insert(tables.models).values(
+                    kind=kind, round=round_number, record_key=record_key, path=self._inside(path),
+                    latents=self._inside(latents) if latents else None, card=dict(card), created=now(),
+                )
+            )  # fmt: skip
+            key = done.inserted_primary_key
+        if key is None:
+            raise StudyError("The database gave the model no number.", hint="Restore the study from a backup.")
+        return self.model(key[0])
+
+    def models(self, kind: ModelKind | None = None) -> tuple[Model, ...]:
+        """Published models, oldest first."""
+        query = select(tables.models).order_by(tables.models.c.id)
+        if kind is not None:
+            query = query.where(tables.models.c.kind == kind)
+        with self.database.read() as connection:
+            return tuple(self._model(row) for row in connection.execute(query))
+
+    def model(self, identifier: int) -> Model:
+        """Raises: StudyError, when there is no such model."""
+        for model in self.models():
+            if model.id == identifier:
+                return model
+        raise StudyError(f"There is no model {identifier} in the study.")
+
+    def latest_model(self, kind: ModelKind) -> Model | None:
+        """The newest published model of a kind."""
+        models = self.models(kind)
+        return models[-1] if models else None
+
+    def add_predictions(self, model_id: int, labels: Iterable[tuple[SliceRef, LabelArray]]) -> None:
+        """Keep what a model says of slices, in one transaction; a prediction that exists stays as it is."""
+        with self.database.write() as connection:
+            for ref, array in labels:
+                if not connection.execute(_prediction_query(ref, model_id)).first():
+                    connection.execute(insert(tables.predictions).values(**ref_columns(ref), model_id=model_id, **pack(array)))
+
+    def prediction(self, ref: SliceRef, *, model_id: int | None = None) -> Prediction | None:
+        """What the given (else the newest) model said of a slice, None when no prediction was made."""
+        with self.database.read() as connection:
+            row = connection.execute(_prediction_query(ref, model_id)).first()
+        return None if row is None else _prediction(row)
+
+    def prediction_by_id(self, identifier: int) -> Prediction:
+        """Raises: StudyError, when there is no such prediction."""
+        with self.database.read() as connection:
+            row = connection.execute(select(tables.predictions).where(tables.predictions.c.id == identifier)).first()
+        if row is None:
+            raise StudyError(f"There is no prediction {identifier} in the study.")
+        return _prediction(row)
+
+    def add_case_prediction(self, case: str, model_id: int, path: Path) -> None:
+        """Make a whole-case prediction file known (uint16 `.npy`, native `(k, j, i)`)."""
+        table = tables.case_predictions
+        with self.database.write() as connection:
+            connection.execute(delete(table).where(table.c.case == case, table.c.model_id == model_id))
+            connection.execute(insert(table).values(case=case, model_id=model_id, path=self._inside(path)))
+
+    def case_prediction(self, case: str, model_id: int) -> Path | None:
+        """File of a whole-case prediction, None when it was not made."""
+        table = tables.case_predictions
+        with self.database.read() as connection:
+            row = connection.execute(select(table).where(table.c.case == case, table.c.model_id == model_id)).first()
+        return None if row is None else self.path / row.path
+
+    # Metrics
+
+    def put_metrics(self, metrics: Iterable[Metric]) -> None:
+        """Insert or replace measured numbers, in one transaction."""
+        table = tables.metrics
+        with self.database.write() as connection:
+            for m in metrics:
+                key = (table.c.round == m.round, table.c.name == m.name, table.c.case == m.case, table.c.label == m.label)
+                connection.execute(delete(table).where(*key))
+                connection.execute(insert(table).values(round=m.round, name=m.name, case=m.case, label=m.label, value=m.value))
+
+    def metrics(self, number: int | None = None) -> tuple[Metric, ...]:
+        """Measured numbers of one round or of all."""
+        table = tables.metrics
+        query = select(table).order_by(table.c.round, table.c.name, table.c.case, table.c.label)
+        if number is not None:
+            query = query.where(table.c.round == number)
+        with self.database.read() as connection:
+            return tuple(Metric(r.round, r.name, r.case, r.label, r.value) for r in connection.execute(query))
+
+    def _inside(self, path: Path) -> str:
+        return path.resolve().relative_to(self.path.resolve()).as_posix()
+
+    def _model(self, row: Any) -> Model:
+        return Model(
+            id=row.id, kind=row.kind, round=row.round, record_key=row.record_key, path=self.path / row.path,
+            latents=self.path / row.latents if row.latents else None, card=row.card, created=row.created,
+        )  # fmt: skip
+
+
+def set_suggestion_state(connection: Any, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:
+    """`RoundRows.set_suggestion_state` inside a running transaction."""
+    table = tables.suggestions
+    same = (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+    newest = connection.execute(select(func.max(table.c.round)).where(*same)).scalar()
+    if newest is not None:
+        connection.execute(update(table).where(*same, table.c.round == newest).values(state=state, reason=reason))
+
+
+def _prediction_query(ref: SliceRef, model_id: int | None) -> Any:
+    table = tables.predictions
+    query = select(table).where(table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+    if model_id is not None:
+        query = query.where(table.c.model_id == model_id)
+    return query.order_by(table.c.model_id.desc()).limit(1)
+
+
+def _prediction(row: Any) -> Prediction:
+    return Prediction(id=row.id, ref=row_ref(row), model_id=row.model_id, labels=unpack(row))
+
+
+def _round(row: Any) -> Round:
+    values = {**row._mapping, "notes": tuple(row.notes)}
+    return Round(**values)
+
+
+def _suggestion(row: Any) -> SuggestionRow:
+    ref = row_ref(row)
+    suggestion = Suggestion(
+        ref=ref,
+        rank=row.rank,
+        rationale=Rationale.from_json(row.rationale),
+        kind=row.kind,
+        context_of=None if row.context_of is None else SliceRef(ref.case, ref.axis, row.context_of),
+    )
+    return SuggestionRow(id=row.id, round=row.round, suggestion=suggestion, state=row.state, reason=row.reason)

@@ -1,0 +1,246 @@
+"""The slice store: every case's native in-plane slices, normalised, memory-mapped. A cache that can always be built again.
+
+One `.npy` of float16 `(slice, channel, row, column)` a case, one of uint16 `(slice, row, column)` for reference labels, and one `.json`
+that is written last and says what the arrays were made from. A case without its `.json`, or whose sources changed, is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from SuggestiveAnnotationLib.cohort.itk import sitk
+from SuggestiveAnnotationLib.cohort.merge import apply_merge
+from SuggestiveAnnotationLib.cohort.read import read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.resample import resample_onto
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.files import whole_file, write_text
+from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane, content_key
+
+CLIP = 5.0
+BLANK_BELOW = 0.001
+CONSTANT_BACKGROUND_FROM = 0.05
+STORE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What the arrays depend on.
+
+    Attributes:
+        plane: of the slices. modalities: channel order. reference: modality that gives the grid. schema: labels are merged into it.
+    """
+
+    plane: Plane
+    modalities: tuple[str, ...]
+    reference: str
+    schema: LabelSchema
+
+    @property
+    def key(self) -> str:
+        """Name of the folder: hash of the settings."""
+        return content_key([self.plane, self.modalities, self.reference, self.schema.key, STORE_VERSION])
+
+
+@dataclass(frozen=True)
+class CaseSlices:
+    """One case's slices.
+
+    Attributes:
+        images: float16 `(slice, channel, row, column)`, memory-mapped, z-scores inside the foreground, 0 outside.
+        blank: `(slice,)`, next to no foreground.
+        foreground_fraction: `(slice,)`, share of pixels in the foreground.
+        box: in-plane bounding box of the foreground over all slices: first row, last row + 1, first column, last column + 1.
+        spacing: millimetres (slice, row, column).
+        content: SHA-256 over the source files.
+    """
+
+    images: NDArray[np.float16]
+    blank: NDArray[np.bool_]
+    foreground_fraction: NDArray[np.float32]
+    box: tuple[int, int, int, int]
+    spacing: tuple[float, float, float]
+    content: str
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of the box in pixel coordinates (row, column), where pixel centres are whole numbers."""
+        r0, r1, c0, c1 = self.box
+        return ((r0 + r1 - 1) / 2, (c0 + c1 - 1) / 2)
+
+
+class SliceStore:
+    """The arrays of all cases under one folder and one setting."""
+
+    def __init__(self, folder: Path, settings: StoreSettings) -> None:
+        self.folder = folder / settings.key
+        self.settings = settings
+
+    def is_current(self, case: Case) -> bool:
+        """Built, and its source files are what they were (size and time, else content)."""
+        note = self._note(case.name)
+        if note is None:
+            return False
+        stamps = _stamps(case)
+        if note["stamps"] == stamps:
+            return True
+        if stamps is None or note["content"] != _content(case):
+            return False
+        write_text(self._path(case.name, ".json"), json.dumps({**note, "stamps": stamps}))
+        return True
+
+    def build(self, case: Case) -> tuple[str, ...]:
+        """Read, check, normalise and write one case. Whole or absent.
+
+        Returns:
+            Sentences the person should know (none when all is well).
+
+        Raises:
+            InputError: the case cannot be used; the sentence says why.
+            StorageError: the store cannot be written.
+        """
+        settings = self.settings
+        reference = read_volume(Path(case.images[settings.reference]))
+        frame = SliceFrame.of(reference.geometry, settings.plane)
+        mask = None if case.mask is None else _on_grid(Path(case.mask), reference.geometry)
+        foreground = frame.stack(foreground_of(reference.array, mask))
+        if not foreground.any():
+            raise InputError(f"{case.images[settings.reference]} has no foreground.", hint="Check the image, or give a mask with --mask.")
+        channels = []
+        for modality in settings.modalities:
+            volume = reference
+            if modality != settings.reference:
+                volume = resample_onto(
+                    read_volume(Path(case.images[modality])), reference.geometry, reference_name=case.images[settings.reference]
+                )
+            channels.append(normalise(frame.stack(volume.array), foreground))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))
+        if case.label is not None:
+            labels, grid = read_labels(Path(case.label))
+            if not grid.same_grid(reference.geometry):
+                sentence = f"{case.label} lies on another voxel grid than {case.images[settings.reference]}."
+                raise InputError(sentence, hint="Resample the labels onto the image.")
+            merged = apply_merge(labels, settings.schema, mask, name=case.label)
+            _save(self._path(case.name, ".labels.npy"), frame.stack(merged))
+        fraction = foreground.mean(axis=(1, 2))
+        note = {
+            "stamps": _stamps(case),
+            "content": _content(case),
+            "spacing": frame.spacing,
+            "box": _box(np.asarray(foreground.any(axis=0))),
+            "foreground_fraction": [round(float(f), 6) for f in fraction],
+        }
+        write_text(self._path(case.name, ".json"), json.dumps(note))
+        if frame.count == 1:
+            return (f"{case.name} has a single slice in the {settings.plane} plane.",)
+        return ()
+
+    def open(self, name: str) -> CaseSlices:
+        """Raises: InputError, when the case has not been prepared."""
+        note = self._note(name)
+        if note is None:
+            raise InputError(f"Case {name} has not been prepared.", hint="Run `prepare` first.")
+        fraction = np.asarray(note["foreground_fraction"], np.float32)
+        return CaseSlices(
+            images=np.load(self._path(name, ".npy"), mmap_mode="r", allow_pickle=False),
+            blank=fraction < BLANK_BELOW,
+            foreground_fraction=fraction,
+            box=tuple(note["box"]),
+            spacing=tuple(note["spacing"]),
+            content=note["content"],
+        )
+
+    def open_labels(self, name: str) -> NDArray[np.uint16]:
+        """Reference labels `(slice, row, column)`, memory-mapped. Raises: InputError, when the case has none."""
+        path = self._path(name, ".labels.npy")
+        if not path.exists():
+            raise InputError(f"Case {name} has no reference labels.", hint="Give them with --label when the study is created.")
+        labels: NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return labels
+
+    def _note(self, name: str) -> dict[str, Any] | None:
+        path = self._path(name, ".json")
+        if not path.exists() or not self._path(name, ".npy").exists():
+            return None
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return note
+
+    def _path(self, name: str, suffix: str) -> Path:
+        return self.folder / (quote(name, safe=" ") + suffix)
+
+
+def foreground_of(image: NDArray[Any], mask: NDArray[Any] | None) -> NDArray[np.bool_]:
+    """Foreground of a volume `(k, j, i)`: the mask file; else all but the constant background; else above Otsu's threshold, filled."""
+    if mask is not None:
+        return mask > 0
+    corners = image[:: max(1, image.shape[0] - 1), :: max(1, image.shape[1] - 1), :: max(1, image.shape[2] - 1)]
+    values, counts = np.unique(corners, return_counts=True)
+    different: NDArray[np.bool_] = image != values[counts.argmax()]
+    if 1 - different.mean() >= CONSTANT_BACKGROUND_FROM:
+        return different
+    threshold = sitk.OtsuThresholdImageFilter()
+    threshold.SetInsideValue(0)
+    threshold.SetOutsideValue(1)
+    above = sitk.GetArrayFromImage(threshold.Execute(sitk.GetImageFromArray(image))) > 0
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(above)
+    return filled
+
+
+def normalise(stack: NDArray[Any], foreground: NDArray[np.bool_]) -> NDArray[np.float16]:
+    """Z-score inside the foreground, clipped to +-5, 0 outside; `(slice, row, column)` float16."""
+    inside = stack[foreground].astype(np.float64)
+    scale = inside.std()
+    scores = (stack - inside.mean()) / (scale if scale > 0 else 1.0)
+    return np.where(foreground, scores.clip(-CLIP, CLIP), 0).astype(np.float16)
+
+
+def _on_grid(path: Path, geometry: Geometry) -> NDArray[Any]:
+    mask, grid = read_labels(path)
+    if not grid.same_grid(geometry):
+        raise InputError(f"The mask {path} lies on another grid than its image.", hint="Resample the mask onto the image.")
+    return mask
+
+
+def _box(flat: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with whole_file(path) as scratch:
+        np.save(scratch, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _sources(case: Case) -> Mapping[str, Path]:
+    named = {f"image {m}": p for m, p in case.images.items()} | {"label": case.label, "mask": case.mask}
+    return {name: Path(path) for name, path in sorted(named.items()) if path is not None}
+
+
+def _stamps(case: Case) -> dict[str, list[int]] | None:
+    stamps = {}
+    for name, path in _sources(case).items():
+        if not path.exists():
+            return None
+        status = path.stat()
+        stamps[name] = [status.st_size, status.st_mtime_ns]
+    return stamps
+
+
+def _content(case: Case) -> str:
+    digest = hashlib.sha256()
+    for name, path in _sources(case).items():
+        digest.update(name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,197 @@
+"""A study: one folder that holds the database, the slice store, the models and their latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.cohort.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.errors import StorageError, StudyError
+from SuggestiveAnnotationLib.files import storage_error, whole_file
+from SuggestiveAnnotationLib.geometry import SliceFrame
+from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
+from SuggestiveAnnotationLib.study.case_rows import CaseRows, insert_cases, put_property
+from SuggestiveAnnotationLib.study.database import Database
+from SuggestiveAnnotationLib.study.location import WorkerLock, refuse_network_share
+from SuggestiveAnnotationLib.study.records import Model, now
+from SuggestiveAnnotationLib.study.round_rows import RoundRows
+from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
+from SuggestiveAnnotationLib.types import Case, LabelSchema, PreprocessingRecord, SliceRef
+
+DATABASE_NAME = "study.sqlite"
+
+
+class Study(CaseRows, RoundRows, AnnotationRows):
+    """Everything a study holds. Reading needs no torch; several processes may have one study open.
+
+    Args:
+        path: the study folder.
+
+    Raises:
+        StudyError: no study there, damaged, or made by a newer version.
+        StorageError: the folder is read-only or on a network share.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        refuse_network_share(self.path)
+        self.database = Database(self.path / DATABASE_NAME)
+        self._open_slices: dict[str, CaseSlices] = {}
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        name: str,
+        cases: Sequence[Case],
+        schema: LabelSchema,
+        modalities: Sequence[str],
+        reference: str,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Study:
+        """Make a new study at `path`, which must be absent or empty.
+
+        Raises:
+            StudyError: something is there already.
+            StorageError: the folder cannot be written, or is on a network share.
+        """
+        path = Path(path)
+        refuse_network_share(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        # The database appears under its name only when it is complete, so an interrupted creation is no study.
+        scratch = path / f".{DATABASE_NAME}"
+        scratch.unlink(missing_ok=True)
+        database = Database.create(scratch)
+        with database.write() as connection:
+            insert_cases(connection, cases)
+            for key, value in {
+                "name": name,
+                "created": now(),
+                "library_version": __version__,
+                "modalities": list(modalities),
+                "reference": reference,
+                "schema": schema_to_json(schema),
+                "settings": dict(settings or {}),
+            }.items():
+                put_property(connection, key, value)
+        database.close()
+        try:
+            scratch.rename(path / DATABASE_NAME)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        return cls(path)
+
+    def lock(self) -> WorkerLock:
+        """Become the one worker of this study, until released. Raises: StudyLockedError."""
+        return WorkerLock(self.path)
+
+    @cached_property
+    def _created_with(self) -> dict[str, Any]:
+        return self.properties()
+
+    @property
+    def name(self) -> str:
+        """What the study is called."""
+        return str(self._created_with["name"])
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Channel order."""
+        return tuple(self._created_with["modalities"])
+
+    @property
+    def reference_modality(self) -> str:
+        """Modality whose grid annotations live on."""
+        return str(self._created_with["reference"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the study was created with beyond the cohort."""
+        return dict(self._created_with["settings"])
+
+    @cached_property
+    def schema(self) -> LabelSchema:
+        """What is annotated."""
+        return schema_from_json(self._created_with["schema"])
+
+    @property
+    def record(self) -> PreprocessingRecord:
+        """The frozen preprocessing. Raises: StudyError, before `prepare`."""
+        record = self.frozen_record()
+        if record is None:
+            raise StudyError(f"The study {self.path} has not been prepared.", hint="Run `prepare` first.")
+        return record
+
+    @cached_property
+    def slice_store(self) -> SliceStore:
+        """The slice store of the frozen record."""
+        record = self.record
+        return self.store_for(StoreSettings(record.plane, record.modalities, record.reference, self.schema))
+
+    def store_for(self, settings: StoreSettings) -> SliceStore:
+        """The slice store of given settings, also before they are frozen."""
+        return SliceStore(self.path / "slices", settings)
+
+    def slices(self, case: str) -> CaseSlices:
+        """Normalised slices of a case. Raises: InputError, when it is not prepared."""
+        if case not in self._open_slices:
+            self._open_slices[case] = self.slice_store.open(case)
+        return self._open_slices[case]
+
+    def forget_slices(self) -> None:
+        """Close the memory maps, for example after sources changed."""
+        self._open_slices.clear()
+
+    def reference_labels(self, case: str) -> NDArray[np.uint16]:
+        """Reference labels `(slice, row, column)` in canonical orientation. Raises: InputError, when the case has none."""
+        return self.slice_store.open_labels(case)
+
+    def frame(self, case: str) -> SliceFrame:
+        """How canonical slices of the case lie in its native array."""
+        return SliceFrame.of(self.case(case).geometry, self.record.plane)
+
+    def pool_refs(self) -> tuple[SliceRef, ...]:
+        """Every slice of every pool case, in the order of the cohort."""
+        plane = self.record.plane
+        return tuple(ref for case in self.cases("pool") for ref in SliceFrame.of(case.geometry, plane).refs(case.name))
+
+    def save_latents(self, path: Path, refs: Sequence[SliceRef], latents: NDArray[np.float32]) -> None:
+        """Write latents `(n, d)` with the slices they belong to, whole or not at all."""
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise StorageError(f"{path} is outside the study.")
+        with whole_file(path) as scratch:
+            np.savez(
+                scratch,
+                allow_pickle=False,
+                case=np.array([r.case for r in refs], dtype=np.str_),
+                axis=np.array([r.axis for r in refs], np.int8),
+                native_index=np.array([r.native_index for r in refs], np.int32),
+                latents=latents.astype(np.float32),
+            )
+
+    def latents(self, model: Model | None = None) -> tuple[tuple[SliceRef, ...], NDArray[np.float32]]:
+        """Slices and their latents `(n, d)` under the given (else the newest) manifold. Raises: StudyError, when there is none."""
+        model = model or self.latest_model("manifold")
+        if model is None or model.latents is None:
+            raise StudyError("No manifold has been fitted yet.", hint="Run `fit-manifold` first.")
+        with np.load(model.latents, allow_pickle=False) as kept:
+            columns = zip(kept["case"].tolist(), kept["axis"].tolist(), kept["native_index"].tolist(), strict=True)
+            return tuple(SliceRef(*c) for c in columns), kept["latents"]
+
+
+def record_json(record: PreprocessingRecord) -> dict[str, Any]:
+    """A preprocessing record as JSON, for cards and reports."""
+    return {**asdict(record), "key": record.key}

@@ -1,0 +1,44 @@
+"""How long a training step takes, from counted operations: the same answer on the same machine every time."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+TARGET_SECONDS = 0.3
+_SMALLEST = 4
+_GIGAFLOPS_PER_THREAD = {torch.bfloat16: 160.0, torch.float32: 60.0}
+
+
+def forward_flops(model: nn.Module, channels: int, size: tuple[int, int]) -> int:
+    """Floating-point operations of one slice through the network; buffers do not change."""
+    was_training = model.training
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, channels, *size, device=device))
+    model.train(was_training)
+    return int(counter.get_total_flops())
+
+
+def micro_batch_size(
+    model: nn.Module,
+    channels: int,
+    size: tuple[int, int],
+    *,
+    batch_size: int,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    seconds: float = TARGET_SECONDS,
+) -> int:
+    """Slices that a training pass handles in about `seconds` on this kind of device, from 4 to `batch_size`.
+
+    Nothing is timed, since a measured time would make the same seed give different weights. GPUs take the whole batch.
+    """
+    if device.type != "cpu":
+        return batch_size
+    rate = _GIGAFLOPS_PER_THREAD[dtype or torch.float32] * 1e9 * max(1, torch.get_num_threads())
+    # Backward costs about twice the forward pass.
+    each = 3 * forward_flops(model, channels, size) / rate
+    return max(min(_SMALLEST, batch_size), min(batch_size, int(seconds / each)))

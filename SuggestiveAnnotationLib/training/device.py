@@ -1,0 +1,156 @@
+"""Which device computes, in which precision, and what to do when its memory runs out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+from torch.nn import functional
+
+from SuggestiveAnnotationLib.errors import InputError, StudyError
+
+Result = TypeVar("Result")
+
+_BF16_GAIN = 1.3
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device to compute on.
+
+    Args:
+        name: `"auto"` (CUDA, then Apple's MPS, then the CPU), or a torch device such as `"cpu"` or `"cuda:1"`.
+
+    Raises:
+        InputError: the device is unknown or not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"There is no device {name!r}.", hint='Use "auto", "cpu" or "cuda".') from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise InputError(f"The device {name!r} is not available on this computer.", hint='Use "auto" or "cpu".')
+    return device
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device computes in it natively, else None (float32).
+
+    On CPUs the instruction set must have it and a convolution must really run faster (a library may be told to leave it alone).
+    """
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else None
+    if device.type == "cpu" and _cpu_has_bf16() and _cpu_bf16_gain() >= _BF16_GAIN:
+        return torch.bfloat16
+    return None
+
+
+def _cpu_has_bf16() -> bool:
+    """The CPU multiplies bfloat16 matrices in hardware and oneDNN is there to use it."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        capabilities = ask()
+        native = any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "sve_bf16"))
+    else:  # torch before 2.11
+        questions = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+        native = any(question() for question in questions if question is not None)
+    usable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(native and usable and torch.backends.mkldnn.enabled)
+
+
+@lru_cache(maxsize=1)
+def _cpu_bf16_gain() -> float:
+    """How many times faster a small convolution is in bfloat16 than in float32; best of several, so that other load matters little."""
+    images = torch.zeros(4, 64, 32, 32).contiguous(memory_format=torch.channels_last)
+    weights = torch.zeros(64, 64, 3, 3).contiguous(memory_format=torch.channels_last)
+    seconds = []
+    with torch.inference_mode():
+        for dtype in (torch.float32, torch.bfloat16):
+            x, kernel = images.to(dtype), weights.to(dtype)
+            functional.conv2d(x, kernel, padding=1)
+            runs = []
+            for _ in range(7):
+                start = time.perf_counter()
+                functional.conv2d(x, kernel, padding=1)
+                runs.append(time.perf_counter() - start)
+            seconds.append(min(runs))
+    return seconds[0] / seconds[1]
+
+
+def describe_device(device: torch.device) -> str:
+    """One line for the log and the panel, for example `CPU, 4 threads, bfloat16`."""
+    precision = "bfloat16" if autocast_dtype(device) is torch.bfloat16 else "float32"
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {precision}"
+    if device.type == "cpu":
+        return f"CPU, {torch.get_num_threads()} threads, {precision}"
+    return f"{device.type.upper()}, {precision}"
+
+
+def one_thread_environment(environment: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
+    """Ask for one thread in child processes that run side by side; call before they start. None: this process's environment."""
+    environment = os.environ if environment is None else environment
+    for name in _THREAD_VARIABLES:
+        environment[name] = "1"
+    return environment
+
+
+@contextmanager
+def reproducible_convolutions(device: torch.device) -> Iterator[None]:
+    """Inside, cuDNN takes the same algorithm every time, so that the same seed gives the same weights."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
+        yield
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """The error says that the device's or the computer's memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def halve_on_out_of_memory(work: Callable[[int], Result], batch_size: int, *, smallest: int = 1) -> tuple[Result, int]:
+    """Call `work(batch_size)`, with half the batch each time memory runs out.
+
+    Returns:
+        The result and the batch size that worked.
+
+    Raises:
+        StudyError: not even the smallest batch fits.
+    """
+    while True:
+        try:
+            return work(batch_size), batch_size
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch_size <= smallest:
+                raise StudyError(
+                    f"There is not enough memory for a batch of {batch_size}.",
+                    hint="Choose a smaller network grid or close other programs.",
+                ) from error
+        # Outside the handler: the traceback would keep the failed batch's tensors alive.
+        batch_size = max(smallest, batch_size // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from importlib import import_module
+from typing import get_args, get_type_hints
+
+import pytest
+
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.strategies.registry import CONTEXT, ENTRIES, entry, offered, strategy
+
+
+@pytest.mark.parametrize("found", ENTRIES, ids=lambda e: e.name)
+class TestEntry:
+    def test_it_agrees_with_the_class_it_builds(self, found):
+        module, _, attribute = found.factory.partition(":")
+        built = getattr(import_module(module), attribute)
+        assert built.name == found.name
+        assert built.requires == found.requires
+        assert {f.name: f.default for f in fields(built)} == {o.name: o.default for o in (CONTEXT, *found.options)}
+
+    def test_its_choices_are_those_of_the_field(self, found):
+        module, _, attribute = found.factory.partition(":")
+        hints = get_type_hints(getattr(import_module(module), attribute))
+        for option in found.options:
+            if isinstance(option.default, str):
+                assert option.choices == get_args(hints[option.name])
+
+    def test_its_texts_are_one_line_each(self, found):
+        for text in (found.title, found.help, found.evidence):
+            assert text
+            assert "\n" not in text
+        assert found.help.endswith(".")
+        assert found.evidence.endswith(".")
+
+    def test_choices_outside_the_list_are_refused(self, found):
+        for option in found.options:
+            if option.choices:
+                with pytest.raises(InputError, match=option.name):
+                    strategy(found.name, **{option.name: "something else"})
+
+
+def test_names_are_distinct_and_in_kebab_case():
+    names = [e.name for e in ENTRIES]
+    assert len(set(names)) == len(names)
+    assert all(n == n.lower().replace("_", "-").replace(" ", "-") for n in names)
+
+
+def test_what_needs_reference_labels_is_never_offered():
+    assert {e.name for e in ENTRIES} - {e.name for e in offered()} == {"oracle", "oracle-foreground"}
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"no strategy 'best'.*gradient-guided.*entropy"):
+        entry("best")
+
+
+def test_an_unknown_option_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"no option 'stride'.*context"):
+        strategy("random", stride=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("random", {"context": -1}),
+        ("random", {"context": "1"}),
+        ("random", {"context": 1.0}),
+        ("gradient-guided", {"tau": 2}),
+        ("gradient-guided", {"step": 0}),
+        ("gradient-guided", {"step": "far"}),
+        ("gradient-guided", {"step": None}),
+        ("gradient-guided", {"step": float("nan")}),
+        ("gradient-guided", {"difference_rms": -1}),
+        ("gradient-guided-literal", {"alpha": 0}),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(name, options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        strategy(name, **options)
+
+
+def test_the_angular_condition_may_be_switched_off():
+    assert strategy("gradient-guided", tau=None).tau is None
+
+
+def test_reading_the_catalogue_and_building_what_needs_no_model_imports_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['monai'] = None\n"
+        "from SuggestiveAnnotationLib.strategies import contract, registry\n"
+        "registry.strategy('strided'); registry.strategy('random'); print(len(registry.ENTRIES))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,230 @@
+"""The database: transactions, refusals, locks."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SuggestiveAnnotationLib.errors import StorageError, StudyError, StudyLockedError
+from SuggestiveAnnotationLib.study import database, location
+from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
+from SuggestiveAnnotationLib.study.records import Metric
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import PreprocessingRecord, Rationale, SliceRef, Suggestion
+
+MakeStudy = Callable[..., Study]
+
+
+def labels(fill: int = 1) -> np.ndarray:
+    out = np.zeros((24, 20), np.uint16)
+    out[3:9, 4:11] = fill
+    return out
+
+
+def test_a_study_reads_back_what_it_was_created_with(make_study: MakeStudy) -> None:
+    study = make_study(cases=2, roles=("pool", "test"), modalities=("t1", "flair"))
+    again = Study(study.path)
+    assert again.name == "study"
+    assert again.modalities == ("t1", "flair")
+    assert again.schema.classes == study.schema.classes
+    assert again.schema.regions == {"both": (1, 2)}
+    assert [c.role for c in again.cases()] == ["pool", "test"]
+    assert again.cases()[0].geometry == study.cases()[0].geometry
+    assert set(again.cases()[1].images) == {"t1", "flair"}
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study()
+    with pytest.raises(StudyError, match="not empty"):
+        Study.create(study.path, name="x", cases=[], schema=study.schema, modalities=("t1",), reference="t1")
+
+
+def test_a_missing_study_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no study at"):
+        Study(tmp_path / "nowhere")
+
+
+def test_a_study_of_a_newer_version_is_refused_and_left_alone(make_study: MakeStudy) -> None:
+    study = make_study()
+    file = study.path / "study.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")
+    before = file.read_bytes()
+    with pytest.raises(StudyError, match="newer version"):
+        Study(study.path)
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "study.sqlite").write_bytes(b"not a database, really" * 100)
+    with pytest.raises(StudyError, match="not a study database"):
+        Study(folder)
+
+
+def test_migrations_run_on_a_copy_and_keep_a_backup(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study()
+    monkeypatch.setattr(database, "SCHEMA_VERSION", database.SCHEMA_VERSION + 1)
+    monkeypatch.setitem(database.MIGRATIONS, 1, lambda c: c.execute("CREATE TABLE added (x INTEGER)"))
+    again = Study(study.path)
+    assert len(again.cases()) == 3
+    with sqlite3.connect(study.path / "study.sqlite") as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
+    assert (study.path / "study.v1.backup").exists()
+
+
+def test_a_migration_that_fails_leaves_the_study_as_it_was(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study()
+
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("DROP TABLE cases")
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    monkeypatch.setitem(database.MIGRATIONS, 1, broken)
+    with pytest.raises(RuntimeError):
+        Study(study.path)
+    monkeypatch.undo()
+    assert len(Study(study.path).cases()) == 3
+
+
+def test_settings_of_the_connection_are_the_safe_ones(make_study: MakeStudy) -> None:
+    study = make_study()
+    with study.database.read() as connection:
+        pragma = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")}
+    assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_transaction_that_raises_leaves_nothing(make_study: MakeStudy) -> None:
+    study = make_study()
+    ref = SliceRef("case0", 0, 1)
+    with pytest.raises(StudyError, match="different slices of one case"):
+        study.accept(
+            [NewAnnotation(ref, labels(), "from scratch"), NewAnnotation(SliceRef("case1", 0, 1), labels(), "from scratch")], annotator="a"
+        )
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        study.accept(
+            [NewAnnotation(ref, labels(), "from scratch"), NewAnnotation(SliceRef("case0", 0, 2), labels(), "corrected", prediction_id=99)],
+            annotator="a",
+        )
+    assert study.all_annotations() == ()
+    assert study.events() == ()
+
+
+def test_accepting_again_supersedes_and_undo_restores(make_study: MakeStudy) -> None:
+    study = make_study()
+    ref = SliceRef("case0", 0, 4)
+    study.accept([NewAnnotation(ref, labels(1), "from scratch")], annotator="a")
+    second = study.accept([NewAnnotation(ref, labels(2), "corrected")], annotator="a")
+    assert [a.state for a in study.all_annotations()] == ["superseded", "accepted"]
+    study.undo_accept(second, annotator="a")
+    assert [a.state for a in study.all_annotations()] == ["accepted", "undone"]
+    (kept,) = study.annotations()
+    np.testing.assert_array_equal(kept.labels, labels(1))
+    (draft,) = study.drafts()
+    np.testing.assert_array_equal(draft.labels, labels(2))
+    with pytest.raises(StudyError, match="cannot be undone"):
+        study.undo_accept(second, annotator="a")
+
+
+def test_the_later_of_two_annotators_counts_and_neither_is_lost(make_study: MakeStudy) -> None:
+    study = make_study()
+    ref = SliceRef("case0", 0, 4)
+    study.accept([NewAnnotation(ref, labels(1), "from scratch")], annotator="a")
+    study.accept([NewAnnotation(ref, labels(2), "from scratch")], annotator="b")
+    assert [a.annotator for a in study.annotations()] == ["b"]
+    assert len([a for a in study.all_annotations() if a.state == "accepted"]) == 2
+
+
+def test_suggestions_of_a_round_appear_together_with_its_stage(make_study: MakeStudy) -> None:
+    study = make_study()
+    number = study.start_round(strategy="random", budget=2, seed=0, unit="slice", settings={}).number
+    rationale = Rationale("random", "Drawn at random.", source=SliceRef("case1", 0, 2), projected=(0.5, 1.0))
+    study.publish_suggestions(
+        number, [Suggestion(SliceRef("case0", 0, k), k, rationale) for k in range(2)], notes=["a note"], seconds={"suggest": 1.5}
+    )
+    assert study.rounds()[0].stage == "predicting"
+    assert study.rounds()[0].notes == ("a note",)
+    assert study.rounds()[0].seconds == {"suggest": 1.5}
+    assert [row.suggestion.rationale for row in study.suggestions(number)] == [rationale, rationale]
+
+
+def test_a_new_round_waits_for_the_one_before(make_study: MakeStudy) -> None:
+    study = make_study()
+    arguments = {"strategy": "random", "budget": 1, "seed": 0, "unit": "slice", "settings": {}}
+    study.start_round(**arguments)
+    with pytest.raises(StudyError, match="not finished"):
+        study.start_round(**arguments)
+    study.finish_round(0)
+    assert study.start_round(**arguments).number == 1
+
+
+def test_the_record_freezes_once(make_study: MakeStudy) -> None:
+    study = make_study()
+    record = PreprocessingRecord("axial", ("t1",), "t1", (1.0, 1.0), (32, 32), study.schema.key)
+    study.freeze_record(record)
+    study.freeze_record(record)
+    assert study.record == record
+    with pytest.raises(StudyError, match="frozen"):
+        study.freeze_record(PreprocessingRecord("coronal", ("t1",), "t1", (1.0, 1.0), (32, 32), study.schema.key))
+
+
+def test_metrics_are_replaced_not_doubled(make_study: MakeStudy) -> None:
+    study = make_study()
+    study.put_metrics([Metric(0, "dice_3d", "case0", "left lobe", 0.5)])
+    study.put_metrics([Metric(0, "dice_3d", "case0", "left lobe", 0.6), Metric(0, "dice_3d", "case0", "right lobe", None)])
+    assert [m.value for m in study.metrics(0)] == [0.6, None]
+
+
+def test_one_worker_at_a_time(make_study: MakeStudy) -> None:
+    study = make_study()
+    code = (
+        "import sys; from pathlib import Path; from SuggestiveAnnotationLib.study.location import WorkerLock\n"
+        "lock = WorkerLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(study.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(StudyLockedError, match=f"process {holder.pid}"):
+        study.lock()
+    holder.kill()
+    holder.wait()
+    with study.lock():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("mounts", "path", "kind"),
+    [
+        ("server:/data /mnt/share nfs4 rw 0 0\n/dev/sda / ext4 rw 0 0", "/mnt/share/study", "nfs4"),
+        ("//pacs/x /mnt/with\\040space cifs rw 0 0", "/mnt/with space/a/b", "cifs"),
+        ("server:/data /mnt nfs rw 0 0\n/dev/sdb /mnt/local ext4 rw 0 0", "/mnt/local/study", ""),
+        ("/dev/sda / ext4 rw 0 0", "/data/study", ""),
+        ("me@host: /mnt/ssh fuse.sshfs rw 0 0", "/mnt/ssh", "fuse.sshfs"),
+    ],
+)
+def test_network_shares_are_recognised(mounts: str, path: str, kind: str) -> None:
+    assert location.network_filesystem(Path(path), mounts=mounts) == kind
+
+
+def test_a_study_on_a_network_share_is_refused_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_study: MakeStudy) -> None:
+    schema = make_study().schema
+    monkeypatch.setattr(location, "_mounts", lambda: f"server:/x {tmp_path} nfs4 rw 0 0")
+    with pytest.raises(StorageError, match=r"network share \(nfs4\).*local disk"):
+        Study.create(tmp_path / "on-share", name="x", cases=[], schema=schema, modalities=("t1",), reference="t1")
+
+
+def test_a_study_can_be_moved(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study()
+    study.accept([NewAnnotation(SliceRef("case0", 0, 4), labels(), "from scratch")], annotator="a")
+    moved = shutil.move(study.path, tmp_path / "elsewhere")
+    assert len(Study(Path(moved)).annotations()) == 1
