@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.predict import predict_slices
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
-from SuggestiveAnnotationLib.engine.suggest import suggest_for_round
+from SuggestiveAnnotationLib.engine.suggest import check_options, suggest_for_round
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -69,11 +69,12 @@ def run_round(
 
 
 def begin(study: Study, options: RoundOptions) -> int:
-    """Number of the round under way, or of the one just begun."""
+    """Number of the round under way, or of the one just begun. Raises: InputError, when the options cannot be carried out."""
     _ = study.record
     current = study.current_round()
     if current is not None and current.stage != "finished":
         return current.number
+    check_options(options)
     if not study.annotated_refs() and entry(options.strategy).requires:
         options = replace(options, strategy=FIRST_BATCH, strategy_options={})
     return study.start_round(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.predict import load_newest, predict_slices
-from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, RoundOptions
+from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -21,17 +21,31 @@ from SuggestiveAnnotationLib.study.records import Annotation, Round
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, pick_device
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import ModelKind, SliceRef
+
+_MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
+    (Requirement.MODEL, "segmentation", "train"),
+    (Requirement.MANIFOLD, "manifold", "fit-manifold"),
+)
+
+
+def check_options(options: RoundOptions) -> None:
+    """Raises: InputError, when the strategy, one of its options or the device is not to be had."""
+    strategy(options.strategy, **_options(options))
+    pick_device(options.device)
 
 
 def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
     """Open a round with the models that are there, suggest, and pre-annotate where there is a model.
 
     Raises:
+        InputError: unknown strategy, option or device.
         StudyError: a round is under way, or a model that the strategy needs is missing.
     """
-    from dataclasses import asdict
-
+    check_options(options)
+    for requirement, kind, verb in _MODELS:
+        if requirement in entry(options.strategy).requires and study.latest_model(kind) is None:
+            raise StudyError(f"The strategy {options.strategy} needs a {kind} model, and there is none.", hint=f"Run `{verb}` first.")
     round_ = study.start_round(
         strategy=options.strategy, budget=options.budget, seed=options.seed, unit=options.unit, settings=asdict(options)
     )
@@ -164,6 +178,3 @@ class _Reference:
 def _on_network(study: Study, ref: SliceRef, labels: NDArray[np.uint16]) -> NDArray[np.int16]:
     out: NDArray[np.int16] = network_labels(study, study.schema, [ref], [labels])[0].numpy()
     return out
-
-
-__all__ = ["FIRST_BATCH", "ask", "pool_of", "sources", "suggest", "suggest_for_round"]

@@ -59,7 +59,7 @@ class Strided(BatchStrategy):
             chosen += [(int(t), int(place), stride, int(group[p])) for t, p in zip(turns, positions, strict=True)]
         picks_out: list[tuple[int, Rationale]] = []
         for _, _, stride, unit in sorted(chosen):
-            sentence = f"Evenly spaced through its case: about every {stride:.0f}th open slice, from a random start."
+            sentence = f"Evenly spaced through its case: about one in {max(1, round(stride))} open slices, from a random start."
             picks_out.append((unit, Rationale(self.name, sentence, details={"stride": stride})))
             board.take(unit)
         return Choice(picks_out)

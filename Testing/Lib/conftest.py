@@ -82,3 +82,18 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         return study
 
     return make
+
+
+@pytest.fixture
+def write_phantoms() -> Callable[..., Path]:
+    """`write_phantoms(folder, cases=4)` writes `case0_t1.nii.gz`, `case0_label.nii.gz`, ... and gives back the folder."""
+
+    def write(folder: Path, *, cases: int, shape: tuple[int, int, int] = (8, 24, 20)) -> Path:
+        folder.mkdir(parents=True)
+        for index in range(cases):
+            image, labels = phantom(shape, seed=index)
+            write_volume(folder / f"case{index}_t1.nii.gz", image)
+            write_volume(folder / f"case{index}_label.nii.gz", labels)
+        return folder
+
+    return write

@@ -101,7 +101,7 @@ def test_a_draft_survives_and_is_used_up_by_the_accept(study: Study) -> None:
     again = Session(Study(study.path), annotator="a")
     (draft,) = again.drafts()
     np.testing.assert_array_equal(draft.labels, square(left=8))
-    assert [row.state for row in again.suggestions()][0] == "draft"
+    assert again.suggestions()[0].state == "draft"
     again.accept({REFS[0]: draft.labels})
     assert again.drafts() == ()
 
@@ -177,7 +177,8 @@ def test_sessions_need_no_torch(study: Study, tmp_path: Path) -> None:
 
     code = (
         "import sys\nfor name in ('torch', 'monai'): sys.modules[name] = None\n"
-        "from pathlib import Path\nfrom SuggestiveAnnotationLib.session import Session\nfrom SuggestiveAnnotationLib.study.study import Study\n"
+        "from pathlib import Path\nfrom SuggestiveAnnotationLib.session import Session\n"
+        "from SuggestiveAnnotationLib.study.study import Study\n"
         "session = Session(Study(Path(sys.argv[1])), annotator='a')\nprint(session.next())"
     )
     done = subprocess.run([sys.executable, "-c", code, str(study.path)], capture_output=True, text=True, check=True)
