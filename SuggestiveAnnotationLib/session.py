@@ -167,8 +167,7 @@ class Session:
     def _accept(self, new: Sequence[NewAnnotation]) -> tuple[Annotation, ...]:
         batch = self.study.accept(new, annotator=self.annotator)
         self._batches.append(batch)
-        case = new[0].ref.case
-        return tuple(a for a in self.study.all_annotations(case=case) if a.batch == batch)
+        return self.study.all_annotations(batch=batch)
 
     def _annotation(self, ref: SliceRef, labels: LabelArray, minutes: float | None) -> NewAnnotation:
         self._check(ref, labels)

@@ -127,11 +127,13 @@ class AnnotationRows:
         kept = sorted(latest.values(), key=lambda a: a.id)
         return tuple(a for a in kept if round_number is None or a.round == round_number)
 
-    def all_annotations(self, *, case: str | None = None) -> tuple[Annotation, ...]:
-        """Every annotation ever accepted, whatever became of it, oldest first."""
+    def all_annotations(self, *, case: str | None = None, batch: str | None = None) -> tuple[Annotation, ...]:
+        """Every annotation ever accepted (of one case, of one accept), whatever became of it, oldest first."""
         query = select(tables.annotations).order_by(tables.annotations.c.id)
         if case is not None:
             query = query.where(tables.annotations.c.case == case)
+        if batch is not None:
+            query = query.where(tables.annotations.c.batch == batch)
         with self.database.read() as connection:
             return tuple(_annotation(row) for row in connection.execute(query))
 

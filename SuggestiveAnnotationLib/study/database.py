@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.pool import NullPool
 
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
 from SuggestiveAnnotationLib.study.tables import metadata
@@ -75,13 +74,13 @@ class Database:
             raise _translated(error, self.path) from error
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Give back every connection; the study can then be moved or deleted on any system."""
         self._engine.dispose()
 
 
 def _engine(path: Path) -> Engine:
-    # One connection a transaction: no handle outlives it, so a study can be moved or deleted, and a fork shares nothing.
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
+    # Connections are kept: closing the last one would checkpoint the log, two more syncs an accept.
+    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:

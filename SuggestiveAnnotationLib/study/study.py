@@ -44,6 +44,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         refuse_network_share(self.path)
         self.database = Database(self.path / DATABASE_NAME)
         self._open_slices: dict[str, CaseSlices] = {}
+        self._frames: dict[str, SliceFrame] = {}
 
     @classmethod
     def create(
@@ -93,6 +94,11 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         except OSError as error:
             raise storage_error(error, path) from error
         return cls(path)
+
+    def close(self) -> None:
+        """Give back every file; the study opens them again when it is used."""
+        self.database.close()
+        self._open_slices.clear()
 
     def lock(self) -> WorkerLock:
         """Become the one worker of this study, until released. Raises: StudyLockedError."""
@@ -160,8 +166,11 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         return self.slice_store.open_labels(case)
 
     def frame(self, case: str) -> SliceFrame:
-        """How canonical slices of the case lie in its native array."""
-        return SliceFrame.of(self.case(case).geometry, self.record.plane)
+        """How canonical slices of the case lie in its native array. Raises: StudyError, not prepared or no such case."""
+        if case not in self._frames:
+            # Neither the grid of a case nor the frozen plane ever changes.
+            self._frames[case] = SliceFrame.of(self.case(case).geometry, self.record.plane)
+        return self._frames[case]
 
     def pool_refs(self) -> tuple[SliceRef, ...]:
         """Every slice of every pool case, in the order of the cohort."""

@@ -167,6 +167,7 @@ Index(
     sqlite_where=text("state = 'accepted'"),
     postgresql_where=text("state = 'accepted'"),
 )
+Index("annotations_by_batch", annotations.c.batch)
 Index("annotations_by_state", annotations.c.state, annotations.c.case)
 
 events = Table(

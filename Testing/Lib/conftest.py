@@ -59,6 +59,8 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         prepared: bool = False,
         name: str = "study",
         modalities: tuple[str, ...] = ("t1",),
+        direction: tuple[float, ...] | None = None,
+        labelled: bool = True,
     ) -> Study:
         folder = tmp_path / f"{name}-cohort"
         folder.mkdir()
@@ -69,11 +71,20 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
             paths = {}
             for number, modality in enumerate(modalities):
                 paths[modality] = str(folder / f"case{index}_{modality}.nii.gz")
-                geometry = write_volume(Path(paths[modality]), image * (number + 1))
+                geometry = write_volume(Path(paths[modality]), image * (number + 1), direction=direction)
             label = folder / f"case{index}_label.nii.gz"
-            write_volume(label, labels)
+            write_volume(label, labels, direction=direction)
             role = roles[index] if index < len(roles) else "pool"
-            rows.append(Case(name=f"case{index}", patient=f"p{index}", role=role, images=paths, label=str(label), geometry=geometry))
+            rows.append(
+                Case(
+                    name=f"case{index}",
+                    patient=f"p{index}",
+                    role=role,
+                    images=paths,
+                    label=str(label) if labelled else None,
+                    geometry=geometry,
+                )
+            )
         study = Study.create(tmp_path / name, name=name, cases=rows, schema=SCHEMA, modalities=modalities, reference=modalities[0])
         if prepared:
             from SuggestiveAnnotationLib.engine.prepare import prepare

@@ -226,5 +226,6 @@ def test_a_study_on_a_network_share_is_refused_with_advice(tmp_path: Path, monke
 def test_a_study_can_be_moved(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study()
     study.accept([NewAnnotation(SliceRef("case0", 0, 4), labels(), "from scratch")], annotator="a")
+    study.close()
     moved = shutil.move(study.path, tmp_path / "elsewhere")
     assert len(Study(Path(moved)).annotations()) == 1

@@ -1,0 +1,293 @@
+"""The engine's verbs on a small real study: what enters training, what may be suggested, where predictions land."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from SuggestiveAnnotationLib.effort.quantities import SavedEffort
+from SuggestiveAnnotationLib.engine.annotations import import_annotations
+from SuggestiveAnnotationLib.engine.ceiling import CEILING, measure_ceiling
+from SuggestiveAnnotationLib.engine.evaluate import dice_3d
+from SuggestiveAnnotationLib.engine.manifold import fit_manifold
+from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
+from SuggestiveAnnotationLib.engine.prepare import prepare
+from SuggestiveAnnotationLib.engine.run_round import run_round
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
+from SuggestiveAnnotationLib.engine.simulate import simulate
+from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources
+from SuggestiveAnnotationLib.engine.train import augmentation, train
+from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
+from SuggestiveAnnotationLib.geometry import SliceFrame
+from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, SliceRef
+
+MakeStudy = Callable[..., Study]
+OPTIONS = RoundOptions(network="tiny", steps=4, batch=4, budget=3, device="cpu")
+VAE = ManifoldOptions(manifold_network="tiny", manifold_steps=4, manifold_batch=4, manifold_pixels=32, latent_size=2, device="cpu")
+
+
+def truth(study: Study, ref: SliceRef) -> np.ndarray:
+    return np.array(study.reference_labels(ref.case)[ref.native_index])
+
+
+def annotate(study: Study, *refs: SliceRef) -> None:
+    session = Session(study, annotator="a")
+    for ref in refs:
+        session.accept({ref: truth(study, ref)})
+
+
+def weights_of(study: Study) -> dict[str, np.ndarray]:
+    model = study.latest_model("segmentation")
+    assert model is not None
+    return {name: value.numpy() for name, value in load_checkpoint(model.path)[0].state_dict().items()}
+
+
+def test_drafts_and_slices_of_test_cases_never_enter_training(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    annotate(study, SliceRef("case0", 0, 3), SliceRef("case1", 0, 4))
+    train(study, options=OPTIONS)
+    before = weights_of(study)
+    session = Session(study, annotator="a")
+    session.draft(SliceRef("case0", 0, 5), truth(study, SliceRef("case0", 0, 5)))
+    session.accept({SliceRef("case2", 0, 4): truth(study, SliceRef("case2", 0, 4))})
+    model = train(study, options=OPTIONS)
+    after = weights_of(study)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert model.card["metrics"]["annotated_slices"] == 2
+
+
+def test_slices_that_are_ignored_everywhere_are_nothing_to_train_on(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    ref = SliceRef("case0", 0, 4)
+    Session(study, annotator="a").accept({ref: np.full_like(truth(study, ref), study.schema.ignore_value)})
+    with pytest.raises(StudyError, match="no annotated slice"):
+        train(study, options=OPTIONS)
+    assert study.models() == ()
+
+
+def test_warm_start_goes_on_from_the_last_weights(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    first = train(study, options=OPTIONS)
+    second = train(study, options=replace(OPTIONS, warm_start=True, steps=1, rate=1e-9))
+    assert second.card["started_from"] == first.id
+    one, two = load_checkpoint(first.path)[0].state_dict(), load_checkpoint(second.path)[0].state_dict()
+    assert all(np.allclose(one[n].numpy(), two[n].numpy(), atol=1e-6) for n in one if n.endswith("conv.weight"))
+
+
+def test_locked_validation_cases_decide_when_training_stops_and_nothing_else(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "validation"))
+    annotate(study, SliceRef("case0", 0, 4))
+    model = train(study, options=replace(OPTIONS, steps=60))
+    assert model.card["validation"]
+    assert len(model.card["annotations"]) == 1
+
+
+def test_a_model_of_another_preprocessing_is_refused(make_study: MakeStudy) -> None:
+    one, two = make_study(prepared=True, name="one"), make_study(name="two")
+    prepare(two, pixels=48)
+    annotate(one, SliceRef("case0", 0, 4))
+    model = train(one, options=OPTIONS)
+    with pytest.raises(StudyError, match="prepared differently"):
+        load_checkpoint(model.path, record_key=two.record.key)
+
+
+def test_the_pool_is_what_is_neither_blank_annotated_skipped_nor_open(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    run_round(study, options=OPTIONS)
+    suggested = [row.suggestion.ref for row in study.suggestions(0)]
+    Session(study, annotator="a").skip(suggested[0], reason="motion")
+    annotate(study, suggested[1])
+    pool = pool_of(study)
+    free = {pool.refs[i] for i in pool.candidates}
+    assert not free & set(suggested)
+    assert {ref.case for ref in pool.refs} == {"case0", "case1"}
+    assert set(pool.spacing_mm) == {2.0}
+    for i, ref in enumerate(pool.refs):
+        assert pool.blank[i] == study.slices(ref.case).blank[ref.native_index]
+    study.finish_round(0)
+    # What expired unanswered may be suggested again; what was skipped may not.
+    free = {pool_of(study).refs[i] for i in pool_of(study).candidates}
+    assert suggested[2] in free
+    assert suggested[0] not in free
+
+
+def test_sources_are_the_previous_rounds_the_first_batchs_or_all(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    per_round = []
+    for _ in range(2):
+        run_round(study, options=replace(OPTIONS, strategy="random"))
+        refs = [row.suggestion.ref for row in study.suggestions() if row.state == "suggested"]
+        annotate(study, *refs)
+        per_round.append(set(refs))
+        Session(study, annotator="a").finish_round()
+    pool = pool_of(study)
+    known = {a.ref: a for a in study.annotations()}
+
+    def chosen(which: str) -> set[SliceRef]:
+        return {pool.refs[i] for i in sources(pool, known, replace(OPTIONS, sources=which), 2)}
+
+    assert chosen("previous") == per_round[1]
+    assert chosen("initial") == per_round[0]
+    assert chosen("all") == per_round[0] | per_round[1]
+
+
+def test_context_slices_come_along_and_are_predicted(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    annotate(study, SliceRef("case0", 0, 4), SliceRef("case1", 0, 4))
+    run_round(study, options=replace(OPTIONS, strategy="gradient-guided", context=1, budget=1), manifold=VAE)
+    rows = study.suggestions(0)
+    assert [row.suggestion.kind for row in rows].count("suggested") == 1
+    assert any(row.suggestion.kind == "context" for row in rows)
+    assert all(study.prediction(row.suggestion.ref) is not None for row in rows)
+
+
+def test_a_manifold_of_another_pool_is_refused(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=3)
+    fit_manifold(study, options=VAE)
+    annotate(study, SliceRef("case0", 0, 4))
+    train(study, options=OPTIONS)
+    study.exclude_case("case2", "motion")
+    with pytest.raises(StudyError, match="another pool"):
+        ask(study, options=replace(OPTIONS, strategy="gradient-guided"), number=1)
+
+
+def test_cancelling_publishes_nothing_and_the_round_goes_on_later(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    cancel = CancelToken()
+
+    def stop_in_the_middle(event: ProgressEvent) -> None:
+        if event.stage == "train" and event.done == 2:
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        run_round(study, options=replace(OPTIONS, strategy="entropy"), progress=stop_in_the_middle, cancel=cancel)
+    assert study.models() == ()
+    assert study.rounds()[0].stage == "training"
+    assert run_round(study, options=replace(OPTIONS, strategy="random")).strategy == "entropy"
+
+
+def test_a_round_that_waits_for_people_is_not_run_again(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    run_round(study, options=OPTIONS)
+    with pytest.raises(StudyError, match="waits for annotations"):
+        run_round(study, options=OPTIONS)
+
+
+@pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0, 0, -1, 0), (-1, 0, 0, 0, -1, 0, 0, 0, 1)])
+def test_whole_case_predictions_land_on_the_native_grid(make_study: MakeStudy, direction: tuple[float, ...]) -> None:
+    study = make_study(prepared=True, direction=direction)
+    annotate(study, *(SliceRef("case0", study.frame("case0").axis, k) for k in (3, 4, 5)))
+    train(study, options=replace(OPTIONS, steps=40, augment=False))
+    volume = np.load(predict_case(study, "case0", device="cpu"), allow_pickle=False)
+    assert volume.shape == study.case("case0").geometry.shape
+    frame = SliceFrame.of(study.case("case0").geometry, study.record.plane)
+    ref = SliceRef("case0", frame.axis, 4)
+    np.testing.assert_array_equal(frame.stack(volume)[4], predict_slice(study, ref, device="cpu").labels)
+
+
+def test_a_trained_network_finds_the_lobes_and_tells_left_from_right(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, shape=(16, 48, 40), roles=("pool", "pool", "test"))
+    annotate(study, *(SliceRef(f"case{c}", 0, k) for c in (0, 1) for k in (5, 7, 8, 10)))
+    train(study, options=replace(OPTIONS, steps=150, rate=1e-2))
+    volume = np.load(predict_case(study, "case2", device="cpu"), allow_pickle=False)
+    dice = dice_3d(volume, sitk.GetArrayFromImage(sitk.ReadImage(study.case("case2").label)), study.schema)
+    assert min(dice.values()) > 0.5, dice
+
+
+def test_imported_slices_are_accepted_without_effort(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    case = study.case("case0")
+    refs = import_annotations(study, Path(case.label), case="case0", annotator="Dr A", slices="3,5-6")
+    assert [ref.native_index for ref in refs] == [2, 4, 5]
+    for annotation in study.annotations():
+        assert annotation.provenance == "imported"
+        assert annotation.effort is None
+        np.testing.assert_array_equal(annotation.labels, truth(study, annotation.ref))
+
+
+def test_an_import_from_another_grid_is_refused_with_both_named(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(prepared=True)
+    path = tmp_path / "shifted.nii.gz"
+    image = sitk.ReadImage(study.case("case0").label)
+    image.SetOrigin((0, 0, 0))
+    sitk.WriteImage(image, str(path))
+    with pytest.raises(InputError, match="another voxel grid"):
+        import_annotations(study, path, case="case0", annotator="Dr A")
+    assert study.all_annotations() == ()
+
+
+def test_a_simulation_corrects_to_the_reference_and_keeps_saved_effort(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    summary = simulate(study, rounds=1, options=OPTIONS, manifold=VAE)
+    for annotation in study.annotations():
+        np.testing.assert_array_equal(annotation.labels, truth(study, annotation.ref))
+        assert annotation.minutes is not None
+    second = [a for a in study.annotations(round_number=1)]
+    assert second
+    assert {a.effort["quantity"] for a in second} == {SavedEffort.name}
+    assert [r["annotated_slices"] for r in summary["rounds"]] == [3, 6]
+    entry = summary["rounds"][0]["contour_effort"]["left lobe"]
+    assert entry["reference_mm"] == pytest.approx(
+        sum(c["reference_mm"] for a in second for c in a.effort["classes"] if c["value"] == 1), abs=0.1
+    )
+
+
+def test_a_simulation_needs_reference_labels(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, labelled=False)
+    with pytest.raises(StudyError, match="no reference labels"):
+        simulate(study, rounds=1, options=OPTIONS, manifold=VAE)
+
+
+def test_the_ceiling_is_one_on_the_native_grid_and_falls_on_a_coarser_one(make_study: MakeStudy) -> None:
+    values = []
+    for name, pixels in (("fine", 96), ("coarse", 32)):
+        study = make_study(name=name, shape=(8, 96, 80))
+        prepare(study, pixels=pixels)
+        measure_ceiling(study)
+        kept = study.properties()[CEILING]
+        lengths = [(c["shared_mm"], c["reference_mm"]) for c in kept["classes"]]
+        values.append(sum(s for s, _ in lengths) / sum(r for _, r in lengths))
+    assert values[0] > 0.85
+    assert values[1] < values[0] - 0.2
+
+
+SCHEMA = LabelSchema("t", (LabelClass(1, "a", (1, 1, 1)), LabelClass(4, "b", (2, 2, 2))), regions={"both": (1, 4)})
+
+
+@given(st.integers(0, 10_000))
+def test_dice_equals_a_loop_over_voxels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    prediction, reference = rng.choice([0, 1, 4], (3, 4, 5)).astype(np.uint16), rng.choice([0, 1, 4, 255], (3, 4, 5)).astype(np.uint16)
+    for name, values in (("a", {1}), ("b", {4}), ("both", {1, 4})):
+        both = total = 0
+        for p, r in zip(prediction.ravel(), reference.ravel(), strict=True):
+            if r != 255:
+                both += int(p in values and r in values)
+                total += int(p in values) + int(r in values)
+        assert dice_3d(prediction, reference, SCHEMA)[name] == pytest.approx(2 * both / total if total else None)
+
+
+def test_dice_of_a_class_in_neither_volume_is_undefined() -> None:
+    empty = np.zeros((2, 2, 2), np.uint16)
+    assert dice_3d(empty, empty, SCHEMA) == {"a": None, "b": None, "both": None}
+
+
+def test_flips_never_lie() -> None:
+    sides = LabelSchema("s", (LabelClass(1, "left", (1, 1, 1), partner=2), LabelClass(2, "right", (2, 2, 2), partner=1)))
+    assert augmentation(sides, "axial").flip
+    assert augmentation(sides, "coronal").partner == (0, 2, 1)
+    assert not augmentation(sides, "sagittal").flip
+    assert TrainingOptions().augment
