@@ -43,9 +43,10 @@ def train(
         Cancelled: nothing is published.
     """
     record, schema = study.record, study.schema
-    accepted = [a for a in study.annotations() if study.case(a.ref.case).role == "pool"]
+    pool = {case.name for case in study.cases("pool")}
+    accepted = [a for a in study.annotations() if a.ref.case in pool and (a.labels != schema.ignore_value).any()]
     if not accepted:
-        raise StudyError("There is no accepted slice to train on.", hint="Annotate and accept a few slices first.")
+        raise StudyError("There is no annotated slice to train on.", hint="Annotate and accept a few slices first.")
     device = pick_device(options.device)
     refs = [a.ref for a in accepted]
     labels = network_labels(study, schema, refs, [a.labels for a in accepted], device=device)
