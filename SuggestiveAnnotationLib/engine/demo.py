@@ -22,7 +22,9 @@ from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study
 
 SUBJECTS = 14
 TEST_SUBJECTS = 4
-PIXELS = 96
+PIXELS = 80
+STEPS = 200
+MANIFOLD_STEPS = 800
 ROUNDS = 3
 BUDGET = 20
 
@@ -66,11 +68,11 @@ def demo(out: Path, *, seed: int = 0, progress: ProgressCallback = no_progress, 
         prepare(study, plane="axial", pixels=PIXELS, processes=2, **context)
         seconds["prepare"] = time.monotonic() - since
         since = time.monotonic()
-        manifold = ManifoldOptions()
+        manifold = ManifoldOptions(manifold_steps=MANIFOLD_STEPS)
         if study.latest_model("manifold") is None:
             fit_manifold(study, options=manifold, seed=seed, **context)
         seconds["fit manifold"] = time.monotonic() - since
-        options = RoundOptions(strategy="gradient-guided", budget=BUDGET, min_gap=1, seed=seed)
+        options = RoundOptions(strategy="gradient-guided", budget=BUDGET, min_gap=1, steps=STEPS, seed=seed)
         summary = simulate(study, rounds=ROUNDS, options=options, manifold=manifold, **context)
         export(study, out / "labelmaps", overwrite=True, **context)
         report(study, out / "report.html", **context)

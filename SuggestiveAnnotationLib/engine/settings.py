@@ -39,8 +39,11 @@ class TrainingOptions(DeviceOptions):
     network: NetworkSize = field(default="thin", metadata={"help": "width of the U-Net; 'paper' for GPUs"})
     steps: int = field(default=300, metadata={"help": "optimiser steps a round, the same in every round"})
     batch: int = field(default=16, metadata={"help": "slices a step"})
-    rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam"})
+    rate: float = field(default=3e-3, metadata={"help": "learning rate of Adam (papers: 1e-3 over many more steps)"})
     warm_start: bool = field(default=False, metadata={"help": "continue from the last model instead of starting from scratch"})
+    loss: Literal["dice+ce", "dice"] = field(
+        default="dice+ce", metadata={"help": "'dice' is the papers' (foreground only), 'dice+ce' adds background and balanced cross-entropy"}
+    )
     augment: bool = field(default=True, metadata={"help": "flips, intensity and elastic augmentation"})
 
 

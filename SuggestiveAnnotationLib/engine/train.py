@@ -16,8 +16,11 @@ from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, pick_device
+from SuggestiveAnnotationLib.training.losses import DiceSettings
 from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, train_segmentation
 from SuggestiveAnnotationLib.types import LabelSchema, Plane, SliceRef
+
+LOSSES = {"dice+ce": DiceSettings(background=True, cross_entropy=1.0), "dice": DiceSettings()}
 
 
 def train(
@@ -54,6 +57,7 @@ def train(
         steps=options.steps,
         batch_size=options.batch,
         learning_rate=options.rate,
+        loss=LOSSES[options.loss],
         augment=augmentation(schema, record.plane) if options.augment else None,
         seed=seed,
     )
@@ -81,6 +85,7 @@ def train(
             "annotations": [a.id for a in accepted],
             "metrics": {
                 "annotated_slices": trained.slices,
+                "micro_batch": trained.micro_batch,
                 "steps": trained.steps,
                 "stopped_early": trained.stopped_early,
                 "seconds": round(trained.seconds, 2),

@@ -45,11 +45,13 @@ class DiceSettings:
         background: background counts among the K classes.
         smooth: s, added to numerator and denominator; positive, so that a class that is neither there nor predicted costs nothing.
         cross_entropy: weight of a mean cross-entropy added to the Dice loss; 0 is the paper's.
+        class_weights: of the cross-entropy, one a channel with background first; empty: all 1. See `balanced_weights`.
     """
 
     background: bool = False
     smooth: float = 1.0
     cross_entropy: float = 0.0
+    class_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.smooth <= 0:
@@ -68,7 +70,7 @@ def dice_loss(logits: Tensor, labels: Tensor, *, settings: DiceSettings = DiceSe
     loss = _dice(overlap.sum(0), total.sum(0), settings)
     if settings.cross_entropy:
         valid = (labels != IGNORE).sum().clamp(min=1)
-        loss = loss + settings.cross_entropy * _cross_entropy(logits, labels).sum() / valid
+        loss = loss + settings.cross_entropy * _cross_entropy(logits, labels, settings).sum() / valid
     return loss
 
 
@@ -81,7 +83,7 @@ def per_sample_dice_loss(logits: Tensor, labels: Tensor, *, settings: DiceSettin
     loss = _dice(overlap, total, settings)
     if settings.cross_entropy:
         valid = (labels != IGNORE).flatten(1).sum(1).clamp(min=1)
-        loss = loss + settings.cross_entropy * _cross_entropy(logits, labels).flatten(1).sum(1) / valid
+        loss = loss + settings.cross_entropy * _cross_entropy(logits, labels, settings).flatten(1).sum(1) / valid
     return loss
 
 
@@ -100,5 +102,23 @@ def _dice(overlap: Tensor, total: Tensor, settings: DiceSettings) -> Tensor:
     return 1.0 - (score if settings.background else score[..., 1:]).mean(-1)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float(), labels.long(), ignore_index=IGNORE, reduction="none")
+def balanced_weights(labels: Tensor, channels: int, *, exponent: float = 0.5) -> tuple[float, ...]:
+    """Class weights `frequency ** -exponent`, scaled so that the mean over pixels is 1. A class that is absent weighs like the rarest present.
+
+    Args:
+        labels: integer, 0..K, -1 ignore, any shape.
+        channels: K + 1.
+        exponent: 0 all alike, 1 every class alike whatever its size.
+    """
+    counts = torch.bincount(labels[labels != IGNORE].long(), minlength=channels).double()
+    present = counts > 0
+    if not present.any():
+        return (1.0,) * channels
+    frequency = counts.clamp(min=float(counts[present].min())) / counts.sum()
+    weights = frequency**-exponent
+    return tuple((weights / (weights * counts / counts.sum()).sum()).tolist())
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, settings: DiceSettings) -> Tensor:
+    weight = torch.tensor(settings.class_weights, device=logits.device) if settings.class_weights else None
+    return functional.cross_entropy(logits.float(), labels.long(), weight=weight, ignore_index=IGNORE, reduction="none")

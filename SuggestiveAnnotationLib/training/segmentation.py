@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.training.augment import AugmentSettings, augment
 from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import ImageSource
 from SuggestiveAnnotationLib.training.device import autocast_dtype, reproducible_convolutions
-from SuggestiveAnnotationLib.training.losses import IGNORE, DiceSettings, dice_loss
+from SuggestiveAnnotationLib.training.losses import IGNORE, DiceSettings, balanced_weights, dice_loss
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import Schedule, learning_rate_factor, shuffled_batches
 
@@ -32,8 +32,9 @@ class SegmentationSettings:
         steps: optimiser steps, the same whatever the number of slices.
         batch_size: slices a step (2022 paper: 32); fewer where there are fewer slices, never less than two entries.
         learning_rate: of Adam (papers: 1e-3). schedule: of the learning rate.
-        loss: what eq. 2 leaves open. Cross-entropy is added by default, since Dice alone learns large classes just as well but leaves a
-            rare one (a thousandth of the pixels) unlearned; the paper's loss is `DiceSettings()`.
+        loss: what eq. 2 leaves open. Background counts and cross-entropy is added by default: with Dice over the foreground alone nothing
+            holds background pixels in background, and a rare class stays unlearned. The paper's loss is `DiceSettings()`.
+        balance: exponent of the cross-entropy's class weights, see `losses.balanced_weights`; 0: no weights.
         augment: None: slices as they are.
         ema: decay of the weights' moving average; None: the last weights.
         gradient_clip: largest norm of the gradient; None: unlimited.
@@ -47,7 +48,8 @@ class SegmentationSettings:
     batch_size: int = 16
     learning_rate: float = 1e-3
     schedule: Schedule = "cosine"
-    loss: DiceSettings = field(default_factory=lambda: DiceSettings(cross_entropy=1.0))
+    loss: DiceSettings = field(default_factory=lambda: DiceSettings(background=True, cross_entropy=1.0))
+    balance: float = 0.5
     augment: AugmentSettings | None = field(default_factory=AugmentSettings)
     ema: float | None = None
     gradient_clip: float | None = 10.0
@@ -133,6 +135,7 @@ def train_segmentation(
     network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_network(model, seed=settings.seed)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     _check_labels(network, labels)
+    settings = _weighted(settings, labels[usable], network)
     dtype = autocast_dtype(device) if settings.mixed_precision else None
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=device.type in ("cpu", "cuda"))
     ema_rule = get_ema_multi_avg_fn(settings.ema) if settings.ema is not None else None  # type: ignore[no-untyped-call]
@@ -262,6 +265,15 @@ def _split(batch: Tensor, micro: int) -> list[Tensor]:
     """Parts of nearly equal size of at most `micro`, and of at least two: batch norm needs more than one."""
     parts = max(1, min(-(-len(batch) // micro), len(batch) // 2))
     return list(batch.tensor_split(parts))
+
+
+def _weighted(settings: SegmentationSettings, labels: Tensor, network: nn.Module) -> SegmentationSettings:
+    """The settings with class weights from the annotated slices, where cross-entropy is used and they are not given."""
+    channels = getattr(network, "classes", None)
+    if not settings.loss.cross_entropy or not settings.balance or settings.loss.class_weights or channels is None:
+        return settings
+    weights = balanced_weights(labels, channels, exponent=settings.balance)
+    return replace(settings, loss=replace(settings.loss, class_weights=weights))
 
 
 def _check_labels(network: nn.Module, labels: Tensor) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.losses import DiceLoss
 
-from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss, per_sample_dice_loss, vae_loss
+from SuggestiveAnnotationLib.training.losses import DiceSettings, balanced_weights, dice_loss, per_sample_dice_loss, vae_loss
 
 
 def _reference_dice(logits: np.ndarray, labels: np.ndarray, *, background: bool, smooth: float) -> float:
@@ -138,3 +138,22 @@ def test_the_divergence_is_that_of_torch_distributions():
     expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
     images = torch.zeros(5, 1, 2, 2)
     torch.testing.assert_close(vae_loss(images, images, mean, log_variance).kl, expected)
+
+
+def test_balanced_weights_by_hand():
+    """Frequencies 3/4 and 1/4: weights are as 1 to sqrt 3, and their mean over the four pixels is 1."""
+    first, second, absent = balanced_weights(torch.tensor([0, 0, 0, 1, -1]), 3)
+    assert second / first == pytest.approx(3**0.5)
+    assert (3 * first + second) / 4 == pytest.approx(1)
+    assert absent == second
+    assert balanced_weights(torch.tensor([0, 0, 0, 1]), 2, exponent=0) == pytest.approx((1, 1))
+    assert balanced_weights(torch.tensor([-1]), 2) == (1, 1)
+
+
+def test_class_weights_scale_the_cross_entropy_of_their_class():
+    logits, labels = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([[[0, 1], [2, -1]]])
+    plain = dice_loss(logits, labels, settings=DiceSettings(cross_entropy=0.0))
+    weighted = dice_loss(logits, labels, settings=DiceSettings(cross_entropy=1.0, class_weights=(1.0, 2.0, 5.0)))
+    log_p = torch.log_softmax(logits, 1)[0]
+    expected = -(log_p[0, 0, 0] + 2 * log_p[1, 0, 1] + 5 * log_p[2, 1, 0]) / 3
+    assert weighted - plain == pytest.approx(expected.item(), abs=1e-5)
