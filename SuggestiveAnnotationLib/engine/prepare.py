@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 
+from SuggestiveAnnotationLib.cohort.itk import sitk
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -144,13 +145,18 @@ def _built(store: SliceStore, cases: Sequence[Case], processes: int) -> Iterator
         return
     # spawn, because a fork of a process that runs torch threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context, initializer=_one_thread) as pool:
         futures = [pool.submit(_build, store, case) for case in cases]
         try:
             for case, future in zip(cases, futures, strict=True):
                 yield (case, *future.result())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Processes that run side by side must not fight for the cores."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def _build(store: SliceStore, case: Case) -> tuple[tuple[str, ...], InputError | None]:

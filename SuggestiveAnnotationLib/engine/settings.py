@@ -42,7 +42,7 @@ class TrainingOptions(DeviceOptions):
     rate: float = field(default=3e-3, metadata={"help": "learning rate of Adam (papers: 1e-3 over many more steps)"})
     warm_start: bool = field(default=False, metadata={"help": "continue from the last model instead of starting from scratch"})
     loss: Literal["dice+ce", "dice"] = field(
-        default="dice+ce", metadata={"help": "'dice' is the papers' (foreground only), 'dice+ce' adds background and balanced cross-entropy"}
+        default="dice+ce", metadata={"help": "'dice' is the papers', 'dice+ce' adds background and balanced cross-entropy"}
     )
     augment: bool = field(default=True, metadata={"help": "flips, intensity and elastic augmentation"})
 

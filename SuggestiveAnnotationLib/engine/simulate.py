@@ -63,7 +63,9 @@ def simulate(
         if {r.number: r for r in study.rounds()}[number].stage != "annotating":
             run_round(study, options=of_round, manifold=manifold, **context)
         if study.latest_model("segmentation") is not None:
+            watch = Stage("round", 1, cancel=cancel)
             evaluate(study, number=number, device=options.device, **context)
+            study.enter_stage(number, "annotating", seconds={"evaluate": watch.seconds})
         _annotate(study, **context)
     last = rounds + 1
     if not any(model.round == last for model in study.models("segmentation")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
-from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, pick_device
+from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.training.losses import DiceSettings
-from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, train_segmentation
+from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, TrainedSegmentation, ValidationSet, train_segmentation
 from SuggestiveAnnotationLib.types import LabelSchema, Plane, SliceRef
 
 LOSSES = {"dice+ce": DiceSettings(background=True, cross_entropy=1.0), "dice": DiceSettings()}
@@ -64,10 +65,14 @@ def train(
     spec = {"network": "unet", "size": options.network, "channels": len(record.modalities), "classes": schema.channels}
     last = study.latest_model("segmentation") if options.warm_start else None
     start = spec if last is None else load_checkpoint(last.path, record_key=record.key, device=device)[0]
-    trained = train_segmentation(
-        start, NetworkSlices(study, refs, device=device), labels, settings=settings, validation=_validation(study, options.device),
-        progress=progress, cancel=cancel,
-    )  # fmt: skip
+    images, validation = NetworkSlices(study, refs, device=device), _validation(study, options.device)
+
+    def fit(batch: int) -> TrainedSegmentation:
+        # The optimiser's batch stays what was asked for; only fewer slices of it are on the device at once.
+        one = settings if batch == options.batch else replace(settings, micro_batch=batch)
+        return train_segmentation(start, images, labels, settings=one, validation=validation, progress=progress, cancel=cancel)
+
+    trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2)
     path = study.path / "models" / f"segmentation-{uuid.uuid4().hex[:12]}.safetensors"
     card = save_checkpoint(
         path,

@@ -70,9 +70,7 @@ def save_checkpoint(path: Path, model: nn.Module, card: Mapping[str, Any]) -> di
     return full
 
 
-def load_checkpoint(
-    path: Path, *, record_key: str | None = None, device: torch.device | str = "cpu"
-) -> tuple[nn.Module, dict[str, Any]]:
+def load_checkpoint(path: Path, *, record_key: str | None = None, device: torch.device | str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild a model in evaluation mode and read its card.
 
     Args:
@@ -120,4 +118,3 @@ def read_card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or not isinstance(card.get("network"), dict):
         raise StudyError(f"The file {file} is not a model card.", hint=_RETRAIN)
     return card
-

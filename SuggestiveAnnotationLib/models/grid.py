@@ -183,9 +183,7 @@ class NetworkGrid:
         out[:, 0] += (~(inside[0][:, :, None] & inside[1][:, None, :])).to(out.dtype)
         return out
 
-    def _from_native(
-        self, images: Tensor, centre: Tensor | NDArray[Any], spacing: Tensor | NDArray[Any]
-    ) -> tuple[Tensor, Tensor]:
+    def _from_native(self, images: Tensor, centre: Tensor | NDArray[Any], spacing: Tensor | NDArray[Any]) -> tuple[Tensor, Tensor]:
         middle, pixel = _pairs(centre), _pairs(spacing)
         matrices = []
         for axis in (0, 1):

@@ -56,9 +56,7 @@ class VAE(nn.Module):
         self.latent_size = latent_size
         self.input_size = (rows, columns)
         widths = WIDTHS[size]
-        self.encoder = nn.Sequential(
-            *(_residual(a, b, stride=2) for a, b in zip((channels, *widths), widths, strict=False)), nn.Flatten()
-        )
+        self.encoder = nn.Sequential(*(_residual(a, b, stride=2) for a, b in zip((channels, *widths), widths, strict=False)), nn.Flatten())
         inner = widths[-1] * (rows // 16) * (columns // 16)
         self.posterior = nn.Linear(inner, 2 * latent_size)
         self.decoder = nn.Sequential(

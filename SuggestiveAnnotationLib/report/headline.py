@@ -64,7 +64,7 @@ def _done(data: ReportData) -> tuple[str, ...]:
     words = [f"{count(len(chosen), 'round')}, {slices} annotated{where}.", f"Slices were chosen by: {', then '.join(strategies)}."]
     seconds = sum(sum(r.seconds.values()) for r in data.rounds)
     if seconds:
-        words.append(f"The computer worked for {duration(seconds)}.")
+        words.append(f"The computer worked {duration(seconds)} on the rounds.")
     return tuple(words)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.geometry import Geometry
@@ -34,21 +34,25 @@ class CaseRows:
     def cases(self, role: Role | None = None) -> tuple[Case, ...]:
         """The cases, in the order of the cohort; one role only if given."""
         query = select(tables.cases).order_by(tables.cases.c.position)
-        if role is not None:
-            query = query.where(tables.cases.c.role == role)
-        with self.database.read() as connection:
-            rows = connection.execute(query).all()
-            images: dict[str, dict[str, str]] = {}
-            for image in connection.execute(select(tables.images)):
-                images.setdefault(image.case, {})[image.modality] = image.path
-        return tuple(_case(row, images.get(row.name, {})) for row in rows)
+        return self._cases(query if role is None else query.where(tables.cases.c.role == role))
 
     def case(self, name: str) -> Case:
         """Raises: StudyError, when there is no such case."""
-        for case in self.cases():
-            if case.name == name:
-                return case
-        raise StudyError(f"There is no case {name} in the study.", hint="`study show` lists the cases.")
+        found = self._cases(select(tables.cases).where(tables.cases.c.name == name))
+        if not found:
+            raise StudyError(f"There is no case {name} in the study.", hint="`study show` lists the cases.")
+        return found[0]
+
+    def _cases(self, query: Select[Any]) -> tuple[Case, ...]:
+        with self.database.read() as connection:
+            rows = connection.execute(query).all()
+            wanted = select(tables.images)
+            if len(rows) == 1:
+                wanted = wanted.where(tables.images.c.case == rows[0].name)
+            images: dict[str, dict[str, str]] = {}
+            for image in connection.execute(wanted):
+                images.setdefault(image.case, {})[image.modality] = image.path
+        return tuple(_case(row, images.get(row.name, {})) for row in rows)
 
     def exclude_case(self, name: str, reason: str) -> None:
         """Take a case out of everything, with the reason."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
@@ -18,7 +17,6 @@ Result = TypeVar("Result")
 
 _BF16_GAIN = 1.3
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -103,14 +101,6 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"CPU, {torch.get_num_threads()} threads, {precision}"
     return f"{device.type.upper()}, {precision}"
-
-
-def one_thread_environment(environment: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
-    """Ask for one thread in child processes that run side by side; call before they start. None: this process's environment."""
-    environment = os.environ if environment is None else environment
-    for name in _THREAD_VARIABLES:
-        environment[name] = "1"
-    return environment
 
 
 @contextmanager

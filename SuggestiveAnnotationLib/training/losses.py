@@ -103,7 +103,7 @@ def _dice(overlap: Tensor, total: Tensor, settings: DiceSettings) -> Tensor:
 
 
 def balanced_weights(labels: Tensor, channels: int, *, exponent: float = 0.5) -> tuple[float, ...]:
-    """Class weights `frequency ** -exponent`, scaled so that the mean over pixels is 1. A class that is absent weighs like the rarest present.
+    """Class weights `frequency ** -exponent`, scaled so that the mean over pixels is 1. An absent class weighs like the rarest present.
 
     Args:
         labels: integer, 0..K, -1 ignore, any shape.

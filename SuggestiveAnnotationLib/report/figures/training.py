@@ -55,7 +55,7 @@ def _panel(curves: Sequence[LossCurve], name: str, title: str) -> Panel:
 
 def _loss_name(name: str) -> str:
     known = {
-        "loss": "training loss (1 minus Dice)",
+        "loss": "training loss",
         "reconstruction": "squared error, summed",
         "kl": "KL divergence (nats)",
     }

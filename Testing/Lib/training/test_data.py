@@ -13,9 +13,7 @@ from SuggestiveAnnotationLib.models.grid import NetworkGrid
 from SuggestiveAnnotationLib.training.data import NetworkSlices, TensorImages, batches, network_labels
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, PreprocessingRecord, SliceRef
 
-RECORD = PreprocessingRecord(
-    plane="axial", modalities=("T1", "T2"), reference="T1", spacing=(1.5, 1.5), size=(32, 16), schema_key="none"
-)
+RECORD = PreprocessingRecord(plane="axial", modalities=("T1", "T2"), reference="T1", spacing=(1.5, 1.5), size=(32, 16), schema_key="none")
 
 
 @dataclass
