@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from SuggestiveAnnotationLib.effort.contour import contour_agreement
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, RetainedContour
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
+from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, describe
@@ -175,10 +175,7 @@ class Session:
         new = NewAnnotation(ref=ref, labels=labels, provenance=_provenance(labels, shown, self.study.schema.ignore_value), minutes=minutes)
         if shown is None:
             return new
-        schema, (_, row_mm, column_mm) = self.study.schema, self.study.frame(ref.case).spacing
-        agreement = contour_agreement(
-            labels, shown.labels, values=schema.values[1:], spacing=(row_mm, column_mm), ignore_value=schema.ignore_value
-        )
+        agreement = slice_agreement(self.study, ref, reference=labels, prediction=shown.labels)
         effort: dict[str, Any] = self.quantity.of_slices([agreement]).to_json()
         return replace(new, prediction_id=shown.id, effort=effort)
 

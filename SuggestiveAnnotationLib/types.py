@@ -85,6 +85,8 @@ class LabelSchema:
         merge: value in a file -> value of the schema (0 background, `ignore_value` ignore). None: values are used as they are.
         merge_other: what a value in a file that `merge` does not list becomes; None: it is an error.
         ignore_unlabelled_in_mask: voxels inside the foreground mask file with no label become ignore (MALC: sulcal CSF).
+        exclude_mask_edge: contours on the edge of the foreground mask file are left out of contour effort, for images that were stripped
+            with the label mask (MALC): finding that edge is no achievement.
     """
 
     name: str
@@ -94,6 +96,7 @@ class LabelSchema:
     merge: Mapping[int, int] | None = None
     merge_other: int | None = None
     ignore_unlabelled_in_mask: bool = False
+    exclude_mask_edge: bool = False
 
     @property
     def channels(self) -> int:

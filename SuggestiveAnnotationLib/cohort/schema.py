@@ -15,6 +15,7 @@ A schema file is one JSON object:
 |                             | a text such as `"100-207"` is a range                                                          |
 | `merge_other`               | optional: what values in a file that `merge` does not list become; without it they are an error |
 | `ignore_unlabelled_in_mask` | optional, false: unlabelled voxels inside the foreground mask become the ignore value          |
+| `exclude_mask_edge`          | optional, false: contours on the edge of the foreground mask are left out of contour effort |
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ MAX_GUESSED = 300
 """More different values than this are taken for an image, not a labelmap."""
 
 _SHIPPED = Path(__file__).parent / "schemas"
-_KEYS = {"format", "version", "name", "notes", "classes", "regions", "ignore_value", "merge", "merge_other", "ignore_unlabelled_in_mask"}
+_FLAGS = ("ignore_unlabelled_in_mask", "exclude_mask_edge")
+_KEYS = {"format", "version", "name", "notes", "classes", "regions", "ignore_value", "merge", "merge_other", *_FLAGS}
 _CLASS_KEYS = {"value", "name", "colour", "partner", "terminology"}
 
 
@@ -103,8 +105,7 @@ def schema_to_json(schema: LabelSchema, *, notes: Sequence[str] = ()) -> dict[st
             targets.setdefault(target, []).append(source)
         data["merge"] = {str(target): sorted(sources) for target, sources in sorted(targets.items())}
         data["merge_other"] = schema.merge_other
-    data["ignore_unlabelled_in_mask"] = schema.ignore_unlabelled_in_mask
-    return data
+    return data | {flag: getattr(schema, flag) for flag in _FLAGS}
 
 
 def schema_from_json(data: Any) -> LabelSchema:
@@ -140,8 +141,9 @@ def schema_from_json(data: Any) -> LabelSchema:
     other = data.get("merge_other")
     targets = {0, ignore, *values}
     _need(other is None or other in targets, f"merge_other {other} is no value of the schema")
-    flag = data.get("ignore_unlabelled_in_mask", False)
-    _need(isinstance(flag, bool), '"ignore_unlabelled_in_mask" is neither true nor false')
+    flags = {flag: data.get(flag, False) for flag in _FLAGS}
+    for flag, value in flags.items():
+        _need(isinstance(value, bool), f'"{flag}" is neither true nor false')
     return LabelSchema(
         name=str(name),
         classes=classes,
@@ -149,7 +151,7 @@ def schema_from_json(data: Any) -> LabelSchema:
         ignore_value=int(ignore),
         merge=_merge_from_json(data.get("merge"), targets),
         merge_other=other,
-        ignore_unlabelled_in_mask=flag,
+        **flags,
     )
 
 

@@ -10,8 +10,9 @@ import torch
 from SuggestiveAnnotationLib.effort.ceiling import resolution_ceiling
 from SuggestiveAnnotationLib.effort.quantities import ResolutionCeiling
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
+from SuggestiveAnnotationLib.study.contours import excluded_mask
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray
+from SuggestiveAnnotationLib.types import LabelArray, SliceRef
 
 CEILING = "resolution ceiling"
 EVERY = 10
@@ -31,8 +32,17 @@ def measure_ceiling(study: Study) -> None:
         held = [k for k in range(len(labels)) if np.isin(labels[k], values).any()][::EVERY]
         if held:
             references = [np.array(labels[k]) for k in held]
-            spacing = study.slices(case.name).spacing[1:]
-            parts.append(resolution_ceiling(references, _RoundTrip(study, case.name), values=values, spacing=spacing, ignore_value=ignore))
+            masks = [excluded_mask(study, SliceRef(case.name, study.frame(case.name).axis, k)) for k in held]
+            parts.append(
+                resolution_ceiling(
+                    references,
+                    _RoundTrip(study, case.name),
+                    values=values,
+                    spacing=study.slices(case.name).spacing[1:],
+                    ignore_value=ignore,
+                    exclude_edges_of=masks,
+                )
+            )
     study.set_property(CEILING, ResolutionCeiling.total(parts).to_json() if parts else None)
 
 

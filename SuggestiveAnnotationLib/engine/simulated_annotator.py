@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from SuggestiveAnnotationLib.effort.contour import contour_agreement
 from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef
 
 
@@ -38,11 +38,9 @@ class SimulatedAnnotator:
         return done
 
     def _annotate(self, ref: SliceRef, *, opens_case: bool) -> None:
-        schema = self.session.study.schema
         final = self.reference(ref)
         shown = self.session.pre_annotation(ref)
         start = shown.labels if shown is not None else np.zeros_like(final)
-        _, row_mm, column_mm = self.session.study.frame(ref.case).spacing
-        work = contour_agreement(final, start, values=schema.values[1:], spacing=(row_mm, column_mm), ignore_value=schema.ignore_value)
+        work = slice_agreement(self.session.study, ref, reference=final, prediction=start)
         minutes = Workload.of_slices([work], cases=int(opens_case)).minutes(self.time)
         self.session.accept({ref: final}, minutes={ref: minutes})

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from SuggestiveAnnotationLib.effort.agreement import ClassAgreement, ContourTotals
-from SuggestiveAnnotationLib.effort.contour import contour_agreement
+from SuggestiveAnnotationLib.effort.contour import DEFAULT_TOLERANCES
 from SuggestiveAnnotationLib.effort.quantities import ResolutionCeiling, RetainedContour, SavedEffort
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.report.data import Ceiling, Effort, EffortRow, Quantity, total
 from SuggestiveAnnotationLib.report.numbers import ALL_CLASSES
 from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR
+from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef
@@ -106,12 +106,8 @@ def ceilings(study: Study) -> tuple[Ceiling, ...]:
 
 
 def _compare(study: Study, ref: SliceRef, reference: LabelArray, prediction: LabelArray, *, tolerant: bool) -> ContourTotals:
-    _, row_mm, column_mm = study.frame(ref.case).spacing
-    schema = study.schema
-    options: dict[str, Any] = {} if tolerant else {"tolerances": None}
-    agreement = contour_agreement(
-        reference, prediction, values=schema.values[1:], spacing=(row_mm, column_mm), ignore_value=schema.ignore_value, **options
-    )
+    tolerances = DEFAULT_TOLERANCES if tolerant else None
+    agreement = slice_agreement(study, ref, reference=reference, prediction=prediction, tolerances=tolerances)
     return ContourTotals.of_slices([agreement])
 
 

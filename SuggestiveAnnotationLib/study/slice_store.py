@@ -133,6 +133,8 @@ class SliceStore:
                 raise InputError(sentence, hint="Resample the labels onto the image.")
             merged = apply_merge(labels, settings.schema, mask, name=case.label)
             _save(self._path(case.name, ".labels.npy"), frame.stack(merged))
+        if mask is not None:
+            _save(self._path(case.name, ".mask.npy"), frame.stack(mask > 0).astype(np.uint8))
         fraction = foreground.mean(axis=(1, 2))
         note = {
             "stamps": _stamps(case),
@@ -168,6 +170,14 @@ class SliceStore:
             raise InputError(f"Case {name} has no reference labels.", hint="Give them with --label when the study is created.")
         labels: NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
         return labels
+
+    def open_mask(self, name: str) -> NDArray[np.uint8] | None:
+        """Foreground mask file `(slice, row, column)`, 0 or 1, memory-mapped; None when the case has none."""
+        path = self._path(name, ".mask.npy")
+        if not path.exists():
+            return None
+        mask: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mask
 
     def _note(self, name: str) -> dict[str, Any] | None:
         path = self._path(name, ".json")
