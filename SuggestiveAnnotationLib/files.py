@@ -52,9 +52,10 @@ def write_text(path: Path, text: str) -> None:
 
 def storage_error(error: OSError, path: Path) -> StorageError:
     """The sentence a person reads when writing `path` failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        sentence = f"The disk is full: {path} could not be written."
-        return StorageError(sentence, hint="Free some space and run the same again; nothing is lost.")
+    # numpy reports a short write without a number.
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
+        full = "The disk is full" if error.errno != errno.EFBIG else "The disk is full, or files may not grow this large"
+        return StorageError(f"{full}: {path} could not be written.", hint="Free some space and run the same again; nothing is lost.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         sentence = f"{path.parent} is read-only: {path.name} could not be written."
         return StorageError(sentence, hint="Choose a folder you may write to.")

@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.console import show
@@ -19,14 +20,21 @@ from SuggestiveAnnotationLib.types import slice_number
 
 @dataclass(frozen=True)
 class Context:
-    """What every command is given."""
+    """What every command is given. `command` is the line a person typed."""
 
     progress: ProgressCallback
     cancel: CancelToken
+    command: str
 
     def keywords(self) -> dict[str, Any]:
         """As the verbs take them."""
         return {"progress": self.progress, "cancel": self.cancel}
+
+    def open(self, path: Path) -> Study:
+        """Open a study that this command changes, and keep the command in it: the report shows what made the study."""
+        study = Study(path)
+        study.record_command(self.command)
+        return study
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
         arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
         seed=arguments.seed,
     )  # fmt: skip
+    study.record_command(context.command)
     roles = Counter(case.role for case in study.cases())
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
     lines += ["Next: suggestive-annotation prepare " + str(study.path)]
@@ -118,7 +127,7 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
     """`prepare`."""
     from SuggestiveAnnotationLib.engine.prepare import prepare as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
     rows, columns = done.record.size
@@ -134,7 +143,7 @@ def fit_manifold(arguments: argparse.Namespace, context: Context) -> Result:
     """`fit-manifold`."""
     from SuggestiveAnnotationLib.engine.manifold import fit_manifold as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         model = verb(study, options=read_settings(ManifoldOptions, arguments), seed=arguments.seed, **context.keywords())
     return _model_result(model)
@@ -144,7 +153,7 @@ def train(arguments: argparse.Namespace, context: Context) -> Result:
     """`train`."""
     from SuggestiveAnnotationLib.engine.train import train as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         model = verb(study, options=read_settings(TrainingOptions, arguments), seed=arguments.seed, **context.keywords())
     return _model_result(model)
@@ -154,7 +163,7 @@ def suggest(arguments: argparse.Namespace, context: Context) -> Result:
     """`suggest`."""
     from SuggestiveAnnotationLib.engine.suggest import suggest as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         return _round_result(study, verb(study, options=read_settings(RoundOptions, arguments), **context.keywords()))
 
@@ -175,7 +184,7 @@ def run_round(arguments: argparse.Namespace, context: Context) -> Result:
     """`run-round`."""
     from SuggestiveAnnotationLib.engine.run_round import run_round as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         done = verb(
             study, options=read_settings(RoundOptions, arguments), manifold=read_settings(ManifoldOptions, arguments), **context.keywords()
@@ -187,7 +196,7 @@ def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
     """`finish-round`."""
     from SuggestiveAnnotationLib.session import Session
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     Session(study, annotator="command line").finish_round()
     data = _round_data(study, study.rounds()[-1])
     return Result(data, [f"Round {data['number']} is finished: {data['answered']} of {data['suggested']} slices answered."])
@@ -208,7 +217,7 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     from SuggestiveAnnotationLib.engine.annotations import import_annotations
 
     refs = import_annotations(
-        Study(arguments.study), arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices,
+        context.open(arguments.study), arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices,
         mask=arguments.mask,
     )  # fmt: skip
     numbers = [slice_number(ref) for ref in refs]
@@ -239,7 +248,7 @@ def simulate(arguments: argparse.Namespace, context: Context) -> Result:
     """`simulate`."""
     from SuggestiveAnnotationLib.engine.simulate import simulate as verb
 
-    study = Study(arguments.study)
+    study = context.open(arguments.study)
     with study.lock():
         summary = verb(
             study, rounds=arguments.rounds, first_batch=arguments.first_batch, options=read_settings(RoundOptions, arguments),

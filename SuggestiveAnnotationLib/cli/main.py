@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 unexpected, 2 bad input, 3 the study's state does not allo
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     previous = signal.signal(signal.SIGINT, stop)
     try:
         with progress_bars(quiet=arguments.quiet) as progress:
-            result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel))
+            command = shlex.join(["suggestive-annotation", *(sys.argv[1:] if argv is None else argv)])
+            result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel, command=command))
         result.print(as_json=arguments.json)
         return 0
     except SuggestiveAnnotationError as error:

@@ -65,8 +65,8 @@ def examine_case(
     grid = grids.get(wanted)
     if grid is not None:
         more, notes = _frames(case, grids, wanted)
-        problems += more
-        thin_problems, thin_notes = _thin(case.images[wanted], grid, plane)
+        problems += more + moved_grid(case, grid, wanted)
+        thin_problems, thin_notes = thin(case.images[wanted], grid, plane)
         problems += thin_problems
         warnings += [*notes, *thin_notes]
     mask = None
@@ -107,7 +107,7 @@ def quick_check(case: Case, reference: str, reasons: Sequence[str] = ()) -> Case
     if grid is not None:
         more, notes = _frames(case, grids, reference)
         problems += more
-        warnings += [*notes, *_thin(case.images[reference], grid, None)[1]]
+        warnings += [*notes, *thin(case.images[reference], grid, None)[1]]
     for file in filter(None, (case.label, case.mask)):
         try:
             problems += _other_grid(file, read_geometry(file), grid, case.images.get(reference, ""))
@@ -143,8 +143,16 @@ def _frames(case: Case, grids: dict[str, Geometry], reference: str) -> tuple[lis
     return problems, warnings
 
 
-def _thin(path: str, grid: Geometry, plane: Plane | None) -> tuple[list[str], list[str]]:
-    """The rule on single slices: one slice to annotate is allowed and said; a slice of one row or column is not."""
+def moved_grid(case: Case, grid: Geometry, reference: str) -> list[str]:
+    """The problem of an image that was replaced by one on another grid since the study was created: its slices are not the same slices."""
+    if case.geometry is None or grid.same_grid(case.geometry):
+        return []
+    path = case.images[reference]
+    return [f"{path} is not on the voxel grid it had when the study was created. Put the earlier file back, or create a new study."]
+
+
+def thin(path: str, grid: Geometry, plane: Plane | None) -> tuple[list[str], list[str]]:
+    """Problems and warnings by the rule on single slices: one slice to annotate is allowed and said; one row or column a slice is not."""
     if plane is not None:
         frame = SliceFrame.of(grid, plane)
         if min(frame.rows, frame.columns) == 1:

@@ -107,8 +107,13 @@ def read_labels(path: str | Path) -> tuple[NDArray[np.int32], Geometry]:
 
 def _existing(path: str | Path) -> Path:
     file = Path(path)
-    if not file.exists():
-        raise InputError(f"{file} does not exist.", hint="Check the path.")
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{file} does not exist.", hint="Check the path.") from None
+    except OSError as error:
+        hint = "Check the disk, the network drive and your permissions."
+        raise InputError(f"{file} cannot be read: {error.strerror or error}.", hint=hint) from None
     if file.is_dir():
         raise InputError(f"{file} is a folder, not an image file.", hint="Convert DICOM series to NIfTI, NRRD or MetaImage first.")
     if not file.name.lower().endswith(SUFFIXES):

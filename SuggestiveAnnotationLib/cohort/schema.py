@@ -158,25 +158,33 @@ def schema_from_json(data: Any) -> LabelSchema:
 def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels") -> LabelSchema:
     """A schema with one class for every value found in the cases' label files, named `label 1` and so on.
 
-    A file of 0 and 255 only, as paint programs write masks, becomes one class of value 1.
+    A file of 0 and 255 only, as paint programs write masks, becomes one class of value 1. A file that is no labelmap has no say;
+    `prepare` excludes its case.
 
     Raises:
         InputError: no case has a readable label, all are empty, or there are more than `MAX_GUESSED` values.
     """
+    cases = tuple(cases)
+    if cases and all(case.role == "excluded" for case in cases):
+        raise InputError(f"No case can be used: {cases[0].excluded_reason}")
     found: set[int] = set()
     files = 0
+    refused: InputError | None = None
     for case in cases:
         if case.label is None or case.role == "excluded":
             continue
-        labels, _ = read_labels(case.label)
+        try:
+            values_here = set(value_counts(read_labels(case.label)[0]))
+            _look_like_labels(values_here, case.label)
+        except InputError as error:
+            refused = refused or error
+            continue
         files += 1
-        found |= set(value_counts(labels))
-        if len(found) > MAX_GUESSED or min(found) < 0 or max(found) > 65535:
-            raise InputError(
-                f"{case.label} does not look like a labelmap: {len(found)} values so far, from {min(found)} to {max(found)}.",
-                hint="Name the label files yourself (--label), or give a label schema (--schema).",
-            )
+        found |= values_here
+        _look_like_labels(found, case.label)
     values = sorted(found - {0})
+    if refused is not None and not files:
+        raise refused
     if not values:
         raise InputError(
             "No labels to guess a schema from: " + ("every label file is empty." if files else "no case has a label file."),
@@ -191,6 +199,14 @@ def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels"
         ignore_value=next(v for v in (255, 65535, 65534) if v not in values),
         merge=merge,
     )
+
+
+def _look_like_labels(values: set[int], path: str) -> None:
+    if len(values) > MAX_GUESSED or min(values) < 0 or max(values) > 65535:
+        raise InputError(
+            f"{path} does not look like a labelmap: {len(values)} values so far, from {min(values)} to {max(values)}.",
+            hint="Name the label files yourself (--label), or give a label schema (--schema).",
+        )
 
 
 def value_counts(labels: NDArray[np.integer[Any]]) -> dict[int, int]:

@@ -62,7 +62,7 @@ def demo(out: Path, *, seed: int = 0, progress: ProgressCallback = no_progress, 
             reference=cohort.modalities[0],
             settings={"seed": seed},
         )
-        study.set_property("command", f"make demo  (suggestive-annotation demo --seed {seed})")
+        study.record_command(f"suggestive-annotation demo --seed {seed}")
     with study.lock():
         since = time.monotonic()
         prepare(study, plane="axial", pixels=PIXELS, processes=2, **context)

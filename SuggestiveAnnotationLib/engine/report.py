@@ -19,7 +19,7 @@ def report(
     Args:
         study: in any state; what is missing is said on the page.
         path: of the page.
-        command: that reproduces the study; the one kept with the study when empty.
+        command: that reproduces the study; those kept with the study when empty.
 
     Raises:
         StudyError: an annotation was measured in a way this version does not know.
@@ -28,6 +28,6 @@ def report(
     """
     stage = Stage("report", 1, progress=progress, cancel=cancel)
     evidence = {entry.name: entry.evidence for entry in ENTRIES}
-    write_report(path, collect(study, command=command or str(study.properties().get("command", "")), evidence=evidence))
+    write_report(path, collect(study, command=command or "\n".join(study.commands()), evidence=evidence))
     stage.advance()
     return path

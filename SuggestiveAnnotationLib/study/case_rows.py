@@ -31,6 +31,18 @@ class CaseRows:
         with self.database.write() as connection:
             put_property(connection, name, value)
 
+    def record_command(self, command: str) -> None:
+        """Append a command to those that made the study; the same one again, as after an interruption, is kept once."""
+        with self.database.write() as connection:
+            row = connection.execute(select(tables.properties).where(tables.properties.c.name == "commands")).first()
+            kept = list(row.value) if row else []
+            if not kept or kept[-1] != command:
+                put_property(connection, "commands", [*kept, command])
+
+    def commands(self) -> tuple[str, ...]:
+        """The commands that made the study, oldest first."""
+        return tuple(self.properties().get("commands", ()))
+
     def cases(self, role: Role | None = None) -> tuple[Case, ...]:
         """The cases, in the order of the cohort; one role only if given."""
         query = select(tables.cases).order_by(tables.cases.c.position)

@@ -9,9 +9,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
+from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.tables import metadata
 
 SCHEMA_VERSION = 1
@@ -45,8 +46,8 @@ class Database:
             metadata.create_all(engine)
             with engine.begin() as connection:
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except OperationalError as error:
-            raise _translated(error, path) from error
+        except DatabaseError as error:
+            raise translated(error.orig, path) from error
         finally:
             engine.dispose()
         return cls(path)
@@ -70,8 +71,11 @@ class Database:
                 connection = plain.execution_options(suggestive_write=write)
                 with connection.begin():
                     yield connection
-        except OperationalError as error:
-            raise _translated(error, self.path) from error
+        except DatabaseError as error:
+            # A damaged file is a plain DatabaseError; the other kinds are mistakes of a caller.
+            if not isinstance(error.orig, sqlite3.OperationalError) and type(error.orig) is not sqlite3.DatabaseError:
+                raise
+            raise translated(error.orig, self.path) from error
 
     def close(self) -> None:
         """Give back every connection; the study can then be moved or deleted on any system."""
@@ -102,17 +106,22 @@ def _bring_up_to_date(path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        raise StudyError(f"{path} is not a study database: {error}.", hint="Restore it from a backup.") from error
+        raise translated(error, path) from error
     if version > SCHEMA_VERSION:
         raise StudyError(
             f"The study at {path.parent} was made by a newer version (schema {version}; this version knows {SCHEMA_VERSION}).",
             hint="Update SuggestiveAnnotation.",
         )
     if version == 0:
-        hint = "Its creation was interrupted: delete the folder and create the study again."
-        raise StudyError(f"{path} is not a study database.", hint=hint)
+        hint = "Restore it from a backup; only if nothing was ever annotated in it, delete the folder and create the study again."
+        raise StudyError(f"{path} is not a study database: it is empty.", hint=hint)
     if version < SCHEMA_VERSION:
-        _migrate_copy(path, version)
+        try:
+            _migrate_copy(path, version)
+        except sqlite3.DatabaseError as error:
+            raise translated(error, path) from error
+        except OSError as error:
+            raise storage_error(error, path) from error
 
 
 def _migrate_copy(path: Path, version: int) -> None:
@@ -132,14 +141,20 @@ def _migrate_copy(path: Path, version: int) -> None:
     os.replace(copy, path)
 
 
-def _translated(error: DatabaseError, path: Path) -> StorageError | StudyError:
-    text = str(error.orig).lower()
-    if "full" in text:
-        sentence = f"The disk is full: the study at {path.parent} could not be written."
-        return StorageError(sentence, hint="Free some space; nothing accepted is lost.")
-    if "readonly" in text or "read-only" in text or "unable to open" in text:
-        return StorageError(f"The study folder {path.parent} is read-only.", hint="Copy the study to a folder you may write to.")
-    if "locked" in text or "busy" in text:
-        sentence = f"The study at {path.parent} has been busy for {BUSY_SECONDS:.0f} s."
+def translated(error: BaseException | None, path: Path) -> StorageError | StudyError:
+    """The sentence for an error of SQLite on the database at `path`."""
+    name, folder = str(getattr(error, "sqlite_errorname", "")), path.parent
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StudyError(f"{path} is damaged or not a study database: {error}.", hint="Restore it from a backup.")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+        return StorageError(f"The study folder {folder} is read-only.", hint="Copy the study to a folder you may write to.")
+    if name.startswith("SQLITE_IOERR") and name.endswith("READ"):
+        return StorageError(f"The study database {path} could not be read: {error}.", hint="Check the disk, or restore it from a backup.")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        # SQLite tells a full disk apart, but neither a quota nor a limit on file sizes from a failing disk.
+        full = "The disk is full" if name == "SQLITE_FULL" else f"The disk is full or failing ({error})"
+        return StorageError(f"{full}: the study at {folder} could not be written.", hint="Free some space; nothing accepted is lost.")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        sentence = f"The study at {folder} has been busy for {BUSY_SECONDS:.0f} s."
         return StudyError(sentence, hint="Close other programs that use it, then try again.")
-    return StudyError(f"The study database {path} could not be used: {error.orig}.", hint="Restore it from a backup.")
+    return StudyError(f"The study database {path} could not be used: {error}.", hint="Restore it from a backup.")

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from SuggestiveAnnotationLib.errors import StorageError, StudyLockedError
+from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.study.database import translated
 
 NETWORK_FILESYSTEMS = frozenset(
     {"9p", "afpfs", "afs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "glusterfs", "lustre"}
@@ -84,24 +86,31 @@ class WorkerLock:
 
     Raises:
         StudyLockedError: another process holds it.
+        StorageError: the folder is read-only or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._note = folder / "worker.pid"
-        self._connection = sqlite3.connect(folder / "worker.lock", timeout=0, isolation_level=None, check_same_thread=False)
+        self._note, lock = folder / "worker.pid", folder / "worker.lock"
+        try:
+            self._connection = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
+        except sqlite3.DatabaseError as error:
+            raise translated(error, lock) from error
         try:
             self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             self._connection.close()
             if "locked" not in str(error):
-                hint = "Copy the study to a folder you may write to."
-                raise StorageError(f"The study folder {folder} is read-only.", hint=hint) from error
+                raise translated(error, lock) from error
             holder = self._note.read_text(encoding="utf-8").strip() if self._note.exists() else "unknown"
             raise StudyLockedError(
                 f"Another worker (process {holder}) is at work on the study {folder}.",
                 hint="Wait for it, or close it, then try again.",
             ) from None
-        self._note.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        try:
+            self._note.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        except OSError as error:
+            self._connection.close()
+            raise storage_error(error, self._note) from error
 
     def release(self) -> None:
         """Give the study free."""

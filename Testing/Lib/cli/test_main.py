@@ -171,3 +171,13 @@ def test_strategies_that_need_reference_labels_are_not_offered(capsys: pytest.Ca
     assert "gradient-guided" in names
     assert not {n for n in names if n.startswith("oracle")}
     assert {s["name"] for s in call(capsys, "strategies", "--all")["strategies"]} > names
+
+
+def test_the_study_keeps_the_commands_that_made_it_each_once(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["fit-manifold", study, *TINY_VAE]
+    call(capsys, *arguments)
+    call(capsys, *arguments)
+    call(capsys, "study", "show", study)
+    kept = Study(study).commands()
+    assert [command.split()[1] for command in kept] == ["study", "prepare", "fit-manifold"]
+    assert kept[2].startswith("suggestive-annotation fit-manifold")
