@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.errors import StorageError
 
@@ -48,6 +52,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole (see `whole_file`)."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a `.npy` file as `numpy.save` does, which loses the error when the disk is full at the last block of a file."""
+    plain = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(plain))
+        file.write(plain.reshape(-1).view(np.uint8).data)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

@@ -15,7 +15,7 @@ from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, RetainedC
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.contours import slice_agreement
-from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow
+from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow, SuggestionStateRow
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, describe
 
@@ -46,12 +46,11 @@ class Session:
 
     def suggestions(self) -> tuple[SuggestionRow, ...]:
         """Suggestions of the newest round, grouped by case (one case load serves all its slices), best case first, then by rank."""
-        newest = self.study.current_round()
-        if newest is None:
+        number = self._round_number()
+        if number is None:
             return ()
-        rows = self.study.suggestions(newest.number)
-        first = {row.suggestion.ref.case: i for i, row in reversed(list(enumerate(rows)))}
-        return tuple(sorted(rows, key=lambda row: (first[row.suggestion.ref.case], row.suggestion.rank, row.id)))
+        by_id = {row.id: row for row in self.study.suggestions(number)}
+        return tuple(by_id[row.id] for row in self._ordered())
 
     @property
     def current(self) -> SliceRef | None:
@@ -65,7 +64,7 @@ class Session:
         """
         self._current = ref
         shown = self.pre_annotation(ref)
-        payload = {"prediction_id": shown.id if shown else None}
+        payload = {"prediction_id": shown.id if shown else None, "round": self._round_number()}
         self.study.record_event("shown", annotator=self.annotator, ref=ref, payload=payload)
         return shown
 
@@ -78,8 +77,8 @@ class Session:
         return self._step(-1)
 
     def _step(self, direction: int) -> SliceRef | None:
-        rows = self.suggestions()
-        order = [row.suggestion.ref for row in rows]
+        rows = self._ordered()
+        order = [row.ref for row in rows]
         waiting = [row.state in ("suggested", "draft") for row in rows]
         if not any(waiting):
             self._current = None
@@ -92,19 +91,42 @@ class Session:
                 return order[place]
         return None
 
+    def _ordered(self) -> list[SuggestionStateRow]:
+        number = self._round_number()
+        rows = () if number is None else self.study.suggestion_states(number)
+        first = {row.ref.case: i for i, row in reversed(list(enumerate(rows)))}
+        return sorted(rows, key=lambda row: (first[row.ref.case], row.rank, row.id))
+
+    def _round_number(self) -> int | None:
+        newest = self.study.current_round()
+        return None if newest is None else newest.number
+
     # Working
 
     def pre_annotation(self, ref: SliceRef) -> Prediction | None:
-        """The prediction to show for a slice: the one first shown, else the newest; none on an audit slice."""
-        audits = {row.suggestion.ref for row in self.suggestions() if row.suggestion.kind == "audit"}
-        return self.first_shown(ref) or (None if ref in audits else self.study.prediction(ref))
+        """The prediction to show for a slice: the one first shown, else the newest; none on an audit slice or one drawn from scratch."""
+        began, first = self._first_shown(ref)
+        if began:
+            return first
+        number = self._round_number()
+        if number is not None and self.study.suggestion_kind(ref, number) == "audit":
+            return None
+        return self.study.prediction(ref)
 
     def first_shown(self, ref: SliceRef) -> Prediction | None:
-        """The prediction this annotator saw first on this slice, None when none was shown."""
-        for event in self.study.events(ref=ref, kind="shown"):
-            if event.annotator == self.annotator and event.payload.get("prediction_id") is not None:
-                return self.study.prediction_by_id(int(event.payload["prediction_id"]))
-        return None
+        """The prediction that this annotator's work on a slice began with, None when it began with none or has not begun."""
+        return self._first_shown(ref)[1]
+
+    def _first_shown(self, ref: SliceRef) -> tuple[bool, Prediction | None]:
+        """Whether work began, and with what: kept with the draft or the annotation, else what was shown first in this round."""
+        began, kept = self.study.work_began_with(ref, annotator=self.annotator)
+        if not began:
+            number = self._round_number()
+            for event in self.study.events(ref=ref, kind="shown"):
+                if event.annotator == self.annotator and event.payload.get("round") == number:
+                    began, kept = True, event.payload.get("prediction_id")
+                    break
+        return began, None if kept is None else self.study.prediction_by_id(kept)
 
     def draft(self, ref: SliceRef, labels: LabelArray) -> None:
         """Autosave unaccepted work. Never trained on."""
@@ -146,7 +168,7 @@ class Session:
 
     def skip(self, ref: SliceRef, *, reason: str) -> None:
         """Pass a suggestion over, and say why; it is not suggested again."""
-        self.study.set_suggestion_state(ref, "skipped", reason=reason)
+        self.study.skip_suggestion(ref, reason=reason)
         self.study.record_event("skipped", annotator=self.annotator, ref=ref, payload={"reason": reason})
 
     def undo(self) -> tuple[SliceRef, ...]:

@@ -115,7 +115,8 @@ class LabelSchema:
         table[self.ignore_value] = -1
         out: NDArray[np.int16] = table[labels]
         if (out == -2).any():
-            raise ValueError(f"values {sorted(set(np.unique(labels)) - set(self.values))[:5]} are not in schema {self.name}")
+            strange = sorted({int(v) for v in np.unique(labels)} - {*self.values, self.ignore_value})
+            raise ValueError(f"values {', '.join(map(str, strange[:5]))} are not in schema {self.name}")
         return out
 
     def to_values(self, channels: NDArray[Any]) -> LabelArray:

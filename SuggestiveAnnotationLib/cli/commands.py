@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.console import show
 from SuggestiveAnnotationLib.cli.options import merged, read_settings
-from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, TrainingOptions
+from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study
@@ -30,11 +31,17 @@ class Context:
         """As the verbs take them."""
         return {"progress": self.progress, "cancel": self.cancel}
 
-    def open(self, path: Path) -> Study:
-        """Open a study that this command changes, and keep the command in it: the report shows what made the study."""
+    @contextmanager
+    def changing(self, path: Path, *, locked: bool = True) -> Iterator[Study]:
+        """A study that this command changes. Once it is done, the study keeps the command, for the report to show.
+
+        Args:
+            locked: hold the study as its one worker. People annotate without, while a worker may be busy.
+        """
         study = Study(path)
-        study.record_command(self.command)
-        return study
+        with study.lock() if locked else nullcontext():
+            yield study
+            study.record_command(self.command)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     )  # fmt: skip
     study.record_command(context.command)
     roles = Counter(case.role for case in study.cases())
+    if plan.held_out and (arguments.test or arguments.validation):
+        lines.append("Note: --test and --validation were not used, because the table names the held-out cases.")
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
     lines += ["Next: suggestive-annotation prepare " + str(study.path)]
     return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)
@@ -119,6 +128,7 @@ def study_show(arguments: argparse.Namespace, context: Context) -> Result:
     lines.append(f"{'case':<{width}}  {'role':<10}  {'annotated':>9}  problems")
     lines += [f"{c.name:<{width}}  {c.role:<10}  {done[c.name]:>9}  {c.excluded_reason or '; '.join(c.problems) or '-'}" for c in cases]
     lines.append("")
+    lines += [f"model {m.id}: {m.kind}" + ("" if m.round is None else f", round {m.round}") for m in study.models()]
     lines += [f"round {r['number']}: {r['stage']}, {r['strategy']}, {r['answered']} of {r['suggested']} slices answered" for r in rounds]
     return Result(data, lines)
 
@@ -127,14 +137,14 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
     """`prepare`."""
     from SuggestiveAnnotationLib.engine.prepare import prepare as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
+    with context.changing(arguments.study) as study:
         done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
     rows, columns = done.record.size
     lines = [
         f"{done.slices} {done.record.plane} slices ({done.blank} blank).",
         f"Network grid: {rows} x {columns} pixels of {done.record.spacing[0]:.2f} mm.",
         *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
+        *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
     ]
     return Result({**asdict(done), "record": {**asdict(done.record), "key": done.record.key}}, lines)
 
@@ -143,8 +153,7 @@ def fit_manifold(arguments: argparse.Namespace, context: Context) -> Result:
     """`fit-manifold`."""
     from SuggestiveAnnotationLib.engine.manifold import fit_manifold as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
+    with context.changing(arguments.study) as study:
         model = verb(study, options=read_settings(ManifoldOptions, arguments), seed=arguments.seed, **context.keywords())
     return _model_result(model)
 
@@ -153,8 +162,7 @@ def train(arguments: argparse.Namespace, context: Context) -> Result:
     """`train`."""
     from SuggestiveAnnotationLib.engine.train import train as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
+    with context.changing(arguments.study) as study:
         model = verb(study, options=read_settings(TrainingOptions, arguments), seed=arguments.seed, **context.keywords())
     return _model_result(model)
 
@@ -163,9 +171,23 @@ def suggest(arguments: argparse.Namespace, context: Context) -> Result:
     """`suggest`."""
     from SuggestiveAnnotationLib.engine.suggest import suggest as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
-        return _round_result(study, verb(study, options=read_settings(RoundOptions, arguments), **context.keywords()))
+    chosen = {**asdict(read_settings(SuggestOptions, arguments)), "device": arguments.device, "seed": arguments.seed}
+    with context.changing(arguments.study) as study:
+        return _round_result(study, verb(study, options=RoundOptions(**chosen), **context.keywords()))
+
+
+def evaluate(arguments: argparse.Namespace, context: Context) -> Result:
+    """`evaluate`."""
+    from SuggestiveAnnotationLib.engine.evaluate import evaluate as verb
+
+    device = read_settings(DeviceOptions, arguments).device
+    with context.changing(arguments.study) as study:
+        newest = study.latest_model("segmentation")
+        number = 0 if newest is None or newest.round is None else newest.round
+        verb(study, number=number, device=device, **context.keywords())
+        found = [m for m in study.metrics(number) if m.name == "dice_3d"]
+    lines = [f"{m.case}  {m.label}: {'undefined' if m.value is None else format(m.value, '.3f')}" for m in found]
+    return Result({"round": number, "dice_3d": [asdict(m) for m in found]}, lines or ["There is no test case with labels."])
 
 
 def predict(arguments: argparse.Namespace, context: Context) -> Result:
@@ -184,8 +206,7 @@ def run_round(arguments: argparse.Namespace, context: Context) -> Result:
     """`run-round`."""
     from SuggestiveAnnotationLib.engine.run_round import run_round as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
+    with context.changing(arguments.study) as study:
         done = verb(
             study, options=read_settings(RoundOptions, arguments), manifold=read_settings(ManifoldOptions, arguments), **context.keywords()
         )
@@ -196,9 +217,13 @@ def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
     """`finish-round`."""
     from SuggestiveAnnotationLib.session import Session
 
-    study = context.open(arguments.study)
-    Session(study, annotator="command line").finish_round()
-    data = _round_data(study, study.rounds()[-1])
+    with context.changing(arguments.study, locked=arguments.abandon) as study:
+        current = study.current_round()
+        if arguments.abandon and current is not None and current.stage != "finished":
+            study.finish_round(current.number)
+        else:
+            Session(study, annotator="command line").finish_round()
+        data = _round_data(study, study.rounds()[-1])
     return Result(data, [f"Round {data['number']} is finished: {data['answered']} of {data['suggested']} slices answered."])
 
 
@@ -216,10 +241,10 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     """`annotations import`."""
     from SuggestiveAnnotationLib.engine.annotations import import_annotations
 
-    refs = import_annotations(
-        context.open(arguments.study), arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices,
-        mask=arguments.mask,
-    )  # fmt: skip
+    with context.changing(arguments.study, locked=False) as study:
+        refs = import_annotations(
+            study, arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices, mask=arguments.mask
+        )
     numbers = [slice_number(ref) for ref in refs]
     line = f"Accepted {len(refs)} slices of case {arguments.case} by {arguments.annotator}."
     return Result({"case": arguments.case, "slices": numbers}, [line])
@@ -248,8 +273,7 @@ def simulate(arguments: argparse.Namespace, context: Context) -> Result:
     """`simulate`."""
     from SuggestiveAnnotationLib.engine.simulate import simulate as verb
 
-    study = context.open(arguments.study)
-    with study.lock():
+    with context.changing(arguments.study) as study:
         summary = verb(
             study, rounds=arguments.rounds, first_batch=arguments.first_batch, options=read_settings(RoundOptions, arguments),
             manifold=read_settings(ManifoldOptions, arguments), **context.keywords(),

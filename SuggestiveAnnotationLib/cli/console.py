@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from SuggestiveAnnotationLib.errors import StorageError
 from SuggestiveAnnotationLib.progress import ProgressCallback, ProgressEvent
 
 
@@ -76,11 +78,20 @@ def _note(event: ProgressEvent) -> str:
 
 
 def show(result: dict[str, Any], *, as_json: bool, lines: list[str]) -> None:
-    """Print the result of a command: JSON for programs, or plain lines for people."""
-    if as_json:
-        print(json.dumps(result, indent=2, sort_keys=False))
-    else:
-        print("\n".join(lines))
+    """Print the result of a command: JSON for programs, or plain lines for people.
+
+    Raises:
+        StorageError: standard output takes no more, for example a file on a full disk.
+    """
+    try:
+        print(json.dumps(result, indent=2, sort_keys=False) if as_json else "\n".join(lines), flush=True)
+    except OSError as error:
+        # What is left in the buffer would fail a second time when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return
+        sentence = f"The command is done, but its result could not be printed: {error.strerror}."
+        raise StorageError(sentence, hint="Send it to another place.") from error
 
 
 def show_error(sentence: str, hint: str, *, kind: str, as_json: bool) -> None:

@@ -18,9 +18,12 @@ from SuggestiveAnnotationLib import __version__
 from SuggestiveAnnotationLib.cli import commands
 from SuggestiveAnnotationLib.cli.console import progress_bars, show_error
 from SuggestiveAnnotationLib.cli.options import add_settings, name_pattern
-from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, TrainingOptions
+from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
 from SuggestiveAnnotationLib.progress import CancelToken
+
+EXTRAS = {"torch": "learn", "monai": "learn", "safetensors": "learn", "sklearn": "learn", "matplotlib": "report", "jinja2": "report"}
+"""Package -> the extra of this library that installs it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A second Ctrl-C does not wait for the stage to end.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         cancel.cancel()
+        print("Stopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
@@ -43,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SuggestiveAnnotationError as error:
         show_error(error.sentence, error.hint, kind=error.kind, as_json=arguments.json)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        hint = f"Install it with: pip install 'suggestive-annotation[{extra}]'"
+        show_error(f"This command needs the package {error.name}.", hint, kind="input", as_json=arguments.json)
+        return 2
     except KeyboardInterrupt:
         show_error("Stopped.", "Run the same command again to resume.", kind="cancelled", as_json=arguments.json)
         return 130
@@ -112,14 +123,19 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     add_settings(train, TrainingOptions)
     train.add_argument("--seed", type=int, default=0, help="(default 0)")
     suggest = _command(sub, "suggest", commands.suggest, "Suggest slices with the newest models, and pre-annotate them.")
-    add_settings(suggest, RoundOptions, title="What to suggest")
+    add_settings(suggest, SuggestOptions)
+    add_settings(suggest, DeviceOptions)
+    suggest.add_argument("--seed", type=int, default=0, help="(default 0)")
     predict = _command(sub, "predict", commands.predict, "Predict whole cases with the newest model.")
     predict.add_argument("--case", action="append", metavar="NAME", help="may be given several times (default: every case)")
     add_settings(predict, DeviceOptions)
+    evaluate = _command(sub, "evaluate", commands.evaluate, "3D Dice of the newest model on test cases with labels.")
+    add_settings(evaluate, DeviceOptions)
     run_round = _command(sub, "run-round", commands.run_round, "Train, suggest and pre-annotate: one round up to the annotator.")
     add_settings(run_round, RoundOptions, title="The round")
     add_settings(run_round, ManifoldOptions, title="The manifold, should it not be there yet")
-    _command(sub, "finish-round", commands.finish_round, "Close the round that waits for annotations; unanswered suggestions expire.")
+    finish = _command(sub, "finish-round", commands.finish_round, "Close the round that waits for annotations; unanswered ones expire.")
+    finish.add_argument("--abandon", action="store_true", help="close the round whatever its stage, when it cannot go on")
     listing = _command(sub, "strategies", commands.strategies, "List the strategies with a line of help and of evidence each.", study=False)
     listing.add_argument("--all", action="store_true", help="also those that need reference labels")
 

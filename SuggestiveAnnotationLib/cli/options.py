@@ -59,7 +59,7 @@ def _name_value(text: str) -> tuple[str, Any]:
     if not (name and found):
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE")
     try:
-        return name.replace("-", "_"), json.loads(value)
+        return name.replace("-", "_"), json.loads("null" if value.lower() == "none" else value)
     except json.JSONDecodeError:
         return name.replace("-", "_"), value
 

@@ -225,13 +225,14 @@ class _Builder:
         one = {m: self._one(name, s, m, reasons) for m, s in self._slots.items()}
         images = {m: f.path for m, f in one.items() if f is not None}
         absent = [m for m, slot in self._slots.items() if name not in slot.files]
-        reasons += [f"{name} has no {m} image ({self._slots[m].pattern})." for m in absent]
+        hint = "Add it, or name other images (--image)."
+        reasons += [f"{name} has no {m} image ({self._slots[m].pattern}). {hint}" for m in absent]
         label = self._one(name, self._label, "label", reasons) if self._label else None
         mask = self._one(name, self._mask, "mask", reasons) if self._mask else None
         if self._folded[name.casefold()] > 1:
             twin = next(c for s in self._slots.values() for c in s.files if c != name and c.casefold() == name.casefold())
             where = f"{self._any_file(name).path} and {self._any_file(twin).path}"
-            reasons.append(f"Two cases are called {name} and {twin}, which differ in capitals only: {where}.")
+            reasons.append(f"Two cases are called {name} and {twin}, which differ in capitals only: {where}. Rename one of them.")
         first = next(f for f in one.values() if f is not None) if images else self._any_file(name)
         case = Case(
             name=name,
@@ -247,7 +248,7 @@ class _Builder:
     def _one(name: str, slot: _Slot, what: str, reasons: list[str]) -> ImageFile | None:
         found = slot.files.get(name, ())
         if len(found) > 1:
-            reasons.append(f"{name} has {len(found)} files for {what}: {found[0].path} and {found[1].path}.")
+            reasons.append(f"{name} has {len(found)} files for {what}: {found[0].path} and {found[1].path}. Keep one of them.")
             return None
         return found[0] if found else None
 

@@ -46,6 +46,11 @@ class CohortPlan:
         """Cases that do not, each with its reason."""
         return tuple(c for c in self.cases if c.role == "excluded")
 
+    @property
+    def held_out(self) -> bool:
+        """A table named test or validation cases."""
+        return any(c.role in ("test", "validation") for c in self.cases)
+
     def describe(self) -> str:
         """A plain table of what was found and guessed, several lines of text."""
         rows = [("what", "files", "found", "")]

@@ -50,7 +50,7 @@ def create(
         StudyError: the folder is not empty.
     """
     cases = plan.cases
-    if (test or validation) and not any(c.role in ("test", "validation") for c in cases):
+    if (test or validation) and not plan.held_out:
         cases = assign_roles(cases, test=_count(test), validation=_count(validation), seed=seed)
     return Study.create(
         path,

@@ -16,9 +16,13 @@ from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.report import report
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.simulate import simulate
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
 from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study
+
+MARK = "demo seed"
+"""By this setting a demo's study is known."""
 
 SUBJECTS = 14
 TEST_SUBJECTS = 4
@@ -43,10 +47,7 @@ def demo(out: Path, *, seed: int = 0, progress: ProgressCallback = no_progress, 
     """
     started = time.monotonic()
     context: dict[str, Any] = {"progress": progress, "cancel": cancel}
-    if (out / "summary.json").exists():
-        (out / "summary.json").unlink()
-        for name in ("study", "labelmaps"):
-            shutil.rmtree(out / name, ignore_errors=True)
+    _make_room(out, seed)
     cohort = EmbeddedCohort(subjects=SUBJECTS, seed=seed)
     cases = write_embedded_cohort(out / "cohort", cohort, **context)
     seconds = {"make cohort": time.monotonic() - started}
@@ -60,7 +61,7 @@ def demo(out: Path, *, seed: int = 0, progress: ProgressCallback = no_progress, 
             schema=embedded_schema(),
             modalities=cohort.modalities,
             reference=cohort.modalities[0],
-            settings={"seed": seed},
+            settings={MARK: seed},
         )
         study.record_command(f"suggestive-annotation demo --seed {seed}")
     with study.lock():
@@ -80,3 +81,28 @@ def demo(out: Path, *, seed: int = 0, progress: ProgressCallback = no_progress, 
     summary = {**summary, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
     write_text(out / "summary.json", json.dumps(summary, indent=2))
     return summary
+
+
+def _make_room(out: Path, seed: int) -> None:
+    """A complete demo makes way for a new one; an interrupted one with the same seed goes on; anything else is left alone.
+
+    Raises:
+        InputError: the folder holds something that no demo of this seed made.
+    """
+    there = [name for name in ("study", "labelmaps", "report.html", "summary.json") if (out / name).exists()]
+    if not there:
+        return
+    study = Study(out / "study") if (out / "study" / DATABASE_NAME).exists() else None
+    if study is None or MARK not in study.settings:
+        raise InputError(f"{out} already has {there[0]}, which no demo made.", hint="Choose another folder with --out.")
+    if not (out / "summary.json").exists():
+        if study.settings[MARK] != seed:
+            sentence = f"{out} holds an unfinished demo with seed {study.settings[MARK]}."
+            raise InputError(sentence, hint="Choose another folder with --out, or that seed.")
+        return
+    with study.lock():
+        study.close()
+        (out / "summary.json").unlink()
+        for name in ("study", "labelmaps"):
+            if (out / name).exists():
+                shutil.rmtree(out / name)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.predict import predict_case
+from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
@@ -17,23 +18,30 @@ from SuggestiveAnnotationLib.types import LabelSchema
 def evaluate(
     study: Study, *, number: int, device: str = "auto", progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
 ) -> None:
-    """3D Dice of the newest model on every test case, kept as metrics `dice_3d` of round `number`. Once a round."""
+    """3D Dice of the newest model on every test case with labels, kept as metrics `dice_3d` of round `number`.
+
+    A model is judged once; a newer model of the same round takes the place of the one before. Does nothing where there is no test case.
+
+    Raises:
+        StudyError: there is no model.
+    """
     cases = [case for case in study.cases("test") if case.label is not None]
-    known = {m.case for m in study.metrics(number) if m.name == "dice_3d"}
+    if not cases:
+        return
+    model = study.latest_model("segmentation")
+    if model is None:
+        raise StudyError("No segmentation model has been trained yet.", hint="Annotate a first batch, then run `train`.")
+    kept = study.metrics(number)
+    judged = next((m.value for m in kept if m.name == "judged_model"), None)
+    known = {m.case for m in kept if m.name == "dice_3d"} if judged == model.id else set()
+    study.put_metrics([Metric(number, "judged_model", "", "", model.id)])
     stage = Stage("evaluate", len(cases), progress=progress, cancel=cancel)
     for case in cases:
         if case.name not in known:
             volume = np.load(predict_case(study, case.name, device=device, cancel=cancel), allow_pickle=False)
-            stack = study.frame(case.name).stack(volume)
-            dice = dice_3d(stack, study.reference_labels(case.name), study.schema)
+            dice = dice_3d(study.frame(case.name).stack(volume), study.reference_labels(case.name), study.schema)
             study.put_metrics(Metric(number, "dice_3d", case.name, label, value) for label, value in dice.items())
         stage.advance()
-    used = len(study.annotated_refs()) if number > study.rounds()[-1].number else _annotated_before(study, number)
-    study.put_metrics([Metric(number, "annotated_slices", "", "", used)])
-
-
-def _annotated_before(study: Study, number: int) -> int:
-    return sum(a.round is None or a.round < number for a in study.annotations())
 
 
 def dice_3d(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], schema: LabelSchema) -> Mapping[str, float | None]:

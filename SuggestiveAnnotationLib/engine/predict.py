@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.files import whole_file
+from SuggestiveAnnotationLib.files import whole_file, write_array
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -88,7 +88,7 @@ def predict_case(
         stage.advance()
     path = study.path / "predictions" / f"model-{model.id}" / f"{quote(name, safe=' ')}.npy"
     with whole_file(path) as scratch:
-        np.save(scratch, volume, allow_pickle=False)
+        write_array(scratch, volume)
     study.add_case_prediction(name, model.id, path)
     return path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from SuggestiveAnnotationLib.cohort.itk import sitk
@@ -28,6 +28,7 @@ class Prepared:
         record: the frozen preprocessing.
         built, kept: number of cases whose arrays were made, or were there and current.
         excluded: case -> the sentence that says why it cannot be used.
+        warnings: case -> a sentence; the case can be used.
         slices: number of slices of usable cases. blank: how many of them hold next to no foreground.
     """
 
@@ -37,6 +38,7 @@ class Prepared:
     excluded: dict[str, str]
     slices: int
     blank: int
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 def prepare(
@@ -50,7 +52,8 @@ def prepare(
 ) -> Prepared:
     """Build what is missing or out of date in the slice store, and freeze the preprocessing the first time.
 
-    A case that cannot be used is excluded with its reason; the others stay usable. Interrupted, it resumes case by case.
+    A case that cannot be used is excluded with its reason, and tried again by the next call; the others stay usable. A case whose files
+    have gone since it was built stays in use. Interrupted, it resumes case by case.
 
     Args:
         study: with at least one usable case.
@@ -65,7 +68,8 @@ def prepare(
     if pixels < 32 or pixels % 16:
         raise InputError(f"The network grid cannot have {pixels} pixels.", hint="Give a multiple of 16, at least 32.")
     frozen = study.frozen_record()
-    usable = [case for case in study.cases() if case.role != "excluded"]
+    retried = {case.name for case in study.cases_to_retry()}
+    usable = [case for case in study.cases() if case.role != "excluded" or case.name in retried]
     if not usable:
         raise StudyError("The study has no usable case.", hint="`study show` says why each was excluded.")
     if frozen is None:
@@ -74,17 +78,28 @@ def prepare(
         settings = StoreSettings(frozen.plane, frozen.modalities, frozen.reference, study.schema)
     store = study.store_for(settings)
     stage = Stage("prepare", len(usable), progress=progress, cancel=cancel)
-    waiting = []
+    waiting: list[Case] = []
+    warnings: dict[str, str] = {}
     for case in usable:
-        if store.is_current(case):
+        if case.role == "excluded":
+            waiting.append(case)
+        elif lost := store.lost_sources(case):
+            gone = ", ".join(map(str, lost))
+            warnings[case.name] = f"{gone} cannot be found or read any more; {case.name} is used as it was prepared before."
+            stage.advance(message=warnings[case.name])
+        elif store.is_current(case):
             stage.advance()
         else:
             waiting.append(case)
     excluded = {}
     for case, problems, refused in _built(store, waiting, processes):
         if refused is not None:
-            study.exclude_case(case.name, str(refused))
+            study.exclude_case(case.name, str(refused), retry=True)
             excluded[case.name] = str(refused)
+        elif case.role == "excluded":
+            study.include_case(case.name)
+        if refused is None and problems:
+            warnings[case.name] = " ".join(problems)
         study.set_problems(case.name, problems)
         stage.advance(message=str(refused) if refused else "")
     study.forget_slices()
@@ -101,6 +116,7 @@ def prepare(
         excluded=excluded,
         slices=sum(len(o.blank) for o in opened),
         blank=int(sum(o.blank.sum() for o in opened)),
+        warnings=warnings,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
-from SuggestiveAnnotationLib.engine.predict import predict_slices
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
-from SuggestiveAnnotationLib.engine.suggest import check_options, suggest_for_round
+from SuggestiveAnnotationLib.engine.suggest import check_options, pre_annotate, suggest_for_round
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import entry
 from SuggestiveAnnotationLib.study.records import Round
@@ -22,61 +22,63 @@ def run_round(
     *,
     options: RoundOptions,
     manifold: ManifoldOptions | None = None,
+    experiment: bool = False,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> Round:
-    """Bring the study to the point where people annotate.
+    """Bring the study to the point where people annotate, and judge the model on test cases that have labels.
 
     Without accepted slices the round is a first batch: no model, and the strategy that needs none. A round that was interrupted goes on
-    with the options it began with.
+    with the options it began with, on the device of this call; `finish_round` drops one that cannot go on.
 
     Args:
         study: prepared.
-        options: of a new round; ignored when a round is under way.
+        options: of a new round; of one under way only the device is taken.
         manifold: of the VAE, should it be needed and not be there.
+        experiment: strategies that look at reference labels are allowed.
 
     Returns:
         The round, in the stage `annotating`.
 
     Raises:
+        InputError: the options of a new round cannot be carried out; none is begun.
         StudyError: the study is not prepared, or the last round still waits for annotations.
         Cancelled: the stage under way is absent, the stages before it stand.
     """
-    number = begin(study, options)
-    kept = {round_.number: round_ for round_ in study.rounds()}[number]
-    if kept.stage == "annotating":
+    round_ = begin(study, options, experiment=experiment, progress=progress)
+    number = round_.number
+    if round_.stage == "annotating":
         raise StudyError(f"Round {number} waits for annotations.", hint="Annotate its suggestions, then finish the round.")
-    options = RoundOptions(**kept.settings)
-    if kept.stage == "training":
-        watch = Stage("round", 1, cancel=cancel)
-        if study.annotated_refs() and not any(m.round == number for m in study.models("segmentation")):
+    options = replace(RoundOptions(**round_.settings), device=options.device)
+    if round_.stage == "training":
+        if study.annotated_refs(role="pool"):
+            watch = Stage("round", 1, cancel=cancel)
             train(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
-        study.enter_stage(number, "suggesting", seconds={"train": watch.seconds})
-        kept = replace(kept, stage="suggesting")
-    if kept.stage == "suggesting":
-        if Requirement.MANIFOLD in entry(kept.strategy).requires and study.latest_model("manifold") is None:
+            study.enter_stage(number, "training", seconds={"train": watch.seconds})
+            watch = Stage("round", 1, cancel=cancel)
+            evaluate(study, number=number, device=options.device, progress=progress, cancel=cancel)
+            study.enter_stage(number, "training", seconds={"evaluate": watch.seconds})
+        study.enter_stage(number, "suggesting")
+    if round_.stage in ("training", "suggesting"):
+        if Requirement.MANIFOLD in entry(options.strategy).requires and study.latest_model("manifold") is None:
             watch = Stage("round", 1, cancel=cancel)
             of_vae = manifold or ManifoldOptions(device=options.device)
             fit_manifold(study, options=of_vae, seed=options.seed, progress=progress, cancel=cancel)
             study.enter_stage(number, "suggesting", seconds={"fit manifold": watch.seconds})
         suggest_for_round(study, number=number, options=options, progress=progress, cancel=cancel)
-    watch = Stage("round", 1, cancel=cancel)
-    refs = [row.suggestion.ref for row in study.suggestions(number)]
-    if study.latest_model("segmentation") is not None:
-        predict_slices(study, refs, device=options.device, progress=progress, cancel=cancel)
-    study.enter_stage(number, "annotating", seconds={"predict": watch.seconds})
-    return {round_.number: round_ for round_ in study.rounds()}[number]
+    return pre_annotate(study, device=options.device, progress=progress, cancel=cancel)
 
 
-def begin(study: Study, options: RoundOptions) -> int:
-    """Number of the round under way, or of the one just begun. Raises: InputError, when the options cannot be carried out."""
+def begin(study: Study, options: RoundOptions, *, experiment: bool = False, progress: ProgressCallback = no_progress) -> Round:
+    """The round under way, or one just begun. Raises: InputError, when the options cannot be carried out."""
     _ = study.record
     current = study.current_round()
     if current is not None and current.stage != "finished":
-        return current.number
-    check_options(options)
-    if not study.annotated_refs() and entry(options.strategy).requires:
+        return current
+    check_options(options, experiment=experiment)
+    if not study.annotated_refs(role="pool") and entry(options.strategy).requires:
+        progress(ProgressEvent("round", 0, 1, message=f"Nothing is annotated yet: the first batch is {FIRST_BATCH}."))
         options = replace(options, strategy=FIRST_BATCH, strategy_options={})
     return study.start_round(
         strategy=options.strategy, budget=options.budget, seed=options.seed, unit=options.unit, settings=asdict(options)
-    ).number
+    )

@@ -10,6 +10,7 @@ from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.contours import slice_agreement
+from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef
 
 
@@ -29,13 +30,18 @@ class SimulatedAnnotator:
 
     def work_through(self, stage: Stage) -> int:
         """Annotate until nothing is waiting. Returns: number of slices accepted. Raises: Cancelled, between two slices."""
-        done, case = 0, ""
+        done = 0
+        opened = {a.ref.case for a in self._of_this_round()}
         while (ref := self.session.next()) is not None:
-            self._annotate(ref, opens_case=ref.case != case)
-            case = ref.case
+            self._annotate(ref, opens_case=ref.case not in opened)
+            opened.add(ref.case)
             done += 1
             stage.advance()
         return done
+
+    def _of_this_round(self) -> tuple[Annotation, ...]:
+        newest = self.session.study.current_round()
+        return () if newest is None else self.session.study.annotations(round_number=newest.number)
 
     def _annotate(self, ref: SliceRef, *, opens_case: bool) -> None:
         final = self.reference(ref)

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.predict import load_newest, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
-from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
-from SuggestiveAnnotationLib.strategies.access import ModelAccess, VaeAccess
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
+from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAccess
+from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement
 from SuggestiveAnnotationLib.strategies.registry import entry, strategy
 from SuggestiveAnnotationLib.study.records import Annotation, Round
+from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
-from SuggestiveAnnotationLib.training.device import autocast_dtype, pick_device
+from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, pick_device
 from SuggestiveAnnotationLib.types import ModelKind, SliceRef
 
 _MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
@@ -29,48 +31,75 @@ _MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
 )
 
 
-def check_options(options: RoundOptions) -> None:
-    """Raises: InputError, when the strategy, one of its options or the device is not to be had."""
+def check_options(options: RoundOptions, *, experiment: bool = False) -> None:
+    """Raises: InputError, when the strategy, one of its options or the device is not to be had.
+
+    `experiment` allows strategies that look at reference labels; in a study that people annotate they would give the answer away.
+    """
     strategy(options.strategy, **_options(options))
+    if entry(options.strategy).needs_reference and not experiment:
+        raise InputError(f"The strategy {options.strategy} looks at reference labels.", hint="It is for `simulate` only.")
     pick_device(options.device)
 
 
 def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
-    """Open a round with the models that are there, suggest, and pre-annotate where there is a model.
+    """Open a round with the models that are there, suggest, and pre-annotate where there is a model. Interrupted, it resumes.
 
     Raises:
         InputError: unknown strategy, option or device.
-        StudyError: a round is under way, or a model that the strategy needs is missing.
+        StudyError: another round is under way, or a model that the strategy needs is missing.
     """
-    check_options(options)
-    for requirement, kind, verb in _MODELS:
-        if requirement in entry(options.strategy).requires and study.latest_model(kind) is None:
-            raise StudyError(f"The strategy {options.strategy} needs a {kind} model, and there is none.", hint=f"Run `{verb}` first.")
-    round_ = study.start_round(
-        strategy=options.strategy, budget=options.budget, seed=options.seed, unit=options.unit, settings=asdict(options)
-    )
-    study.enter_stage(round_.number, "suggesting")
-    suggest_for_round(study, number=round_.number, options=options, progress=progress, cancel=cancel)
+    current = study.current_round()
+    if current is None or current.stage != "predicting":
+        check_options(options)
+        number = 0 if current is None else current.number + 1
+        for requirement, kind, verb in _MODELS:
+            if requirement in entry(options.strategy).requires and study.latest_model(kind) is None:
+                raise StudyError(f"The strategy {options.strategy} needs a {kind} model, and there is none.", hint=f"Run `{verb}` first.")
+        if current is not None and current.stage != "finished":
+            raise StudyError(f"Round {current.number} is not finished (it is {current.stage}).", hint=GO_ON)
+        watch = Stage("round", 1, cancel=cancel)
+        answer = ask(study, options=options, number=number, progress=progress, cancel=cancel)
+        study.start_round(
+            strategy=options.strategy,
+            budget=options.budget,
+            seed=options.seed,
+            unit=options.unit,
+            settings=asdict(options),
+            suggestions=answer.suggestions,
+            notes=_notes(answer),
+            seconds={"suggest": watch.seconds},
+        )
+    return pre_annotate(study, device=options.device, progress=progress, cancel=cancel)
+
+
+def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
+    """Predict every slice that the newest round suggests, where there is a model, and hand the round over to people."""
+    round_ = study.rounds()[-1]
+    watch = Stage("round", 1, cancel=cancel)
     if study.latest_model("segmentation") is not None:
-        refs = [row.suggestion.ref for row in study.suggestions(round_.number)]
-        predict_slices(study, refs, device=options.device, progress=progress, cancel=cancel)
-    study.enter_stage(round_.number, "annotating")
+        refs = [row.ref for row in study.suggestion_states(round_.number)]
+        predict_slices(study, refs, device=device, progress=progress, cancel=cancel)
+    study.enter_stage(round_.number, "annotating", seconds={"predict": watch.seconds})
     return study.rounds()[-1]
 
 
 def suggest_for_round(
     study: Study, *, number: int, options: RoundOptions, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
-) -> Answer:
+) -> None:
     """Ask the strategy and publish its batch in round `number`, in one transaction."""
-    stage = Stage("suggest", 1, progress=progress, cancel=cancel)
-    answer = ask(study, options=options, number=number)
-    notes = [*([answer.shortfall] if answer.shortfall else []), *answer.warnings]
-    study.publish_suggestions(number, answer.suggestions, notes=notes, seconds={"suggest": stage.seconds})
-    stage.advance(message="; ".join(notes))
-    return answer
+    watch = Stage("round", 1, cancel=cancel)
+    answer = ask(study, options=options, number=number, progress=progress, cancel=cancel)
+    study.publish_suggestions(number, answer.suggestions, notes=_notes(answer), seconds={"suggest": watch.seconds})
 
 
-def ask(study: Study, *, options: RoundOptions, number: int) -> Answer:
+def _notes(answer: Answer) -> list[str]:
+    return [*([answer.shortfall] if answer.shortfall else []), *answer.warnings]
+
+
+def ask(
+    study: Study, *, options: RoundOptions, number: int, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
+) -> Answer:
     """What a strategy suggests now. Changes nothing.
 
     Raises:
@@ -88,27 +117,53 @@ def ask(study: Study, *, options: RoundOptions, number: int) -> Answer:
         unit=options.unit,
         min_gap=options.min_gap,
     )
-    if not needs:
-        return chosen.suggest(query)
     device = pick_device(options.device)
-    annotations = {a.ref: a for a in study.annotations()}
-    images = NetworkSlices(study, pool.refs, device=device)
-    if Requirement.MODEL in needs:
-        _, network = load_newest(study, device=device)
-        accepted = _AcceptedLabels(study, pool.refs, annotations)
-        access = ModelAccess(network, images.images, accepted, study.schema, device=device, autocast=autocast_dtype(device))
-        query = replace(query, model=access, sources=sources(pool, annotations, options, number))
-    if Requirement.MANIFOLD in needs:
-        query = replace(query, manifold=_manifold(study, pool.refs, device))
-    if Requirement.REFERENCE in needs:
-        query = replace(query, reference=_Reference(study, pool.refs))
-    return chosen.suggest(query)
+    with exact_float32(device):
+        if Requirement.MODEL in needs:
+            annotations = {a.ref: a for a in study.annotations()}
+            started_from = sources(pool, annotations, options, number)
+            # A scoring strategy looks at every candidate, one on the manifold at its sources only.
+            looks_at = len(started_from) if Requirement.MANIFOLD in needs else len(pool.candidates)
+            stage = Stage("suggest", max(1, looks_at), progress=progress, cancel=cancel)
+            images = NetworkSlices(study, pool.refs, device=device)
+            access = ModelAccess(
+                load_newest(study, device=device)[1],
+                _counted(images, stage),
+                _AcceptedLabels(study, pool.refs, annotations),
+                study.schema,
+                device=device,
+                autocast=autocast_dtype(device),
+            )
+            query = replace(query, model=access, sources=started_from)
+        if Requirement.MANIFOLD in needs:
+            query = replace(query, manifold=_manifold(study, pool.refs, device))
+        if Requirement.REFERENCE in needs:
+            query = replace(query, reference=_Reference(study, pool.refs))
+        answer = chosen.suggest(query)
+    for note in _notes(answer):
+        progress(ProgressEvent("suggest", 1, 1, message=note))
+    return with_audit(answer, pool, count=options.audit, seed=query.seed)
+
+
+def _counted(images: NetworkSlices, stage: Stage) -> Images:
+    """Images that tell the person how far the strategy has come, and stop when it is cancelled."""
+
+    def read(indices: Sequence[int]) -> torch.Tensor:
+        stage.advance(min(len(indices), max(0, stage.total - stage.done)))
+        return images.images(indices)
+
+    return read
 
 
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
     annotated = study.annotated_refs()
-    closed = {row.suggestion.ref for row in study.suggestions() if row.state in ("suggested", "draft", "skipped")}
+    current = study.current_round()
+    closed = set()
+    for round_ in study.rounds():
+        under_way = current is not None and round_.number == current.number and round_.stage != "finished"
+        closing = ("suggested", "draft", "skipped") if under_way else ("skipped",)
+        closed |= {row.ref for row in study.suggestion_states(round_.number) if row.state in closing}
     refs: list[SliceRef] = []
     spacing: list[float] = []
     blank: list[bool] = []

@@ -31,7 +31,7 @@ def summary(study: Study) -> dict[str, Any]:
             entries.append(
                 {
                     "model": number,
-                    "annotated_slices": int(next((m.value for m in metrics if m.name == "annotated_slices" and m.value is not None), 0)),
+                    "annotated_slices": _annotated(study, number),
                     "simulated_minutes": round(minutes, 2),
                     "dice": dict(_mean_dice(metrics)),
                     "contour_effort": _effort_by_class(study, _saved_effort(study, number)),
@@ -59,6 +59,12 @@ def _mean_dice(metrics: tuple[Metric, ...]) -> Iterator[tuple[str, float | None]
             values.setdefault(m.label, []).extend([] if m.value is None else [m.value])
     for label, found in values.items():
         yield label, round(float(np.mean(found)), 4) if found else None
+
+
+def _annotated(study: Study, number: int) -> int:
+    """Slices that the model of a round was trained on."""
+    models = [m for m in study.models("segmentation") if m.round == number]
+    return len(models[-1].card["annotations"]) if models else 0
 
 
 def _saved_effort(study: Study, number: int) -> SavedEffort | None:

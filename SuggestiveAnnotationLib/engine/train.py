@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +38,8 @@ def train(
 ) -> Model:
     """Train on the accepted slices and publish the model. Drafts, ignored and unannotated pixels have no part in it.
 
-    Locked validation cases with reference labels stop training early; without any, all steps are taken and the last weights kept.
+    A model of the same round that was trained on the same slices in the same way is returned as it is. Locked validation cases with
+    reference labels stop training early; without any, all steps are taken and the last weights kept.
 
     Args:
         study: prepared, with accepted slices.
@@ -63,6 +67,10 @@ def train(
         seed=seed,
     )
     spec = {"network": "unet", "size": options.network, "channels": len(record.modalities), "classes": schema.channels}
+    same = {"annotations": [a.id for a in accepted], "settings": settings.to_json(), "network": spec, "warm_start": options.warm_start}
+    for model in study.models("segmentation"):
+        if round_number is not None and model.round == round_number and _recipe(model.card) == json.loads(json.dumps(same)):
+            return model
     last = study.latest_model("segmentation") if options.warm_start else None
     start = spec if last is None else load_checkpoint(last.path, record_key=record.key, device=device)[0]
     images, validation = NetworkSlices(study, refs, device=device), _validation(study, options.device)
@@ -83,11 +91,10 @@ def train(
             "data_hash": data_hash(study),
             "round": round_number,
             "seed": seed,
-            "settings": settings.to_json(),
+            **same,
             "started_from": None if last is None else last.id,
             "device": describe_device(device),
             "autocast": str(autocast_dtype(device)),
-            "annotations": [a.id for a in accepted],
             "metrics": {
                 "annotated_slices": trained.slices,
                 "micro_batch": trained.micro_batch,
@@ -101,6 +108,11 @@ def train(
         },
     )
     return study.publish_model("segmentation", path=path, card=card, record_key=record.key, round_number=round_number)
+
+
+def _recipe(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What two models must share to be the same."""
+    return {name: card.get(name) for name in ("annotations", "settings", "network", "warm_start")}
 
 
 def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:

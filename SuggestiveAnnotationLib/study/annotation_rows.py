@@ -12,9 +12,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
-from SuggestiveAnnotationLib.study.records import Annotation, Draft, Event, now, pack, ref_columns, row_ref, unpack
-from SuggestiveAnnotationLib.study.round_rows import set_suggestion_state
-from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef
+from SuggestiveAnnotationLib.study.records import Annotation, Draft, Event, PackedLabels, now, pack, ref_columns, row_ref, unpack
+from SuggestiveAnnotationLib.study.round_rows import answer_suggestion, draft_suggestion, reopen_suggestion
+from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class AnnotationRows:
                     **ref_columns(ref), annotator=annotator, prediction_id=prediction_id, updated=now(), **pack(labels)
                 )
             )
-            set_suggestion_state(connection, ref, "draft")
+            draft_suggestion(connection, ref)
 
     def drafts(self, *, annotator: str | None = None) -> tuple[Draft, ...]:
         """Unaccepted work, oldest first."""
@@ -52,7 +52,7 @@ class AnnotationRows:
             query = query.where(tables.drafts.c.annotator == annotator)
         with self.database.read() as connection:
             return tuple(
-                Draft(ref=row_ref(r), annotator=r.annotator, labels=unpack(r), prediction_id=r.prediction_id, updated=r.updated)
+                Draft(ref=row_ref(r), annotator=r.annotator, labels=unpack(r, row_ref(r)), prediction_id=r.prediction_id, updated=r.updated)
                 for r in connection.execute(query)
             )
 
@@ -90,7 +90,7 @@ class AnnotationRows:
                     )
                 )  # fmt: skip
                 _delete_draft(connection, one.ref, annotator)
-                set_suggestion_state(connection, one.ref, "accepted")
+                answer_suggestion(connection, one.ref, "accepted")
                 _event(connection, "accepted", annotator, one.ref, {"batch": batch, "provenance": one.provenance})
         return batch
 
@@ -117,7 +117,7 @@ class AnnotationRows:
                         labels=row.labels, rows=row.rows, columns=row.columns,
                     )
                 )  # fmt: skip
-                set_suggestion_state(connection, ref, "draft")
+                reopen_suggestion(connection, ref)
                 _event(connection, "accept undone", annotator, ref, {"batch": batch})
         return tuple(row_ref(row) for row in rows)
 
@@ -137,10 +137,24 @@ class AnnotationRows:
         with self.database.read() as connection:
             return tuple(_annotation(row) for row in connection.execute(query))
 
-    def annotated_refs(self) -> frozenset[SliceRef]:
-        """Slices with an accepted annotation; reads no labels."""
+    def work_began_with(self, ref: SliceRef, *, annotator: str) -> tuple[bool, int | None]:
+        """Whether an annotator has a draft or an accepted annotation of a slice, and the prediction it began with."""
+        with self.database.read() as connection:
+            for table in (tables.drafts, tables.annotations):
+                query = select(table.c.prediction_id).where(*_same_slice(table, ref), table.c.annotator == annotator)
+                if table is tables.annotations:
+                    query = query.where(table.c.state == "accepted")
+                row = connection.execute(query).first()
+                if row is not None:
+                    return True, row.prediction_id
+        return False, None
+
+    def annotated_refs(self, *, role: Role | None = None) -> frozenset[SliceRef]:
+        """Slices with an accepted annotation, of cases of one role if given; reads no labels."""
         table = tables.annotations
         query = select(table.c.case, table.c.axis, table.c.native_index).where(table.c.state == "accepted")
+        if role is not None:
+            query = query.join(tables.cases, tables.cases.c.name == table.c.case).where(tables.cases.c.role == role)
         with self.database.read() as connection:
             return frozenset(row_ref(row) for row in connection.execute(query))
 
@@ -180,5 +194,6 @@ def _event(connection: Connection, kind: str, annotator: str, ref: SliceRef | No
 def _annotation(row: Any) -> Annotation:
     return Annotation(
         id=row.id, batch=row.batch, ref=row_ref(row), annotator=row.annotator, provenance=row.provenance, state=row.state, round=row.round,
-        prediction_id=row.prediction_id, effort=row.effort, minutes=row.minutes, accepted_at=row.accepted_at, labels=unpack(row),
+        prediction_id=row.prediction_id, effort=row.effort, minutes=row.minutes, accepted_at=row.accepted_at,
+        packed=PackedLabels(row.labels, row.rows, row.columns),
     )  # fmt: skip

@@ -15,6 +15,8 @@ from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import now
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
 
+_ROLE_BEFORE = "role before exclusion: "
+
 
 class CaseRows:
     """Part of `Study`: what there is to annotate."""
@@ -66,10 +68,26 @@ class CaseRows:
                 images.setdefault(image.case, {})[image.modality] = image.path
         return tuple(_case(row, images.get(row.name, {})) for row in rows)
 
-    def exclude_case(self, name: str, reason: str) -> None:
-        """Take a case out of everything, with the reason."""
+    def exclude_case(self, name: str, reason: str, *, retry: bool = False) -> None:
+        """Take a case out of everything, with the reason. With `retry`, `prepare` may take it back when its files are mended."""
         with self.database.write() as connection:
+            role = connection.execute(select(tables.cases.c.role).where(tables.cases.c.name == name)).scalar()
+            if not retry or role != "excluded":
+                put_property(connection, _ROLE_BEFORE + name, role if retry else None)
             connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role="excluded", excluded_reason=reason))
+
+    def include_case(self, name: str) -> None:
+        """Give a case back the role that `exclude_case` took with `retry`; nothing happens to other cases."""
+        table = tables.cases
+        with self.database.write() as connection:
+            role = connection.execute(select(tables.properties.c.value).where(tables.properties.c.name == _ROLE_BEFORE + name)).scalar()
+            if role is not None:
+                connection.execute(update(table).where(table.c.name == name).values(role=role, excluded_reason=""))
+
+    def cases_to_retry(self) -> tuple[Case, ...]:
+        """Cases that were excluded with `retry`, in the order of the cohort."""
+        kept = self.properties()
+        return tuple(case for case in self.cases("excluded") if kept.get(_ROLE_BEFORE + case.name))
 
     def set_roles(self, roles: dict[str, Role]) -> None:
         """Case name -> role, in one transaction."""

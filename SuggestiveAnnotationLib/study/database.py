@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
@@ -84,7 +84,7 @@ class Database:
 
 def _engine(path: Path) -> Engine:
     # Connections are kept: closing the last one would checkpoint the log, two more syncs an accept.
-    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -105,8 +105,13 @@ def _bring_up_to_date(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
+            page = connection.execute("PRAGMA page_size").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise translated(error, path) from error
+    log = Path(f"{path}-wal")
+    if path.stat().st_size % page and not (log.exists() and log.stat().st_size):
+        # SQLite takes the missing end of the last page for zeros.
+        raise StudyError(f"{path} is damaged: its end is missing.", hint="Restore it from a backup.")
     if version > SCHEMA_VERSION:
         raise StudyError(
             f"The study at {path.parent} was made by a newer version (schema {version}; this version knows {SCHEMA_VERSION}).",
@@ -125,20 +130,22 @@ def _bring_up_to_date(path: Path) -> None:
 
 
 def _migrate_copy(path: Path, version: int) -> None:
-    copy = path.with_suffix(".migrating")
+    """Migrate a copy, keep a backup, and let the copy take the study's place in one step. Writers wait outside meanwhile."""
+    copy, backup = path.with_suffix(".migrating"), path.with_suffix(f".v{version}.backup")
     copy.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-        old.backup(new)
-        for step in range(version, SCHEMA_VERSION):
-            MIGRATIONS[step](new)
-            new.execute(f"PRAGMA user_version = {step + 1}")
-            new.commit()
-        new.execute("PRAGMA journal_mode = DELETE")
-        # Every page is in the main file after this, so that the rename leaves no stale log beside it.
-        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as old:
+        # Everything moves into the main file, so that no log is left to be applied to the new one.
         old.execute("PRAGMA journal_mode = DELETE")
-    os.replace(path, path.with_suffix(f".v{version}.backup"))
-    os.replace(copy, path)
+        old.execute("BEGIN IMMEDIATE")
+        for target in (backup, copy):
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as made:
+                source.backup(made)
+        with closing(sqlite3.connect(copy)) as new:
+            for step in range(version, SCHEMA_VERSION):
+                MIGRATIONS[step](new)
+                new.execute(f"PRAGMA user_version = {step + 1}")
+                new.commit()
+        os.replace(copy, path)
 
 
 def translated(error: BaseException | None, path: Path) -> StorageError | StudyError:

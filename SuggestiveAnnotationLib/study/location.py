@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.database import translated
 
 NETWORK_FILESYSTEMS = frozenset(
-    {"9p", "afpfs", "afs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.sshfs", "glusterfs", "lustre"}
-    | {"ncpfs", "nfs", "nfs3", "nfs4", "smb", "smb2", "smb3", "smbfs", "webdav"}
+    {"9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.gvfsd-fuse", "fuse.rclone"}
+    | {"fuse.sshfs", "fuse.vmhgfs-fuse", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs3", "nfs4", "smb", "smb2", "smb3", "smbfs"}
+    | {"vboxsf", "vmhgfs", "webdav"}
 )
 
 
@@ -39,7 +41,7 @@ def network_filesystem(path: Path, *, mounts: str | None = None) -> str:
         path: need not exist yet.
         mounts: mount table in the format of `/proc/mounts`; read from the system when not given.
     """
-    full = Path(os.path.abspath(path))
+    full = Path(os.path.realpath(path))
     if sys.platform == "win32":
         return _windows_share(full)
     best, kind = "", ""
@@ -47,7 +49,8 @@ def network_filesystem(path: Path, *, mounts: str | None = None) -> str:
         fields = line.split()
         if len(fields) < 3:
             continue
-        point = fields[1].encode().decode("unicode_escape")
+        # Spaces and the like stand as octal escapes.
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1])
         inside = full == Path(point) or Path(point) in full.parents
         if inside and len(point) >= len(best):
             best, kind = point, fields[2]

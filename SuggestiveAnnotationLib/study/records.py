@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.types import (
     AnnotationState,
     LabelArray,
@@ -19,9 +20,20 @@ from SuggestiveAnnotationLib.types import (
     RoundStage,
     SliceRef,
     Suggestion,
+    SuggestionKind,
     SuggestionState,
     Unit,
+    describe,
 )
+
+
+@dataclass(frozen=True)
+class PackedLabels:
+    """A label slice as it lies in a row."""
+
+    labels: bytes
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,17 @@ class SuggestionRow:
 
 
 @dataclass(frozen=True)
+class SuggestionStateRow:
+    """A suggestion without its reason."""
+
+    id: int
+    ref: SliceRef
+    rank: int
+    kind: SuggestionKind
+    state: SuggestionState
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What one model says of one slice. Immutable."""
 
@@ -114,7 +137,12 @@ class Annotation:
     effort: Mapping[str, Any] | None
     minutes: float | None
     accepted_at: str
-    labels: LabelArray
+    packed: PackedLabels
+
+    @property
+    def labels(self) -> LabelArray:
+        """Schema values `(row, column)`, unpacked at every call: a study holds thousands of annotations, and most readers need none."""
+        return unpack(self.packed, self.ref)
 
 
 @dataclass(frozen=True)
@@ -153,9 +181,13 @@ def pack(labels: LabelArray) -> dict[str, Any]:
     return {"labels": zlib.compress(data.tobytes(), 1), "rows": data.shape[0], "columns": data.shape[1]}
 
 
-def unpack(row: Any) -> LabelArray:
-    """Columns of a row -> label slice."""
-    return np.frombuffer(zlib.decompress(row.labels), "<u2").reshape(row.rows, row.columns).astype(np.uint16)
+def unpack(row: Any, ref: SliceRef) -> LabelArray:
+    """Columns of a row -> label slice. Raises: StudyError, naming the slice, when they are damaged."""
+    try:
+        return np.frombuffer(zlib.decompress(row.labels), "<u2").reshape(row.rows, row.columns).astype(np.uint16)
+    except (zlib.error, ValueError) as error:
+        sentence = f"The study database is damaged: the labels of {describe(ref)} cannot be read."
+        raise StudyError(sentence, hint="Restore it from a backup.") from error
 
 
 def ref_columns(ref: SliceRef) -> dict[str, Any]:

@@ -6,13 +6,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+import numpy as np
+from sqlalchemy import delete, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
-from SuggestiveAnnotationLib.study.records import Metric, Model, Prediction, Round, SuggestionRow, now, pack, ref_columns, row_ref, unpack
-from SuggestiveAnnotationLib.types import LabelArray, ModelKind, Rationale, RoundStage, SliceRef, Suggestion, SuggestionState, Unit
+from SuggestiveAnnotationLib.study.records import (
+    Metric,
+    Model,
+    Prediction,
+    Round,
+    SuggestionRow,
+    SuggestionStateRow,
+    now,
+    pack,
+    ref_columns,
+    row_ref,
+    unpack,
+)
+from SuggestiveAnnotationLib.types import (
+    LabelArray,
+    ModelKind,
+    Rationale,
+    RoundStage,
+    SliceRef,
+    Suggestion,
+    SuggestionKind,
+    SuggestionState,
+    Unit,
+)
+
+GO_ON = "`run-round` goes on with it, `finish-round --abandon` drops it."
 
 
 class RoundRows:
@@ -34,8 +59,19 @@ class RoundRows:
         rounds = self.rounds()
         return rounds[-1] if rounds else None
 
-    def start_round(self, *, strategy: str, budget: int, seed: int, unit: Unit, settings: Mapping[str, Any]) -> Round:
-        """Begin the next round.
+    def start_round(
+        self,
+        *,
+        strategy: str,
+        budget: int,
+        seed: int,
+        unit: Unit,
+        settings: Mapping[str, Any],
+        suggestions: Sequence[Suggestion] | None = None,
+        notes: Sequence[str] = (),
+        seconds: Mapping[str, float] | None = None,
+    ) -> Round:
+        """Begin the next round: in the stage `training`, or with its suggestions in the stage `predicting`.
 
         Raises:
             StudyError: the round before it is not finished.
@@ -43,7 +79,7 @@ class RoundRows:
         with self.database.write() as connection:
             last = connection.execute(select(tables.rounds).order_by(tables.rounds.c.number.desc())).first()
             if last is not None and last.stage != "finished":
-                raise StudyError(f"Round {last.number} is not finished (it is {last.stage}).", hint="Finish it first.")
+                raise StudyError(f"Round {last.number} is not finished (it is {last.stage}).", hint=f"Finish it first. {GO_ON}")
             number = 0 if last is None else last.number + 1
             connection.execute(
                 insert(tables.rounds).values(
@@ -51,6 +87,8 @@ class RoundRows:
                     settings=dict(settings), seconds={}, notes=[], started=now(), finished=None,
                 )
             )  # fmt: skip
+            if suggestions is not None:
+                self._publish(connection, number, suggestions, notes, seconds or {})
         return self.rounds()[-1]
 
     def enter_stage(self, number: int, stage: RoundStage, *, seconds: Mapping[str, float] | None = None) -> None:
@@ -63,20 +101,25 @@ class RoundRows:
     ) -> None:
         """All suggestions of a round and its step to the stage `predicting`, in one transaction."""
         with self.database.write() as connection:
-            connection.execute(delete(tables.suggestions).where(tables.suggestions.c.round == number))
-            for one in suggestions:
-                connection.execute(
-                    insert(tables.suggestions).values(
-                        round=number, rank=one.rank, **ref_columns(one.ref), kind=one.kind,
-                        context_of=one.context_of.native_index if one.context_of else None,
-                        state="suggested", reason="", rationale=one.rationale.to_json(),
-                    )
-                )  # fmt: skip
-            connection.execute(update(tables.rounds).where(tables.rounds.c.number == number).values(notes=list(notes)))
-            self._enter(connection, number, "predicting", seconds or {})
+            self._publish(connection, number, suggestions, notes, seconds or {})
+
+    def _publish(
+        self, connection: Any, number: int, suggestions: Sequence[Suggestion], notes: Sequence[str], seconds: Mapping[str, float]
+    ) -> None:
+        connection.execute(delete(tables.suggestions).where(tables.suggestions.c.round == number))
+        for one in suggestions:
+            connection.execute(
+                insert(tables.suggestions).values(
+                    round=number, rank=one.rank, **ref_columns(one.ref), kind=one.kind,
+                    context_of=one.context_of.native_index if one.context_of else None,
+                    state="suggested", reason="", rationale=one.rationale.to_json(),
+                )
+            )  # fmt: skip
+        connection.execute(update(tables.rounds).where(tables.rounds.c.number == number).values(notes=list(notes)))
+        self._enter(connection, number, "predicting", seconds)
 
     def finish_round(self, number: int) -> None:
-        """Close a round; suggestions nobody answered expire, their drafts survive."""
+        """Close a round at whatever stage; suggestions nobody answered expire, their drafts survive."""
         open_states = ("suggested", "draft")
         with self.database.write() as connection:
             connection.execute(
@@ -103,10 +146,26 @@ class RoundRows:
         with self.database.read() as connection:
             return tuple(_suggestion(row) for row in connection.execute(query))
 
-    def set_suggestion_state(self, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:
-        """Record what became of a slice in the newest round that suggested it; nothing happens where none did."""
+    def suggestion_states(self, number: int) -> tuple[SuggestionStateRow, ...]:
+        """What became of a round's suggestions, in the order of `suggestions`, without their reasons: cheap to ask for at every step."""
+        table = tables.suggestions
+        columns = (table.c.id, table.c.rank, table.c.case, table.c.axis, table.c.native_index, table.c.kind, table.c.state)
+        query = select(*columns).where(table.c.round == number).order_by(table.c.rank, table.c.id)
+        with self.database.read() as connection:
+            return tuple(SuggestionStateRow(r.id, row_ref(r), r.rank, r.kind, r.state) for r in connection.execute(query))
+
+    def suggestion_kind(self, ref: SliceRef, number: int) -> SuggestionKind | None:
+        """As what a round suggested a slice, None when it did not."""
+        table = tables.suggestions
+        same = (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+        with self.database.read() as connection:
+            kind: SuggestionKind | None = connection.execute(select(table.c.kind).where(*same, table.c.round == number)).scalar()
+        return kind
+
+    def skip_suggestion(self, ref: SliceRef, *, reason: str) -> None:
+        """Answer the newest suggestion of a slice with a reason; nothing happens where there is none."""
         with self.database.write() as connection:
-            set_suggestion_state(connection, ref, state, reason=reason)
+            answer_suggestion(connection, ref, "skipped", reason=reason)
 
     # Models and predictions
 
@@ -182,11 +241,17 @@ class RoundRows:
             connection.execute(insert(table).values(case=case, model_id=model_id, path=self._inside(path)))
 
     def case_prediction(self, case: str, model_id: int) -> Path | None:
-        """File of a whole-case prediction, None when it was not made."""
+        """File of a whole-case prediction, None when it was not made or the file is damaged or gone."""
         table = tables.case_predictions
         with self.database.read() as connection:
             row = connection.execute(select(table).where(table.c.case == case, table.c.model_id == model_id)).first()
-        return None if row is None else self.path / row.path
+        if row is None:
+            return None
+        try:
+            np.lib.format.open_memmap(self.path / row.path, mode="r")
+        except (OSError, ValueError):
+            return None
+        return self.path / str(row.path)
 
     # Metrics
 
@@ -218,13 +283,41 @@ class RoundRows:
         )  # fmt: skip
 
 
-def set_suggestion_state(connection: Any, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:
-    """`RoundRows.set_suggestion_state` inside a running transaction."""
+def answer_suggestion(connection: Any, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:
+    """The newest suggestion of a slice is answered, whichever round it is of."""
+    row = _newest_suggestion(connection, ref)
+    if row is not None:
+        _set_state(connection, row.id, state, reason)
+
+
+def draft_suggestion(connection: Any, ref: SliceRef) -> None:
+    """Work on a slice has begun. What was answered stays answered, what expired stays expired."""
+    row = _newest_suggestion(connection, ref)
+    if row is not None and row.state == "suggested" and row.stage != "finished":
+        _set_state(connection, row.id, "draft", "")
+
+
+def reopen_suggestion(connection: Any, ref: SliceRef) -> None:
+    """An accept was undone: a draft again while its round is open, else expired, so that the slice may be suggested anew."""
+    row = _newest_suggestion(connection, ref)
+    if row is not None:
+        _set_state(connection, row.id, "expired" if row.stage == "finished" else "draft", "")
+
+
+def _newest_suggestion(connection: Any, ref: SliceRef) -> Any:
+    table, rounds = tables.suggestions, tables.rounds
+    return connection.execute(
+        select(table.c.id, table.c.state, rounds.c.stage)
+        .join(rounds, rounds.c.number == table.c.round)
+        .where(table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+        .order_by(table.c.round.desc())
+        .limit(1)
+    ).first()
+
+
+def _set_state(connection: Any, identifier: int, state: SuggestionState, reason: str) -> None:
     table = tables.suggestions
-    same = (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
-    newest = connection.execute(select(func.max(table.c.round)).where(*same)).scalar()
-    if newest is not None:
-        connection.execute(update(table).where(*same, table.c.round == newest).values(state=state, reason=reason))
+    connection.execute(update(table).where(table.c.id == identifier).values(state=state, reason=reason))
 
 
 def _prediction_query(ref: SliceRef, model_id: int | None) -> Any:
@@ -236,7 +329,7 @@ def _prediction_query(ref: SliceRef, model_id: int | None) -> Any:
 
 
 def _prediction(row: Any) -> Prediction:
-    return Prediction(id=row.id, ref=row_ref(row), model_id=row.model_id, labels=unpack(row))
+    return Prediction(id=row.id, ref=row_ref(row), model_id=row.model_id, labels=unpack(row, row_ref(row)))
 
 
 def _round(row: Any) -> Round:

@@ -1,7 +1,8 @@
 """The slice store: every case's native in-plane slices, normalised, memory-mapped. A cache that can always be built again.
 
 One `.npy` of float16 `(slice, channel, row, column)` a case, one of uint16 `(slice, row, column)` for reference labels, and one `.json`
-that is written last and says what the arrays were made from. A case without its `.json`, or whose sources changed, is built again.
+that is written last and says what the arrays were made from and what they hash to. A case without its `.json`, whose sources changed, or
+whose arrays are not what was written, is built again; a case whose sources are gone stays as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from SuggestiveAnnotationLib.cohort.checks import moved_grid, thin
 from SuggestiveAnnotationLib.cohort.itk import sitk
 from SuggestiveAnnotationLib.cohort.merge import apply_merge
 from SuggestiveAnnotationLib.cohort.read import read_labels, read_volume
 from SuggestiveAnnotationLib.cohort.resample import resample_onto
-from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.files import whole_file, write_text
+from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.files import whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane, content_key
 
@@ -88,16 +90,24 @@ class SliceStore:
 
     def is_current(self, case: Case) -> bool:
         """Built, and its source files are what they were (size and time, else content)."""
-        note = self._note(case.name)
+        note = self._whole_note(case.name)
         if note is None:
             return False
         stamps = _stamps(case)
         if note["stamps"] == stamps:
             return True
-        if stamps is None or note["content"] != _content(case):
+        try:
+            if stamps is None or note["content"] != _content(case):
+                return False
+        except OSError:
             return False
         write_text(self._path(case.name, ".json"), json.dumps({**note, "stamps": stamps}))
         return True
+
+    def lost_sources(self, case: Case) -> tuple[Path, ...]:
+        """Source files that are no longer there, of a case that was built whole: its arrays go on being used."""
+        gone = tuple(path for path in _sources(case).values() if _stamp(path) is None)
+        return gone if gone and self._whole_note(case.name) is not None else ()
 
     def build(self, case: Case) -> tuple[str, ...]:
         """Read, check, normalise and write one case. Whole or absent.
@@ -111,6 +121,9 @@ class SliceStore:
         """
         settings = self.settings
         reference = read_volume(Path(case.images[settings.reference]))
+        path = case.images[settings.reference]
+        for problem in (*moved_grid(case, reference.geometry, settings.reference), *thin(path, reference.geometry, settings.plane)[0]):
+            raise InputError(problem)
         frame = SliceFrame.of(reference.geometry, settings.plane)
         mask = None if case.mask is None else _on_grid(Path(case.mask), reference.geometry)
         foreground = frame.stack(foreground_of(reference.array, mask))
@@ -124,21 +137,21 @@ class SliceStore:
                     read_volume(Path(case.images[modality])), reference.geometry, reference_name=case.images[settings.reference]
                 )
             channels.append(normalise(frame.stack(volume.array), foreground))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))
+        hashes = {".npy": _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))}
         if case.label is not None:
             labels, grid = read_labels(Path(case.label))
             if not grid.same_grid(reference.geometry):
                 sentence = f"{case.label} lies on another voxel grid than {case.images[settings.reference]}."
                 raise InputError(sentence, hint="Resample the labels onto the image.")
             merged = apply_merge(labels, settings.schema, mask, name=case.label)
-            _save(self._path(case.name, ".labels.npy"), frame.stack(merged))
+            hashes[".labels.npy"] = _save(self._path(case.name, ".labels.npy"), frame.stack(merged))
         if mask is not None:
-            _save(self._path(case.name, ".mask.npy"), frame.stack(mask > 0).astype(np.uint8))
+            hashes[".mask.npy"] = _save(self._path(case.name, ".mask.npy"), frame.stack(mask > 0).astype(np.uint8))
         fraction = foreground.mean(axis=(1, 2))
         note = {
             "stamps": _stamps(case),
             "content": _content(case),
+            "hashes": hashes,
             "spacing": frame.spacing,
             "box": _box(np.asarray(foreground.any(axis=0))),
             "foreground_fraction": [round(float(f), 6) for f in fraction],
@@ -149,13 +162,13 @@ class SliceStore:
         return ()
 
     def open(self, name: str) -> CaseSlices:
-        """Raises: InputError, when the case has not been prepared."""
+        """Raises: InputError, when the case has not been prepared; StudyError, when its arrays are damaged."""
         note = self._note(name)
         if note is None:
-            raise InputError(f"Case {name} has not been prepared.", hint="Run `prepare` first.")
+            raise _not_prepared(name)
         fraction = np.asarray(note["foreground_fraction"], np.float32)
         return CaseSlices(
-            images=np.load(self._path(name, ".npy"), mmap_mode="r", allow_pickle=False),
+            images=self._mapped(name, ".npy", slices=len(fraction)),
             blank=fraction < BLANK_BELOW,
             foreground_fraction=fraction,
             box=tuple(note["box"]),
@@ -164,27 +177,48 @@ class SliceStore:
         )
 
     def open_labels(self, name: str) -> NDArray[np.uint16]:
-        """Reference labels `(slice, row, column)`, memory-mapped. Raises: InputError, when the case has none."""
-        path = self._path(name, ".labels.npy")
-        if not path.exists():
+        """Reference labels `(slice, row, column)`, memory-mapped. Raises: InputError, when the case has none; StudyError, damaged."""
+        note = self._note(name)
+        if note is None:
+            raise _not_prepared(name)
+        if ".labels.npy" not in note["hashes"]:
             raise InputError(f"Case {name} has no reference labels.", hint="Give them with --label when the study is created.")
-        labels: NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return labels
+        return self._mapped(name, ".labels.npy", slices=len(note["foreground_fraction"]))
 
     def open_mask(self, name: str) -> NDArray[np.uint8] | None:
-        """Foreground mask file `(slice, row, column)`, 0 or 1, memory-mapped; None when the case has none."""
-        path = self._path(name, ".mask.npy")
-        if not path.exists():
+        """Foreground mask file `(slice, row, column)`, 0 or 1, memory-mapped; None when the case has none. Raises: StudyError, damaged."""
+        note = self._note(name)
+        if note is None or ".mask.npy" not in note["hashes"]:
             return None
-        mask: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return mask
+        return self._mapped(name, ".mask.npy", slices=len(note["foreground_fraction"]))
+
+    def _mapped(self, name: str, suffix: str, *, slices: int) -> NDArray[Any]:
+        path = self._path(name, suffix)
+        try:
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            if len(array) == slices:
+                return array
+            reason = "another number of slices"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+        raise StudyError(f"The prepared slices of case {name} in {path} are damaged: {reason}.", hint="Run `prepare` to build them again.")
 
     def _note(self, name: str) -> dict[str, Any] | None:
-        path = self._path(name, ".json")
-        if not path.exists() or not self._path(name, ".npy").exists():
+        """What was written about a case; None when nothing was, or it is damaged."""
+        try:
+            note = json.loads(self._path(name, ".json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
-        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return note
+        return note if isinstance(note, dict) and "hashes" in note else None
+
+    def _whole_note(self, name: str) -> dict[str, Any] | None:
+        """The note of a case whose arrays are what was written, byte for byte."""
+        note = self._note(name)
+        try:
+            whole = note is not None and all(_file_hash(self._path(name, suffix)) == kept for suffix, kept in note["hashes"].items())
+        except OSError:
+            return None
+        return note if whole else None
 
     def _path(self, name: str, suffix: str) -> Path:
         return self.folder / (quote(name, safe=" ") + suffix)
@@ -215,6 +249,10 @@ def normalise(stack: NDArray[Any], foreground: NDArray[np.bool_]) -> NDArray[np.
     return np.where(foreground, scores.clip(-CLIP, CLIP), 0).astype(np.float16)
 
 
+def _not_prepared(name: str) -> InputError:
+    return InputError(f"Case {name} has not been prepared.", hint="Run `prepare` first.")
+
+
 def _on_grid(path: Path, geometry: Geometry) -> NDArray[Any]:
     mask, grid = read_labels(path)
     if not grid.same_grid(geometry):
@@ -227,9 +265,16 @@ def _box(flat: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
+def _save(path: Path, array: NDArray[Any]) -> str:
+    """Write an array whole. Returns: hash of the file."""
     with whole_file(path) as scratch:
-        np.save(scratch, np.ascontiguousarray(array), allow_pickle=False)
+        write_array(scratch, array)
+        return _file_hash(scratch)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sources(case: Case) -> Mapping[str, Path]:
@@ -240,11 +285,20 @@ def _sources(case: Case) -> Mapping[str, Path]:
 def _stamps(case: Case) -> dict[str, list[int]] | None:
     stamps = {}
     for name, path in _sources(case).items():
-        if not path.exists():
+        stamp = _stamp(path)
+        if stamp is None:
             return None
-        status = path.stat()
-        stamps[name] = [status.st_size, status.st_mtime_ns]
+        stamps[name] = stamp
     return stamps
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file; None when it cannot be reached."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _content(case: Case) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,15 +70,17 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         """
         path = Path(path)
         refuse_network_share(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
+        # The database appears under its name only when it is complete, so an interrupted creation is no study and leaves only these.
+        scratch = path / f".{DATABASE_NAME}"
+        remains = {scratch.name + suffix for suffix in ("", "-wal", "-shm", "-journal")}
         try:
+            if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - remains):
+                raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
             path.mkdir(parents=True, exist_ok=True)
+            for name_left in remains:
+                (path / name_left).unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, path) from error
-        # The database appears under its name only when it is complete, so an interrupted creation is no study.
-        scratch = path / f".{DATABASE_NAME}"
-        scratch.unlink(missing_ok=True)
         database = Database.create(scratch)
         with database.write() as connection:
             insert_cases(connection, cases)
@@ -89,6 +95,9 @@ class Study(CaseRows, RoundRows, AnnotationRows):
             }.items():
                 put_property(connection, key, value)
         database.close()
+        if (path / f"{scratch.name}-wal").exists():
+            # Closing moves everything from the log into the database, unless there is no room.
+            raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path / DATABASE_NAME)
         try:
             scratch.rename(path / DATABASE_NAME)
         except OSError as error:
@@ -169,7 +178,10 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         """How canonical slices of the case lie in its native array. Raises: StudyError, not prepared or no such case."""
         if case not in self._frames:
             # Neither the grid of a case nor the frozen plane ever changes.
-            self._frames[case] = SliceFrame.of(self.case(case).geometry, self.record.plane)
+            row = self.case(case)
+            if row.geometry is None:
+                raise StudyError(f"Case {case} cannot be used: {row.excluded_reason}")
+            self._frames[case] = SliceFrame.of(row.geometry, self.record.plane)
         return self._frames[case]
 
     def pool_refs(self) -> tuple[SliceRef, ...]:
@@ -196,9 +208,13 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         model = model or self.latest_model("manifold")
         if model is None or model.latents is None:
             raise StudyError("No manifold has been fitted yet.", hint="Run `fit-manifold` first.")
-        with np.load(model.latents, allow_pickle=False) as kept:
-            columns = zip(kept["case"].tolist(), kept["axis"].tolist(), kept["native_index"].tolist(), strict=True)
-            return tuple(SliceRef(*c) for c in columns), kept["latents"]
+        try:
+            with np.load(model.latents, allow_pickle=False) as kept:
+                columns = zip(kept["case"].tolist(), kept["axis"].tolist(), kept["native_index"].tolist(), strict=True)
+                return tuple(SliceRef(*c) for c in columns), kept["latents"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+            sentence = f"The latents {model.latents} of the manifold are damaged or gone: {error}."
+            raise StudyError(sentence, hint="Run `fit-manifold` again.") from error
 
 
 def record_json(record: PreprocessingRecord) -> dict[str, Any]:

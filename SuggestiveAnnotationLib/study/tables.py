@@ -111,6 +111,8 @@ suggestions = Table(
     UniqueConstraint("round", "case", "axis", "native_index"),
 )
 
+Index("suggestions_by_slice", suggestions.c.case, suggestions.c.axis, suggestions.c.native_index)
+
 predictions = Table(
     "predictions",
     metadata,

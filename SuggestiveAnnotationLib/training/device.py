@@ -104,6 +104,16 @@ def describe_device(device: torch.device) -> str:
 
 
 @contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Inside, float32 is float32: no TF32, and the same algorithm every time. For gradients and latents."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+@contextmanager
 def reproducible_convolutions(device: torch.device) -> Iterator[None]:
     """Inside, cuDNN takes the same algorithm every time, so that the same seed gives the same weights."""
     if device.type != "cuda":

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.models.vae import VAE
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.training.data import ImageSource, batches
-from SuggestiveAnnotationLib.training.device import autocast_dtype, reproducible_convolutions
+from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, reproducible_convolutions
 from SuggestiveAnnotationLib.training.losses import vae_loss
 from SuggestiveAnnotationLib.training.sampling import Schedule, learning_rate_factor, shuffled_batches
 
@@ -159,7 +159,7 @@ def encode_images(
     for indices in batches(np.arange(len(images)), batch_size):
         if cancel is not None:
             cancel.raise_if_cancelled()
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32(images.device):
             mean, _ = model.encode(images.images(indices))
         out[indices] = mean.cpu().numpy()
         if poll is not None:

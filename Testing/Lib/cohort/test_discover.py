@@ -153,7 +153,8 @@ def test_a_case_without_one_modality_is_excluded_with_the_reason(write_image: Wr
     (tmp_path / "brats_2013_pat0002_1/Flair_subtrMeanDivStd.nii.gz").unlink()
     plan = discover(tmp_path)
     assert [c.name for c in plan.usable] == ["brats_2013_pat0001_1", "brats_2013_pat0006_1"]
-    assert plan.excluded[0].excluded_reason == "brats_2013_pat0002_1 has no FLAIR image (*/Flair_subtrMeanDivStd.nii.gz)."
+    said = "brats_2013_pat0002_1 has no FLAIR image (*/Flair_subtrMeanDivStd.nii.gz). Add it, or name other images (--image)."
+    assert plan.excluded[0].excluded_reason == said
 
 
 def test_a_case_without_label_or_mask_stays_usable(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:

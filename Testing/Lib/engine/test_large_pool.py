@@ -48,7 +48,14 @@ def test_39000_slices_are_read_at_random_under_one_gigabyte(tmp_path: Path) -> N
     study.freeze_record(PreprocessingRecord("axial", modalities, "t1", (3.0, 3.0), (64, 64), schema.key))
     folder = study.slice_store.folder
     folder.mkdir(parents=True)
-    note = {"stamps": {}, "content": "", "spacing": [1, 1, 1], "box": [20, 220, 20, 220], "foreground_fraction": [0.5] * SLICES_A_CASE}
+    note = {
+        "stamps": {},
+        "content": "",
+        "hashes": {},
+        "spacing": [1, 1, 1],
+        "box": [20, 220, 20, 220],
+        "foreground_fraction": [0.5] * SLICES_A_CASE,
+    }
     for case in cases:
         np.lib.format.open_memmap(folder / f"{case.name}.npy", mode="w+", dtype=np.float16, shape=(SLICES_A_CASE, 4, 240, 240))
         (folder / f"{case.name}.json").write_text(json.dumps(note))

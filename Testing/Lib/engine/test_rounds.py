@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from SuggestiveAnnotationLib.effort.quantities import SavedEffort
 from SuggestiveAnnotationLib.engine.annotations import import_annotations
 from SuggestiveAnnotationLib.engine.ceiling import CEILING, measure_ceiling
+from SuggestiveAnnotationLib.engine.demo import demo
 from SuggestiveAnnotationLib.engine.evaluate import dice_3d
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
@@ -22,7 +23,7 @@ from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
 from SuggestiveAnnotationLib.engine.simulate import simulate
-from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources
+from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources, suggest
 from SuggestiveAnnotationLib.engine.train import augmentation, train
 from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
 from SuggestiveAnnotationLib.geometry import SliceFrame
@@ -80,7 +81,7 @@ def test_warm_start_goes_on_from_the_last_weights(make_study: MakeStudy) -> None
     study = make_study(prepared=True)
     annotate(study, SliceRef("case0", 0, 4))
     first = train(study, options=OPTIONS)
-    second = train(study, options=replace(OPTIONS, warm_start=True, steps=1, rate=1e-9))
+    second = train(study, options=replace(OPTIONS, warm_start=True, steps=1, rate=1e-8))
     assert second.card["started_from"] == first.id
     one, two = load_checkpoint(first.path)[0].state_dict(), load_checkpoint(second.path)[0].state_dict()
     assert all(np.allclose(one[n].numpy(), two[n].numpy(), atol=1e-6) for n in one if n.endswith("conv.weight"))
@@ -291,3 +292,129 @@ def test_flips_never_lie() -> None:
     assert augmentation(sides, "coronal").partner == (0, 2, 1)
     assert not augmentation(sides, "sagittal").flip
     assert TrainingOptions().augment
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"budget": -1}, {"min_gap": -2}, {"steps": 0}, {"batch": 1}, {"rate": float("nan")}, {"seed": -1}, {"audit": -1}]
+)
+def test_settings_out_of_range_are_refused_before_anything_begins(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="Give a number from"):
+        replace(OPTIONS, **wrong)
+
+
+def test_a_round_that_cannot_be_carried_out_is_not_begun(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    for wrong in ({"strategy": "oracle"}, {"strategy": "unheard-of"}, {"device": "cuda:9"}, {"strategy_options": {"tua": 1}}):
+        with pytest.raises(InputError):
+            run_round(study, options=replace(OPTIONS, **wrong))
+    assert study.rounds() == ()
+
+
+def test_annotations_of_test_cases_alone_leave_the_round_a_first_batch(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    annotate(study, SliceRef("case2", 0, 4))
+    assert run_round(study, options=OPTIONS).strategy == "strided"
+
+
+def test_a_suggest_that_was_interrupted_before_the_pre_annotation_goes_on(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    train(study, options=OPTIONS)
+    cancel = CancelToken()
+
+    def stop(event: ProgressEvent) -> None:
+        if event.stage == "predict":
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        suggest(study, options=replace(OPTIONS, strategy="random"), progress=stop, cancel=cancel)
+    before = [row.suggestion.ref for row in study.suggestions(0)]
+    done = suggest(study, options=replace(OPTIONS, strategy="random", seed=9))
+    assert (done.number, done.stage) == (0, "annotating")
+    assert [row.suggestion.ref for row in study.suggestions(0)] == before
+    assert all(study.prediction(ref) is not None for ref in before)
+
+
+def test_a_round_can_be_abandoned_and_the_next_begins(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    first = study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    study.finish_round(first.number)
+    assert run_round(study, options=OPTIONS).number == 1
+
+
+def test_audit_slices_come_on_top_and_without_pre_annotation(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    run_round(study, options=replace(OPTIONS, strategy="entropy", budget=2, audit=2))
+    kinds = [row.kind for row in study.suggestion_states(0)]
+    assert kinds == ["suggested", "suggested", "audit", "audit"]
+    session = Session(study, annotator="a")
+    audits = [row.ref for row in study.suggestion_states(0) if row.kind == "audit"]
+    assert all(session.open(ref) is None for ref in audits)
+
+
+def test_test_cases_are_judged_in_rounds_that_people_annotate(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    annotate(study, SliceRef("case0", 0, 4))
+    run_round(study, options=replace(OPTIONS, strategy="random"))
+    assert {m.case for m in study.metrics(0) if m.name == "dice_3d"} == {"case2"}
+
+
+def test_a_simulation_keeps_out_of_studies_that_people_work_on(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    with pytest.raises(StudyError, match="work of people"):
+        simulate(study, rounds=1, options=OPTIONS, manifold=VAE)
+    assert study.rounds() == ()
+
+
+def test_a_simulation_keeps_to_the_settings_it_began_with(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    options = replace(OPTIONS, strategy="random")
+    one = simulate(study, rounds=1, options=options, manifold=VAE)
+    with pytest.raises(StudyError, match=r"other settings \(strategy random\)"):
+        simulate(study, rounds=1, options=replace(options, strategy="strided"), manifold=VAE)
+    more = simulate(study, rounds=2, options=options, manifold=VAE)
+    assert more["rounds"][:2] == [
+        {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort")}} for i, r in enumerate(one["rounds"])
+    ]
+    assert [r["annotated_slices"] for r in more["rounds"]] == [3, 6, 9]
+
+
+def test_the_round_after_a_simulation_trains_on_what_was_added(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    simulate(study, rounds=1, options=replace(OPTIONS, strategy="random"), manifold=VAE)
+    taken = study.annotated_refs()
+    free = next(ref for ref in study.pool_refs() if ref not in taken and not study.slices(ref.case).blank[ref.native_index])
+    annotate(study, free)
+    run_round(study, options=replace(OPTIONS, strategy="random"))
+    model = study.latest_model("segmentation")
+    assert model is not None
+    assert len(model.card["annotations"]) == len(taken) + 1
+    assert {m.value for m in study.metrics(model.round) if m.name == "judged_model"} == {model.id}
+
+
+def test_simulated_minutes_do_not_depend_on_interruptions(make_study: MakeStudy) -> None:
+    found = []
+    for name, interrupted in (("one", False), ("two", True)):
+        study = make_study(prepared=True, name=name, roles=("pool", "pool", "test"))
+        cancel = CancelToken()
+
+        def stop(event: ProgressEvent, cancel: CancelToken = cancel) -> None:
+            if event.stage == "annotate" and event.done == 2:
+                cancel.cancel()
+
+        if interrupted:
+            with pytest.raises(Cancelled):
+                simulate(study, rounds=1, options=replace(OPTIONS, budget=4), manifold=VAE, progress=stop, cancel=cancel)
+        found.append(simulate(study, rounds=1, options=replace(OPTIONS, budget=4), manifold=VAE)["simulated_minutes"])
+    assert found[0] == found[1]
+
+
+def test_the_demo_leaves_folders_alone_that_no_demo_made(tmp_path: Path) -> None:
+    (tmp_path / "labelmaps").mkdir()
+    (tmp_path / "labelmaps" / "hand-drawn.nii.gz").write_bytes(b"precious")
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(InputError, match="no demo made"):
+        demo(tmp_path)
+    assert (tmp_path / "labelmaps" / "hand-drawn.nii.gz").read_bytes() == b"precious"

@@ -210,6 +210,7 @@ def test_one_worker_at_a_time(make_study: MakeStudy) -> None:
         ("server:/data /mnt nfs rw 0 0\n/dev/sdb /mnt/local ext4 rw 0 0", "/mnt/local/study", ""),
         ("/dev/sda / ext4 rw 0 0", "/data/study", ""),
         ("me@host: /mnt/ssh fuse.sshfs rw 0 0", "/mnt/ssh", "fuse.sshfs"),
+        ("server:/x /mnt/Größe nfs4 rw 0 0", "/mnt/Größe/study", "nfs4"),
     ],
 )
 def test_network_shares_are_recognised(mounts: str, path: str, kind: str) -> None:
@@ -229,3 +230,16 @@ def test_a_study_can_be_moved(make_study: MakeStudy, tmp_path: Path) -> None:
     study.close()
     moved = shutil.move(study.path, tmp_path / "elsewhere")
     assert len(Study(Path(moved)).annotations()) == 1
+
+
+def test_a_link_to_a_network_share_does_not_hide_it(tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "share")
+    mounts = f"server:/x {tmp_path}/share nfs4 rw 0 0"
+    assert location.network_filesystem(tmp_path / "link" / "study", mounts=mounts) == "nfs4"
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b", "a b#c", "Größe"])
+def test_a_study_may_have_any_name_a_folder_can_have(make_study: MakeStudy, name: str) -> None:
+    study = make_study(name=name)
+    assert Study(study.path).name == name

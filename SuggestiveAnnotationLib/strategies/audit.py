@@ -1,0 +1,21 @@
+"""Audit slices: drawn at random on top of a batch and annotated without pre-annotation, so that the rest can be judged by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from SuggestiveAnnotationLib.strategies.contract import Answer, Pool
+from SuggestiveAnnotationLib.types import Rationale, Suggestion
+
+
+def with_audit(answer: Answer, pool: Pool, *, count: int, seed: int) -> Answer:
+    """The batch with up to `count` further slices, uniformly from what may be suggested and was not."""
+    taken = {one.ref for one in answer.suggestions}
+    free = [int(i) for i in pool.candidates if pool.refs[i] not in taken]
+    chosen = np.random.default_rng([seed, 1]).permutation(len(free))[:count]
+    why = Rationale("audit", "Drawn at random, to be annotated without pre-annotation: the others are judged by it.")
+    rank = 1 + max((one.rank for one in answer.suggestions), default=-1)
+    audits = (Suggestion(pool.refs[free[k]], rank + i, why, kind="audit") for i, k in enumerate(chosen))
+    return replace(answer, suggestions=(*answer.suggestions, *audits))
