@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from SuggestiveAnnotationLib.cli.console import show
 from SuggestiveAnnotationLib.cli.options import merged, read_settings
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
+from SuggestiveAnnotationLib.errors import StorageError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study
@@ -41,6 +42,11 @@ class Context:
         study = Study(path)
         with study.lock() if locked else nullcontext():
             yield study
+            self.remember_in(study)
+
+    def remember_in(self, study: Study) -> None:
+        """Keep the command in the study. The work is done: no room for this line must not call it a failure."""
+        with suppress(StorageError):
             study.record_command(self.command)
 
 
@@ -76,7 +82,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
         arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
         seed=arguments.seed,
     )  # fmt: skip
-    study.record_command(context.command)
+    context.remember_in(study)
     roles = Counter(case.role for case in study.cases())
     if plan.held_out and (arguments.test or arguments.validation):
         lines.append("Note: --test and --validation were not used, because the table names the held-out cases.")

@@ -68,7 +68,7 @@ def _completed(study: Study, folder: Path, grid: CaseGrid, *, suffix: str, overw
     path = None if model is None else study.case_prediction(grid.case, model.id)
     if model is None or path is None:
         raise StudyError(f"Case {grid.case} has no prediction of the newest model.", hint="Run `predict` first.")
-    predicted = grid.frame.stack(np.load(path, allow_pickle=False))
+    predicted = grid.frame.stack(np.load(path, allow_pickle=False).astype(np.uint16))
     accepted = [a for a in study.all_annotations(case=grid.case) if a.state == "accepted"]
     about = {"id": model.id, "round": model.round, "created": model.created, "weights": model.path.name}
     return export_completed(folder, grid, accepted, predicted, model=about, suffix=suffix, overwrite=overwrite)

@@ -39,7 +39,8 @@ def fit_manifold(
     record = study.record
     refs = study.pool_refs()
     device = pick_device(options.device)
-    shown = [ref for ref in refs if not study.slices(ref.case).blank[ref.native_index]]
+    blank = np.array([study.slices(ref.case).blank[ref.native_index] for ref in refs], bool)
+    shown = [ref for ref, empty in zip(refs, blank, strict=True) if not empty]
     own = min(options.manifold_pixels, *record.size)
     settings = ManifoldSettings(
         latent_size=options.latent_size,
@@ -51,7 +52,10 @@ def fit_manifold(
         seed=seed,
     )
     fitted = train_vae(NetworkSlices(study, shown, device=device), settings=settings, progress=progress, cancel=cancel)
-    latents = project_latents(study, fitted.model, device=options.device)
+    latents = np.empty((len(refs), options.latent_size), np.float32)
+    latents[~blank] = fitted.latents
+    empties = NetworkSlices(study, [ref for ref, empty in zip(refs, blank, strict=True) if empty], device=device)
+    latents[blank] = encode_images(fitted.model, empties, cancel=cancel)
     stem = study.path / "models" / f"manifold-{uuid.uuid4().hex[:12]}"
     card = save_checkpoint(
         stem.with_suffix(".safetensors"),

@@ -69,7 +69,7 @@ def predict_slices(
 def predict_case(
     study: Study, name: str, *, device: str = "auto", progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
 ) -> Path:
-    """Predict a whole case with the newest model into a file: uint16 `.npy`, native grid `(k, j, i)`, schema values.
+    """Predict a whole case with the newest model into a file: uint8 or uint16 `.npy`, native grid `(k, j, i)`, schema values.
 
     A case that this model has predicted already is not predicted again.
     """
@@ -88,7 +88,7 @@ def predict_case(
         stage.advance()
     path = study.path / "predictions" / f"model-{model.id}" / f"{quote(name, safe=' ')}.npy"
     with whole_file(path) as scratch:
-        write_array(scratch, volume)
+        write_array(scratch, volume.astype(np.uint8) if volume.max(initial=0) < 256 else volume)
     study.add_case_prediction(name, model.id, path)
     return path
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -92,7 +94,9 @@ def prepare(
         else:
             waiting.append(case)
     excluded = {}
-    for case, problems, refused in _built(store, waiting, processes):
+    # An open memory map would keep some systems from replacing its file.
+    study.forget_slices()
+    for case, problems, refused in _built(store, waiting, processes, cancel=cancel):
         if refused is not None:
             study.exclude_case(case.name, str(refused), retry=True)
             excluded[case.name] = str(refused)
@@ -102,7 +106,6 @@ def prepare(
             warnings[case.name] = " ".join(problems)
         study.set_problems(case.name, problems)
         stage.advance(message=str(refused) if refused else "")
-    study.forget_slices()
     usable = [case for case in usable if case.name not in excluded]
     if not usable:
         raise StudyError("No case of the study can be used: " + next(iter(excluded.values())))
@@ -155,23 +158,31 @@ def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> Preprocess
     )
 
 
-def _built(store: SliceStore, cases: Sequence[Case], processes: int) -> Iterator[tuple[Case, tuple[str, ...], InputError | None]]:
+def _built(
+    store: SliceStore, cases: Sequence[Case], processes: int, *, cancel: CancelToken | None
+) -> Iterator[tuple[Case, tuple[str, ...], InputError | None]]:
     if processes <= 1 or len(cases) < 2:
         yield from ((case, *_build(store, case)) for case in cases)
         return
     # spawn, because a fork of a process that runs torch threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context, initializer=_set_up_process) as pool:
         futures = [pool.submit(_build, store, case) for case in cases]
         try:
             for case, future in zip(cases, futures, strict=True):
                 yield (case, *future.result())
+        except BrokenProcessPool as error:
+            if cancel is not None:
+                cancel.raise_if_cancelled()
+            hint = "Run `prepare` again with --processes 1."
+            raise StudyError("A process that prepared cases was ended from outside, perhaps for want of memory.", hint=hint) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """Processes that run side by side must not fight for the cores."""
+def _set_up_process() -> None:
+    """Processes that run side by side must not fight for the cores, and Ctrl-C is answered by the one that started them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 

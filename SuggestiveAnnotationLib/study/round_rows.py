@@ -234,7 +234,7 @@ class RoundRows:
         return _prediction(row)
 
     def add_case_prediction(self, case: str, model_id: int, path: Path) -> None:
-        """Make a whole-case prediction file known (uint16 `.npy`, native `(k, j, i)`)."""
+        """Make a whole-case prediction file known (`.npy` of schema values, native `(k, j, i)`)."""
         table = tables.case_predictions
         with self.database.write() as connection:
             connection.execute(delete(table).where(table.c.case == case, table.c.model_id == model_id))

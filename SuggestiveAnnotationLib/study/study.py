@@ -110,8 +110,21 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         self._open_slices.clear()
 
     def lock(self) -> WorkerLock:
-        """Become the one worker of this study, until released. Raises: StudyLockedError."""
-        return WorkerLock(self.path)
+        """Become the one worker of this study, until released; what a killed worker left half written is removed.
+
+        Raises:
+            StudyLockedError: another process is.
+        """
+        lock = WorkerLock(self.path)
+        self._sweep()
+        return lock
+
+    def _sweep(self) -> None:
+        """Remove temporary files, and models whose row was never written: nothing can refer to them any more."""
+        known = {path.stem for model in self.models() for path in (model.path, model.latents) if path is not None}
+        for left in (*self.path.glob("slices/*/.*"), *self.path.glob("predictions/*/.*"), *self.path.glob("models/*")):
+            if left.is_file() and (left.name.startswith(".") or left.stem not in known):
+                left.unlink(missing_ok=True)
 
     @cached_property
     def _created_with(self) -> dict[str, Any]:

@@ -243,3 +243,21 @@ def test_a_link_to_a_network_share_does_not_hide_it(tmp_path: Path) -> None:
 def test_a_study_may_have_any_name_a_folder_can_have(make_study: MakeStudy, name: str) -> None:
     study = make_study(name=name)
     assert Study(study.path).name == name
+
+
+def test_the_next_worker_removes_what_a_killed_one_left_half_written(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    models = study.path / "models"
+    models.mkdir()
+    kept = models / "kept.safetensors"
+    kept.write_bytes(b"x")
+    study.publish_model("segmentation", path=kept, card={}, record_key=study.record.key, round_number=0)
+    (models / "kept.json").write_text("{}")
+    left = [models / "orphan.safetensors", models / ".part-abc.safetensors", study.slice_store.folder / ".case0-abc.npy"]
+    for path in left:
+        path.write_bytes(b"half")
+    with study.lock():
+        assert not any(path.exists() for path in left)
+    assert kept.exists()
+    assert (models / "kept.json").exists()
+    assert study.slices("case0").images.shape[0] == 8

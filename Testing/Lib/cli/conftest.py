@@ -1,0 +1,37 @@
+"""A cohort of two modalities and a prepared study of it, made through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_calls import (
+    PREPARE,
+    Capture,
+    done,
+    lobes,
+    schema_file,
+    write,
+)
+
+
+@pytest.fixture
+def two_modalities(tmp_path: Path) -> Path:
+    """Four cases with two modalities and labels."""
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    for number in range(4):
+        image, labels = lobes(number)
+        write(folder / f"case{number}_t1.nii.gz", image)
+        write(folder / f"case{number}_t2.nii.gz", 200 - image * 0.5)
+        write(folder / f"case{number}_label.nii.gz", labels)
+    return folder
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, two_modalities: Path, capsys: Capture) -> Path:
+    """A prepared study of that cohort."""
+    path = tmp_path / "study"
+    done(capsys, "study", "create", path, "--cohort", two_modalities, "--schema", schema_file(tmp_path))
+    done(capsys, "prepare", path, *PREPARE)
+    return path
