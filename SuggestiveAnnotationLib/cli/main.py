@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 unexpected, 2 bad input, 3 the study's state does not allo
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -29,6 +30,7 @@ EXTRAS = {"torch": "learn", "monai": "learn", "safetensors": "learn", "sklearn":
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns: the exit code."""
     arguments = build_parser().parse_args(argv)
+    share_the_processor()
     cancel = CancelToken()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -59,6 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def share_the_processor() -> None:
+    """Leave half of the cores to Slicer and to other programs, unless OMP_NUM_THREADS says otherwise; before torch is imported.
+
+    Threads that wait for each other on a core that somebody else needs make a training step ten times slower.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def build_parser() -> argparse.ArgumentParser:
