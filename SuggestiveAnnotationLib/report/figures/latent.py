@@ -80,7 +80,9 @@ def _by_case(latents: LatentMap) -> Panel:
         handles.append(Line2D([], [], color="#b3bcc6", marker=".", linestyle="", label=count(rest, "other case")))
     _aim(axes, latents)
     name_axes(axes, *latents.axes, "By case, slices joined in order")
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3, fontsize=9, frameon=False)
+    widest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    columns = 3 if widest <= 14 else 2 if widest <= 26 else 1
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=columns, fontsize=9, frameon=False)
     names = ", ".join(latents.cases[case] for case in sorted(chosen))
     return Panel("latent-case", figure, f"The same latent map with the slices of each case joined in order, for {names}.")
 
