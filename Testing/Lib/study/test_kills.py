@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.study.study import Study
 
 MakeStudy = Callable[..., Study]
 SCRIPT = Path(__file__).with_name("accept_forever.py")
-KILLS = 40
+KILLS = 50
 
 
 @pytest.mark.kill
