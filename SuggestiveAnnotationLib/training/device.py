@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -103,23 +103,22 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type.upper()}, {precision}"
 
 
-@contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
+def exact_float32(device: torch.device) -> AbstractContextManager[None]:
     """Inside, float32 is float32: no TF32, and the same algorithm every time. For gradients and latents."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        yield
+    return _cudnn(device, allow_tf32=False)
+
+
+def reproducible_convolutions(device: torch.device) -> AbstractContextManager[None]:
+    """Inside, cuDNN takes the same algorithm every time, so that the same seed gives the same weights."""
+    return _cudnn(device, allow_tf32=True)
 
 
 @contextmanager
-def reproducible_convolutions(device: torch.device) -> Iterator[None]:
-    """Inside, cuDNN takes the same algorithm every time, so that the same seed gives the same weights."""
+def _cudnn(device: torch.device, *, allow_tf32: bool) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=allow_tf32):
         yield
 
 

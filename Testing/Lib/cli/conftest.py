@@ -16,7 +16,7 @@ from cli_calls import (
 
 
 @pytest.fixture
-def two_modalities(tmp_path: Path) -> Path:
+def cohort(tmp_path: Path) -> Path:
     """Four cases with two modalities and labels."""
     folder = tmp_path / "cohort"
     folder.mkdir()
@@ -29,9 +29,9 @@ def two_modalities(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, two_modalities: Path, capsys: Capture) -> Path:
+def study(tmp_path: Path, cohort: Path, capsys: Capture) -> Path:
     """A prepared study of that cohort."""
     path = tmp_path / "study"
-    done(capsys, "study", "create", path, "--cohort", two_modalities, "--schema", schema_file(tmp_path))
+    done(capsys, "study", "create", path, "--cohort", cohort, "--schema", schema_file(tmp_path))
     done(capsys, "prepare", path, *PREPARE)
     return path

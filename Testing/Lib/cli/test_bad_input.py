@@ -32,17 +32,6 @@ from cli_calls import (
 
 from SuggestiveAnnotationLib.study.study import Study
 
-
-@pytest.fixture
-def cohort(two_modalities: Path) -> Path:
-    return two_modalities
-
-
-@pytest.fixture
-def study(prepared: Path) -> Path:
-    return prepared
-
-
 # One bad case among good ones ---------------------------------------------------------------------------------------------------
 
 

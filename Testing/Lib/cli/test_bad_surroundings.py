@@ -36,17 +36,6 @@ from SuggestiveAnnotationLib.cli.main import main
 from SuggestiveAnnotationLib.study import location
 from SuggestiveAnnotationLib.study.study import Study
 
-
-@pytest.fixture
-def cohort(two_modalities: Path) -> Path:
-    return two_modalities
-
-
-@pytest.fixture
-def study(prepared: Path) -> Path:
-    return prepared
-
-
 # What the study itself keeps ----------------------------------------------------------------------------------------------------
 
 
