@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptio
 from SuggestiveAnnotationLib.errors import StorageError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.study.records import Round
-from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.study.study import Study, record_json
 from SuggestiveAnnotationLib.types import slice_number
 
 
@@ -114,7 +114,7 @@ def study_show(arguments: argparse.Namespace, context: Context) -> Result:
         "name": study.name,
         "schema": {"name": study.schema.name, "classes": [c.name for c in study.schema.classes]},
         "modalities": list(study.modalities),
-        "preprocessing": None if record is None else {**asdict(record), "key": record.key},
+        "preprocessing": None if record is None else record_json(record),
         "cases": [
             {
                 "name": c.name,
@@ -152,7 +152,7 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
         *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
         *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
     ]
-    return Result({**asdict(done), "record": {**asdict(done.record), "key": done.record.key}}, lines)
+    return Result({**asdict(done), "record": record_json(done.record)}, lines)
 
 
 def fit_manifold(arguments: argparse.Namespace, context: Context) -> Result:

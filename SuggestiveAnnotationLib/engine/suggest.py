@@ -158,11 +158,9 @@ def _counted(images: NetworkSlices, stage: Stage) -> Images:
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
     annotated = study.annotated_refs()
-    current = study.current_round()
     closed = set()
     for round_ in study.rounds():
-        under_way = current is not None and round_.number == current.number and round_.stage != "finished"
-        closing = ("suggested", "draft", "skipped") if under_way else ("skipped",)
+        closing = ("skipped",) if round_.stage == "finished" else ("suggested", "draft", "skipped")
         closed |= {row.ref for row in study.suggestion_states(round_.number) if row.state in closing}
     refs: list[SliceRef] = []
     spacing: list[float] = []

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -52,12 +50,13 @@ def train(
     """
     record, schema = study.record, study.schema
     pool = {case.name for case in study.cases("pool")}
-    accepted = [a for a in study.annotations() if a.ref.case in pool and (a.labels != schema.ignore_value).any()]
+    unpacked = ((a, a.labels) for a in study.annotations() if a.ref.case in pool)
+    accepted = [(a, drawn) for a, drawn in unpacked if (drawn != schema.ignore_value).any()]
     if not accepted:
         raise StudyError("There is no annotated slice to train on.", hint="Annotate and accept a few slices first.")
     device = pick_device(options.device)
-    refs = [a.ref for a in accepted]
-    labels = network_labels(study, schema, refs, [a.labels for a in accepted], device=device)
+    refs = [a.ref for a, _ in accepted]
+    labels = network_labels(study, schema, refs, [drawn for _, drawn in accepted], device=device)
     settings = SegmentationSettings(
         steps=options.steps,
         batch_size=options.batch,
@@ -67,9 +66,11 @@ def train(
         seed=seed,
     )
     spec = {"network": "unet", "size": options.network, "channels": len(record.modalities), "classes": schema.channels}
-    same = {"annotations": [a.id for a in accepted], "settings": settings.to_json(), "network": spec, "warm_start": options.warm_start}
-    for model in study.models("segmentation"):
-        if round_number is not None and model.round == round_number and _recipe(model.card) == json.loads(json.dumps(same)):
+    recipe = {"annotations": [a.id for a, _ in accepted], "settings": settings.to_json(), "network": spec, "warm_start": options.warm_start}
+    # As a card gives it back: lists for tuples.
+    recipe = json.loads(json.dumps(recipe))
+    for model in study.models("segmentation") if round_number is not None else ():
+        if model.round == round_number and {name: model.card.get(name) for name in recipe} == recipe:
             return model
     last = study.latest_model("segmentation") if options.warm_start else None
     start = spec if last is None else load_checkpoint(last.path, record_key=record.key, device=device)[0]
@@ -91,7 +92,7 @@ def train(
             "data_hash": data_hash(study),
             "round": round_number,
             "seed": seed,
-            **same,
+            **recipe,
             "started_from": None if last is None else last.id,
             "device": describe_device(device),
             "autocast": str(autocast_dtype(device)),
@@ -108,11 +109,6 @@ def train(
         },
     )
     return study.publish_model("segmentation", path=path, card=card, record_key=record.key, round_number=round_number)
-
-
-def _recipe(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What two models must share to be the same."""
-    return {name: card.get(name) for name in ("annotations", "settings", "network", "warm_start")}
 
 
 def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:

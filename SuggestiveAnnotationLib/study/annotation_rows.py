@@ -14,6 +14,7 @@ from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import Annotation, Draft, Event, PackedLabels, now, pack, ref_columns, row_ref, unpack
 from SuggestiveAnnotationLib.study.round_rows import answer_suggestion, draft_suggestion, reopen_suggestion
+from SuggestiveAnnotationLib.study.tables import same_slice
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef
 
 
@@ -78,7 +79,7 @@ class AnnotationRows:
             current = connection.execute(select(tables.rounds.c.number).order_by(tables.rounds.c.number.desc())).scalar()
             for one in new:
                 kept = connection.execute(
-                    select(table.c.id).where(*_same_slice(table, one.ref), table.c.annotator == annotator, table.c.state == "accepted")
+                    select(table.c.id).where(*same_slice(table, one.ref), table.c.annotator == annotator, table.c.state == "accepted")
                 ).scalar()
                 if kept is not None:
                     connection.execute(update(table).where(table.c.id == kept).values(state="superseded"))
@@ -141,7 +142,7 @@ class AnnotationRows:
         """Whether an annotator has a draft or an accepted annotation of a slice, and the prediction it began with."""
         with self.database.read() as connection:
             for table in (tables.drafts, tables.annotations):
-                query = select(table.c.prediction_id).where(*_same_slice(table, ref), table.c.annotator == annotator)
+                query = select(table.c.prediction_id).where(*same_slice(table, ref), table.c.annotator == annotator)
                 if table is tables.annotations:
                     query = query.where(table.c.state == "accepted")
                 row = connection.execute(query).first()
@@ -168,7 +169,7 @@ class AnnotationRows:
         table = tables.events
         query = select(table).order_by(table.c.id)
         if ref is not None:
-            query = query.where(*_same_slice(table, ref))
+            query = query.where(*same_slice(table, ref))
         if kind is not None:
             query = query.where(table.c.kind == kind)
         with self.database.read() as connection:
@@ -178,12 +179,8 @@ class AnnotationRows:
             )
 
 
-def _same_slice(table: Any, ref: SliceRef) -> tuple[Any, ...]:
-    return (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
-
-
 def _delete_draft(connection: Connection, ref: SliceRef, annotator: str) -> None:
-    connection.execute(delete(tables.drafts).where(*_same_slice(tables.drafts, ref), tables.drafts.c.annotator == annotator))
+    connection.execute(delete(tables.drafts).where(*same_slice(tables.drafts, ref), tables.drafts.c.annotator == annotator))
 
 
 def _event(connection: Connection, kind: str, annotator: str, ref: SliceRef | None, payload: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from SuggestiveAnnotationLib.study.records import (
     row_ref,
     unpack,
 )
+from SuggestiveAnnotationLib.study.tables import same_slice
 from SuggestiveAnnotationLib.types import (
     LabelArray,
     ModelKind,
@@ -157,9 +158,10 @@ class RoundRows:
     def suggestion_kind(self, ref: SliceRef, number: int) -> SuggestionKind | None:
         """As what a round suggested a slice, None when it did not."""
         table = tables.suggestions
-        same = (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
         with self.database.read() as connection:
-            kind: SuggestionKind | None = connection.execute(select(table.c.kind).where(*same, table.c.round == number)).scalar()
+            kind: SuggestionKind | None = connection.execute(
+                select(table.c.kind).where(*same_slice(table, ref), table.c.round == number)
+            ).scalar()
         return kind
 
     def skip_suggestion(self, ref: SliceRef, *, reason: str) -> None:
@@ -309,7 +311,7 @@ def _newest_suggestion(connection: Any, ref: SliceRef) -> Any:
     return connection.execute(
         select(table.c.id, table.c.state, rounds.c.stage)
         .join(rounds, rounds.c.number == table.c.round)
-        .where(table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+        .where(*same_slice(table, ref))
         .order_by(table.c.round.desc())
         .limit(1)
     ).first()
@@ -322,7 +324,7 @@ def _set_state(connection: Any, identifier: int, state: SuggestionState, reason:
 
 def _prediction_query(ref: SliceRef, model_id: int | None) -> Any:
     table = tables.predictions
-    query = select(table).where(table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+    query = select(table).where(*same_slice(table, ref))
     if model_id is not None:
         query = query.where(table.c.model_id == model_id)
     return query.order_by(table.c.model_id.desc()).limit(1)

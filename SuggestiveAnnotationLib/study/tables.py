@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -15,7 +16,14 @@ from sqlalchemy import (
     text,
 )
 
+from SuggestiveAnnotationLib.types import SliceRef
+
 metadata = MetaData()
+
+
+def same_slice(table: Table, ref: SliceRef) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on a row of `table` to be of one slice."""
+    return (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
 
 
 def _slice_columns() -> tuple[Column[str], Column[int], Column[int]]:
