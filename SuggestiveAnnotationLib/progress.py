@@ -37,8 +37,16 @@ def no_progress(event: ProgressEvent) -> None:
     """A callback that shows nothing."""
 
 
+def spoken(stage: str, total: int, progress: ProgressCallback) -> Callable[[str], None]:
+    """A callable that tells the person one sentence about a stage that begins."""
+    return lambda message: progress(ProgressEvent(stage, 0, total, message=message))
+
+
 class CancelToken:
-    """Asked for by long work at every step; set from another thread or a signal handler."""
+    """Asked for by long work at least every 0.3 s or so; set from another thread or a signal handler.
+
+    The worker's own token answers other commands whenever it is asked.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()

@@ -5,25 +5,29 @@ The panel, the simulated annotator and scripts all work through this class, so w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from SuggestiveAnnotationLib.effort.activity import IDLE_SECONDS, active_seconds
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, RetainedContour
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.contours import slice_agreement
-from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow, SuggestionStateRow
+from SuggestiveAnnotationLib.study.reader_view import WAITING, CaseStatus, Origin, ReaderView, ShownLabels, SliceState, SliceStatus
+from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, describe
+from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, Verdict, describe
+
+__all__ = ["SIMULATED_ANNOTATOR", "WAITING", "CaseStatus", "Origin", "Session", "ShownLabels", "SliceState", "SliceStatus"]
 
 SIMULATED_ANNOTATOR = "simulated annotator"
 """The name of the annotator that is a program; its minutes come from a price list."""
 
 
-class Session:
+class Session(ReaderView):
     """Works on the suggestions of the newest round.
 
     Args:
@@ -31,16 +35,28 @@ class Session:
         annotator: name or pseudonym that annotations are kept under.
         quantity: what the measured effort is: retained contour for people, saved effort where the labels come from a reference that
             nobody drew over the pre-annotation.
+        blind: what other readers drew is hidden, and slices they accepted wait for this reader too.
+        timing: what the reader does is kept as raw events, from which active minutes are derived.
+        idle_seconds: a longer pause between two events is taken for doing something else.
     """
 
-    def __init__(self, study: Study, *, annotator: str, quantity: type[ContourQuantity] = RetainedContour) -> None:
+    def __init__(
+        self,
+        study: Study,
+        *,
+        annotator: str,
+        quantity: type[ContourQuantity] = RetainedContour,
+        blind: bool = False,
+        timing: bool = False,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         if not annotator.strip():
             raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
-        self.study = study
-        self.annotator = annotator
+        super().__init__(study, annotator=annotator, blind=blind)
         self.quantity = quantity
+        self.timing = timing
+        self.idle_seconds = idle_seconds
         self._current: SliceRef | None = None
-        self._batches: list[str] = []
 
     # Moving
 
@@ -63,6 +79,10 @@ class Session:
         The prediction first shown is remembered: effort is measured against it, also after reopening.
         """
         self._current = ref
+        return self.show(ref)
+
+    def show(self, ref: SliceRef) -> Prediction | None:
+        """As `open`, for a slice that is seen beside the open one, which stays open."""
         shown = self.pre_annotation(ref)
         payload = {"prediction_id": shown.id if shown else None, "round": self._round_number()}
         self.study.record_event("shown", annotator=self.annotator, ref=ref, payload=payload)
@@ -79,71 +99,45 @@ class Session:
     def _step(self, direction: int) -> SliceRef | None:
         rows = self._ordered()
         order = [row.ref for row in rows]
-        waiting = [row.state in ("suggested", "draft") for row in rows]
-        if not any(waiting):
+        waits = self._waiting(rows)
+        if not waits:
             self._current = None
             return None
         start = order.index(self._current) if self._current in order else (-1 if direction > 0 else 0)
         for step in range(1, len(order) + 1):
             place = (start + direction * step) % len(order)
-            if waiting[place]:
+            if order[place] in waits:
                 self.open(order[place])
                 return order[place]
         return None
 
-    def _ordered(self) -> list[SuggestionStateRow]:
-        number = self._round_number()
-        rows = () if number is None else self.study.suggestion_states(number)
-        first = {row.ref.case: i for i, row in reversed(list(enumerate(rows)))}
-        return sorted(rows, key=lambda row: (first[row.ref.case], row.rank, row.id))
-
-    def _round_number(self) -> int | None:
-        newest = self.study.current_round()
-        return None if newest is None else newest.number
-
     # Working
-
-    def pre_annotation(self, ref: SliceRef) -> Prediction | None:
-        """The prediction to show for a slice: the one first shown, else the newest; none on an audit slice or one drawn from scratch."""
-        began, first = self._first_shown(ref)
-        if began:
-            return first
-        number = self._round_number()
-        if number is not None and self.study.suggestion_kind(ref, number) == "audit":
-            return None
-        return self.study.prediction(ref)
-
-    def first_shown(self, ref: SliceRef) -> Prediction | None:
-        """The prediction that this annotator's work on a slice began with, None when it began with none or has not begun."""
-        return self._first_shown(ref)[1]
-
-    def _first_shown(self, ref: SliceRef) -> tuple[bool, Prediction | None]:
-        """Whether work began, and with what: kept with the draft or the annotation, else what was shown first in this round."""
-        began, kept = self.study.work_began_with(ref, annotator=self.annotator)
-        if not began:
-            number = self._round_number()
-            for event in self.study.events(ref=ref, kind="shown"):
-                if event.annotator == self.annotator and event.payload.get("round") == number:
-                    began, kept = True, event.payload.get("prediction_id")
-                    break
-        return began, None if kept is None else self.study.prediction_by_id(kept)
 
     def draft(self, ref: SliceRef, labels: LabelArray) -> None:
         """Autosave unaccepted work. Never trained on."""
-        self._check(ref, labels)
-        shown = self.first_shown(ref)
-        self.study.save_draft(ref, labels, annotator=self.annotator, prediction_id=shown.id if shown else None)
+        self.draft_slices({ref: labels})
 
-    def drafts(self) -> tuple[Draft, ...]:
-        """This annotator's unaccepted work."""
-        return self.study.drafts(annotator=self.annotator)
+    def draft_slices(self, slices: Mapping[SliceRef, LabelArray]) -> None:
+        """Autosave unaccepted work on several slices, in one transaction."""
+        began: dict[SliceRef, int | None] = {}
+        for case in {ref.case for ref in slices}:
+            began |= self._began_with(case)
+        kept = {}
+        for ref, labels in slices.items():
+            self._check(ref, labels)
+            kept[ref] = (labels, began.get(ref))
+        self.study.save_drafts(kept, annotator=self.annotator)
+
+    def drafts(self, *, case: str | None = None) -> tuple[Draft, ...]:
+        """This annotator's unaccepted work, of one case if given."""
+        return self.study.drafts(annotator=self.annotator, case=case)
 
     def accept(self, slices: Mapping[SliceRef, LabelArray], *, minutes: Mapping[SliceRef, float] | None = None) -> tuple[Annotation, ...]:
         """Accept a set of slices of one case in one transaction.
 
         Args:
             slices: slice -> labels, schema values `(row, column)`.
-            minutes: working time a slice, where it is known.
+            minutes: working time a slice, where it is known; with timing it is derived from what the reader did.
 
         Returns:
             The annotations as kept, with provenance and effort.
@@ -151,7 +145,8 @@ class Session:
         Raises:
             StudyError: labels outside the schema, of the wrong size, or slices of two cases.
         """
-        new = [self._annotation(ref, labels, (minutes or {}).get(ref)) for ref, labels in slices.items()]
+        spent = {**self._active_minutes(slices), **(minutes or {})}
+        new = [self._annotation(ref, labels, spent.get(ref)) for ref, labels in slices.items()]
         return self._accept(new)
 
     def mark_empty(self, refs: Sequence[SliceRef]) -> tuple[Annotation, ...]:
@@ -167,17 +162,103 @@ class Session:
         return self._accept(new)
 
     def skip(self, ref: SliceRef, *, reason: str) -> None:
-        """Pass a suggestion over, and say why; it is not suggested again."""
-        self.study.skip_suggestion(ref, reason=reason)
-        self.study.record_event("skipped", annotator=self.annotator, ref=ref, payload={"reason": reason})
+        """Pass a suggestion over, and say why; it is not suggested again. Raises: StudyError, when the slice is accepted."""
+        self._pass_over(ref, "skipped", reason)
+
+    def unreadable(self, ref: SliceRef, *, reason: str) -> None:
+        """Say that a suggested slice cannot be read (motion, artefact); it is not suggested again. Raises: StudyError, as `skip`."""
+        self._pass_over(ref, "unreadable", reason)
+
+    def _pass_over(self, ref: SliceRef, state: Literal["skipped", "unreadable"], reason: str) -> None:
+        accepted = self._accepted(self.study.all_annotations(ref=ref))
+        if accepted:
+            sentence = f"C{describe(ref)[1:]}, is accepted already, by {accepted[-1].annotator}."
+            raise StudyError(sentence, hint="Undo that accept first, or have another reader return it.")
+        self.study.skip_suggestion(ref, reason=reason, unreadable=state == "unreadable")
+        self.study.record_event(state, annotator=self.annotator, ref=ref, payload={"reason": reason})
+
+    def exclude_case(self, case: str, *, reason: str) -> None:
+        """Take a case out of everything. What was accepted in it stays in the study, and takes part in nothing."""
+        self.study.exclude_case(case, reason)
+        self.study.skip_case(case, reason=f"case excluded: {reason}")
+        self.study.record_event("case excluded", annotator=self.annotator, payload={"case": case, "reason": reason})
+
+    def reopen(self, ref: SliceRef) -> None:
+        """Correct an accepted slice: its labels become a draft, unless there is one. The annotation counts until a draft is accepted.
+
+        Raises:
+            StudyError: this reader has not accepted the slice.
+        """
+        own = [a for a in self.study.all_annotations(ref=ref) if a.state == "accepted" and a.annotator == self.annotator]
+        if not own:
+            sentence = f"{self.annotator} has accepted nothing on {describe(ref)}."
+            raise StudyError(sentence, hint="Draw it, or return it to the reader who accepted it.")
+        if not self.study.drafts(annotator=self.annotator, ref=ref):
+            self.study.save_draft(ref, own[-1].labels, annotator=self.annotator, prediction_id=own[-1].prediction_id)
+        self.study.record_event("reopened", annotator=self.annotator, ref=ref)
+
+    def discard(self, ref: SliceRef) -> None:
+        """Throw this reader's draft of a slice away."""
+        self.study.discard_draft(ref, annotator=self.annotator)
+
+    def to_review(self, ref: SliceRef) -> Annotation | None:
+        """What another reader accepted on a slice, for this reader to judge; None where there is nothing, or when blind."""
+        others = [a for a in self._accepted(self.study.all_annotations(ref=ref)) if a.annotator != self.annotator]
+        return others[-1] if others else None
+
+    def review(self, refs: Sequence[SliceRef], *, verdict: Verdict, note: str = "") -> None:
+        """Approve or return what another reader accepted.
+
+        Raises:
+            StudyError: nobody else has accepted a slice of these.
+        """
+        found = [(ref, self.to_review(ref)) for ref in refs]
+        for ref, annotation in found:
+            if annotation is None:
+                sentence = f"There is nothing of another reader to review on {describe(ref)}."
+                raise StudyError(sentence, hint="A slice is reviewed by somebody who did not draw it, once it is accepted.")
+        identifiers = [annotation.id for _, annotation in found if annotation is not None]
+        self.study.review(identifiers, reviewer=self.annotator, verdict=verdict, note=note)
+
+    def record(self, kind: str, ref: SliceRef, payload: Mapping[str, Any] | None = None) -> None:
+        """Keep a raw event (a stroke, a scroll) when the reader agreed to timing."""
+        if self.timing:
+            self.study.record_event(kind, annotator=self.annotator, ref=ref, payload=payload)
+
+    def active_minutes(self, ref: SliceRef) -> float | None:
+        """Minutes this reader has worked on a slice since they last accepted it, from raw events; None without timing."""
+        return self._active_minutes([ref]).get(ref)
+
+    def _active_minutes(self, refs: Collection[SliceRef]) -> dict[SliceRef, float]:
+        """See `active_minutes`; an accept that was undone does not count as one."""
+        if not self.timing:
+            return {}
+        since: dict[SliceRef, str] = {}
+        for case in {ref.case for ref in refs}:
+            own = [note for note in self.study.work_notes(case=case) if note.annotator == self.annotator]
+            since |= {note.ref: note.at for note in own if note.state not in ("draft", "undone")}
+        begun = [self.study.first_event_time(ref, annotator=self.annotator, after=since.get(ref, "")) for ref in refs]
+        earliest = min((at for at in begun if at is not None), default=None)
+        if earliest is None:
+            return dict.fromkeys(refs, 0.0)
+        # Nothing is worked on between an accept and whatever comes next.
+        events = [
+            (at, ref if kind != "accepted" and ref is not None and at > since.get(ref, "") else None)
+            for at, kind, ref in self.study.event_times(self.annotator, since=earliest)
+        ]
+        seconds = active_seconds(events, idle=self.idle_seconds)
+        return {ref: seconds.get(ref, 0.0) / 60 for ref in refs}
 
     def undo(self) -> tuple[SliceRef, ...]:
-        """Take back this session's last accept; its labels become drafts again. Raises: StudyError, when there is none."""
-        if not self._batches:
-            raise StudyError("There is no accept to undo in this session.")
-        refs = self.study.undo_accept(self._batches[-1], annotator=self.annotator)
-        self._batches.pop()
-        return refs
+        """Take back this reader's last accept of the last day; its labels become drafts again.
+
+        Raises:
+            StudyError: there is none, or part of it was returned or accepted again.
+        """
+        batch = self.study.last_accept(self.annotator)
+        if batch is None:
+            raise StudyError("There is no accept to undo.", hint="An accept of another day is reopened and corrected.")
+        return self.study.undo_accept(batch, annotator=self.annotator)
 
     def finish_round(self) -> None:
         """Close the round; suggestions nobody answered expire. Raises: StudyError, when none is open."""
@@ -188,7 +269,6 @@ class Session:
 
     def _accept(self, new: Sequence[NewAnnotation]) -> tuple[Annotation, ...]:
         batch = self.study.accept(new, annotator=self.annotator)
-        self._batches.append(batch)
         return self.study.all_annotations(batch=batch)
 
     def _annotation(self, ref: SliceRef, labels: LabelArray, minutes: float | None) -> NewAnnotation:
@@ -200,10 +280,6 @@ class Session:
         agreement = slice_agreement(self.study, ref, reference=labels, prediction=shown.labels)
         effort: dict[str, Any] = self.quantity.of_slices([agreement]).to_json()
         return replace(new, prediction_id=shown.id, effort=effort)
-
-    def _shape(self, ref: SliceRef) -> tuple[int, int]:
-        frame = self.study.frame(ref.case)
-        return (frame.rows, frame.columns)
 
     def _check(self, ref: SliceRef, labels: LabelArray) -> None:
         if labels.shape != self._shape(ref):

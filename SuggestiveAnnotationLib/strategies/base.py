@@ -36,8 +36,8 @@ class Choice:
 class Board:
     """Which units may still be picked in one round. A unit is a slice (its pool index) or a whole case (its number in the pool).
 
-    The one place where "without replacement" and `Query.min_gap` are kept. The gap counts native slices from suggested *and* annotated
-    slices of the same case; with whole cases as units it has no meaning and is not applied.
+    The one place where "without replacement" and `Query.min_gap` are kept. The gap counts native slices from suggested, annotated *and*
+    drawn slices of the same case; with whole cases as units it has no meaning and is not applied.
 
     Attributes:
         open: may the unit still be picked, `(units,)`.
@@ -58,6 +58,10 @@ class Board:
         if query.min_gap and not self._cases:
             for index in np.flatnonzero(pool.labelled):
                 self.open[self.closed_by(int(index))] = False
+            for index in np.flatnonzero(pool.drawn) if pool.drawn is not None else ():
+                itself = self.open[index]
+                self.open[self.closed_by(int(index))] = False
+                self.open[index] = itself
 
     @property
     def units(self) -> NDArray[np.intp]:

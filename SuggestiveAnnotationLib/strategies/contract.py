@@ -34,6 +34,8 @@ class Pool:
         blank: nothing but background in the image.
         labelled: somebody accepted an annotation.
         closed: must not be suggested for another reason (skipped, unreadable, already suggested and open).
+        drawn: somebody has begun to draw it in an earlier round and not accepted it. It may be suggested again; its neighbours within
+            `Query.min_gap` may not. None: no slice.
     """
 
     refs: tuple[SliceRef, ...]
@@ -41,6 +43,7 @@ class Pool:
     blank: NDArray[np.bool_]
     labelled: NDArray[np.bool_]
     closed: NDArray[np.bool_]
+    drawn: NDArray[np.bool_] | None = None
 
     @property
     def candidates(self) -> NDArray[np.intp]:
@@ -98,7 +101,7 @@ class Query:
         budget: how many units to suggest.
         unit: slices one by one, or whole cases.
         seed: of all randomness.
-        min_gap: two suggested slices of one case, or a suggested and an annotated one, lie more than this many slices apart
+        min_gap: two suggested slices of one case, or a suggested and an annotated or drawn one, lie more than this many slices apart
             (0: adjacent is allowed).
         sources: pool indices of the annotated slices that gradients start from (2022 paper: the previous round's; 2020: the initial ones).
         model, manifold, reference: given where the strategy requires them, else None.

@@ -5,17 +5,33 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
-from SuggestiveAnnotationLib.study.records import Annotation, Draft, Event, PackedLabels, now, pack, ref_columns, row_ref, unpack
-from SuggestiveAnnotationLib.study.round_rows import answer_suggestion, draft_suggestion, reopen_suggestion
+from SuggestiveAnnotationLib.study.records import (
+    Annotation,
+    Draft,
+    Event,
+    PackedLabels,
+    Review,
+    WorkNote,
+    now,
+    pack,
+    ref_columns,
+    row_ref,
+    unpack,
+)
+from SuggestiveAnnotationLib.study.round_rows import answer_suggestion, draft_suggestion, reopen_suggestion, undraft_suggestion
 from SuggestiveAnnotationLib.study.tables import same_slice
-from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef
+from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef, Verdict, describe
+
+UNDOABLE = timedelta(hours=24)
+"""An older accept is not undone by a click: it is reopened and corrected."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +53,49 @@ class AnnotationRows:
 
     def save_draft(self, ref: SliceRef, labels: LabelArray, *, annotator: str, prediction_id: int | None) -> None:
         """Keep unaccepted work on one slice; the newest replaces the one before."""
-        with self.database.write() as connection:
-            _delete_draft(connection, ref, annotator)
-            connection.execute(
-                insert(tables.drafts).values(
-                    **ref_columns(ref), annotator=annotator, prediction_id=prediction_id, updated=now(), **pack(labels)
-                )
-            )
-            draft_suggestion(connection, ref)
+        self.save_drafts({ref: (labels, prediction_id)}, annotator=annotator)
 
-    def drafts(self, *, annotator: str | None = None) -> tuple[Draft, ...]:
-        """Unaccepted work, oldest first."""
+    def save_drafts(self, drafts: Mapping[SliceRef, tuple[LabelArray, int | None]], *, annotator: str) -> None:
+        """Keep unaccepted work, slice -> (labels, prediction it began with), in one transaction."""
+        if not drafts:
+            return
+        with self.database.write() as connection:
+            for ref, (labels, prediction_id) in drafts.items():
+                _delete_draft(connection, ref, annotator)
+                connection.execute(
+                    insert(tables.drafts).values(
+                        **ref_columns(ref), annotator=annotator, prediction_id=prediction_id, updated=now(), **pack(labels)
+                    )
+                )
+                draft_suggestion(connection, ref)
+
+    def drafts(self, *, annotator: str | None = None, case: str | None = None, ref: SliceRef | None = None) -> tuple[Draft, ...]:
+        """Unaccepted work, oldest first; of one annotator, case or slice if given."""
         query = select(tables.drafts).order_by(tables.drafts.c.updated)
         if annotator is not None:
             query = query.where(tables.drafts.c.annotator == annotator)
+        if case is not None:
+            query = query.where(tables.drafts.c.case == case)
+        if ref is not None:
+            query = query.where(*same_slice(tables.drafts, ref))
         with self.database.read() as connection:
             return tuple(
                 Draft(ref=row_ref(r), annotator=r.annotator, labels=unpack(r, row_ref(r)), prediction_id=r.prediction_id, updated=r.updated)
                 for r in connection.execute(query)
             )
+
+    def draft_counts(self, annotator: str) -> dict[str, int]:
+        """Case -> number of drafts of one annotator; reads no labels."""
+        table = tables.drafts
+        query = select(table.c.case, func.count()).where(table.c.annotator == annotator).group_by(table.c.case)
+        with self.database.read() as connection:
+            return {case: count for case, count in connection.execute(query)}
+
+    def discard_draft(self, ref: SliceRef, *, annotator: str) -> None:
+        """Forget unaccepted work on a slice; its suggestion waits as before."""
+        with self.database.write() as connection:
+            _delete_draft(connection, ref, annotator)
+            undraft_suggestion(connection, ref)
 
     def accept(self, new: Sequence[NewAnnotation], *, annotator: str) -> str:
         """Accept slices of one case in one transaction: whole or not at all.
@@ -96,7 +136,7 @@ class AnnotationRows:
         return batch
 
     def undo_accept(self, batch: str, *, annotator: str) -> tuple[SliceRef, ...]:
-        """Take back one accept: its labels become drafts again, what it superseded counts again.
+        """Take back one accept: what it superseded counts again, its labels become drafts, except where a newer draft lies.
 
         Raises:
             StudyError: that accept is not there, was undone, or was superseded since.
@@ -105,22 +145,27 @@ class AnnotationRows:
         with self.database.write() as connection:
             rows = connection.execute(select(table).where(table.c.batch == batch, table.c.annotator == annotator)).all()
             if not rows or any(row.state != "accepted" for row in rows):
-                raise StudyError("That accept cannot be undone: it is not there, was undone, or the slice was accepted again since.")
+                sentence = "That accept cannot be undone: it is not there, was undone or returned, or accepted again since."
+                raise StudyError(sentence, hint="Reopen the slice to correct it.")
             for row in rows:
                 ref = row_ref(row)
                 connection.execute(update(table).where(table.c.id == row.id).values(state="undone"))
                 if row.supersedes is not None:
                     connection.execute(update(table).where(table.c.id == row.supersedes).values(state="accepted"))
-                _delete_draft(connection, ref, annotator)
-                connection.execute(
-                    insert(tables.drafts).values(
-                        **ref_columns(ref), annotator=annotator, prediction_id=row.prediction_id, updated=now(),
-                        labels=row.labels, rows=row.rows, columns=row.columns,
-                    )
-                )  # fmt: skip
+                _draft_of_accepted(connection, row)
                 reopen_suggestion(connection, ref)
                 _event(connection, "accept undone", annotator, ref, {"batch": batch})
         return tuple(row_ref(row) for row in rows)
+
+    def last_accept(self, annotator: str, *, within: timedelta = UNDOABLE) -> str | None:
+        """Batch of an annotator's newest accept that still counts and is not older than `within`."""
+        table = tables.annotations
+        since = (datetime.now(UTC) - within).isoformat(timespec="milliseconds")
+        mine = (table.c.annotator == annotator, table.c.state == "accepted", table.c.accepted_at >= since)
+        query = select(table.c.batch).where(*mine).order_by(table.c.id.desc()).limit(1)
+        with self.database.read() as connection:
+            batch: str | None = connection.execute(query).scalar()
+        return batch
 
     def annotations(self, *, case: str | None = None, round_number: int | None = None) -> tuple[Annotation, ...]:
         """The accepted annotations, one a slice: where two people accepted the same slice, the later one."""
@@ -128,27 +173,34 @@ class AnnotationRows:
         kept = sorted(latest.values(), key=lambda a: a.id)
         return tuple(a for a in kept if round_number is None or a.round == round_number)
 
-    def all_annotations(self, *, case: str | None = None, batch: str | None = None) -> tuple[Annotation, ...]:
-        """Every annotation ever accepted (of one case, of one accept), whatever became of it, oldest first."""
+    def all_annotations(self, *, case: str | None = None, batch: str | None = None, ref: SliceRef | None = None) -> tuple[Annotation, ...]:
+        """Every annotation ever accepted (of one case, of one accept, of one slice), whatever became of it, oldest first."""
         query = select(tables.annotations).order_by(tables.annotations.c.id)
         if case is not None:
             query = query.where(tables.annotations.c.case == case)
         if batch is not None:
             query = query.where(tables.annotations.c.batch == batch)
+        if ref is not None:
+            query = query.where(*same_slice(tables.annotations, ref))
         with self.database.read() as connection:
             return tuple(_annotation(row) for row in connection.execute(query))
 
-    def work_began_with(self, ref: SliceRef, *, annotator: str) -> tuple[bool, int | None]:
-        """Whether an annotator has a draft or an accepted annotation of a slice, and the prediction it began with."""
-        with self.database.read() as connection:
-            for table in (tables.drafts, tables.annotations):
-                query = select(table.c.prediction_id).where(*same_slice(table, ref), table.c.annotator == annotator)
-                if table is tables.annotations:
-                    query = query.where(table.c.state == "accepted")
-                row = connection.execute(query).first()
-                if row is not None:
-                    return True, row.prediction_id
-        return False, None
+    def work_notes(self, *, case: str | None = None, ref: SliceRef | None = None) -> tuple[WorkNote, ...]:
+        """Every annotation ever accepted (of a case, of a slice), whatever became of it, oldest first, then every draft, without labels."""
+        notes: list[WorkNote] = []
+        for table in (tables.annotations, tables.drafts):
+            drafts = table is tables.drafts
+            at = table.c.updated if drafts else table.c.accepted_at
+            columns = [table.c.case, table.c.axis, table.c.native_index, table.c.annotator, table.c.prediction_id, at.label("at")]
+            columns += [literal(None).label("id"), literal("draft").label("state")] if drafts else [table.c.id, table.c.state]
+            query = select(*columns).order_by(at if drafts else table.c.id)
+            if case is not None:
+                query = query.where(table.c.case == case)
+            if ref is not None:
+                query = query.where(*same_slice(table, ref))
+            with self.database.read() as connection:
+                notes += [WorkNote(r.id, row_ref(r), r.annotator, r.state, r.prediction_id, r.at) for r in connection.execute(query)]
+        return tuple(notes)
 
     def annotated_refs(self, *, role: Role | None = None) -> frozenset[SliceRef]:
         """Slices with an accepted annotation, of cases of one role if given; reads no labels."""
@@ -159,24 +211,98 @@ class AnnotationRows:
         with self.database.read() as connection:
             return frozenset(row_ref(row) for row in connection.execute(query))
 
+    def accepted_counts(self) -> dict[str, int]:
+        """Case -> number of slices with an accepted annotation; reads no labels."""
+        counts: dict[str, int] = {}
+        for ref in self.annotated_refs():
+            counts[ref.case] = counts.get(ref.case, 0) + 1
+        return counts
+
+    def review(self, annotation_ids: Sequence[int], *, reviewer: str, verdict: Verdict, note: str = "") -> None:
+        """Keep what a second reader says of annotations, in one transaction.
+
+        A returned annotation no longer counts: its labels become the drawer's draft, unless there is one, and its suggestion waits again.
+
+        Raises:
+            StudyError: an annotation is not there or does not count any more, or the reviewer drew it.
+        """
+        table = tables.annotations
+        with self.database.write() as connection:
+            for identifier in annotation_ids:
+                row = connection.execute(select(table).where(table.c.id == identifier)).first()
+                if row is None or row.state != "accepted":
+                    sentence = "That annotation cannot be reviewed: it was undone, returned or accepted again since."
+                    raise StudyError(sentence, hint="Look at the slice as it is now.")
+                ref = row_ref(row)
+                if row.annotator == reviewer:
+                    raise StudyError(f"{reviewer} drew {describe(ref)}.", hint="Somebody else has to review it.")
+                connection.execute(
+                    insert(tables.reviews).values(annotation_id=identifier, reviewer=reviewer, verdict=verdict, note=note, at=now())
+                )
+                if verdict == "returned":
+                    connection.execute(update(table).where(table.c.id == identifier).values(state="returned"))
+                    _draft_of_accepted(connection, row)
+                    reopen_suggestion(connection, ref)
+                _event(connection, verdict, reviewer, ref, {"annotation": identifier, "note": note})
+
+    def reviews(self) -> dict[int, Review]:
+        """Annotation -> what was said of it last."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(tables.reviews).order_by(tables.reviews.c.id))
+            return {row.annotation_id: Review(**row._mapping) for row in rows}
+
     def record_event(self, kind: str, *, annotator: str, ref: SliceRef | None = None, payload: Mapping[str, Any] | None = None) -> None:
         """Keep one raw event."""
         with self.database.write() as connection:
             _event(connection, kind, annotator, ref, payload or {})
 
-    def events(self, *, ref: SliceRef | None = None, kind: str | None = None) -> tuple[Event, ...]:
+    def events(
+        self, *, ref: SliceRef | None = None, case: str | None = None, kind: str | None = None, annotator: str | None = None
+    ) -> tuple[Event, ...]:
         """Raw events, oldest first."""
         table = tables.events
         query = select(table).order_by(table.c.id)
+        if case is not None:
+            query = query.where(table.c.case == case)
         if ref is not None:
             query = query.where(*same_slice(table, ref))
         if kind is not None:
             query = query.where(table.c.kind == kind)
+        if annotator is not None:
+            query = query.where(table.c.annotator == annotator)
         with self.database.read() as connection:
             return tuple(
                 Event(id=r.id, at=r.at, annotator=r.annotator, ref=row_ref(r) if r.case else None, kind=r.kind, payload=r.payload)
                 for r in connection.execute(query)
             )
+
+    def first_event_time(self, ref: SliceRef, *, annotator: str, after: str = "") -> str | None:
+        """Time of an annotator's first raw event on a slice after a moment, None where there is none."""
+        table = tables.events
+        mine = (*same_slice(table, ref), table.c.annotator == annotator, table.c.at > after)
+        with self.database.read() as connection:
+            at: str | None = connection.execute(select(func.min(table.c.at)).where(*mine)).scalar()
+        return at
+
+    def event_times(self, annotator: str, *, since: str = "") -> tuple[tuple[str, str, SliceRef | None], ...]:
+        """Time, kind and slice of every raw event of an annotator from a moment on, oldest first: what times are derived from."""
+        table = tables.events
+        columns = (table.c.at, table.c.kind, table.c.case, table.c.axis, table.c.native_index)
+        query = select(*columns).where(table.c.annotator == annotator, table.c.at >= since).order_by(table.c.id)
+        with self.database.read() as connection:
+            return tuple((r.at, r.kind, row_ref(r) if r.case else None) for r in connection.execute(query))
+
+
+def _draft_of_accepted(connection: Connection, row: Any) -> None:
+    """The labels of an annotation become the draft of who drew it; a draft that is there is newer work, and stays."""
+    mine = (*same_slice(tables.drafts, row_ref(row)), tables.drafts.c.annotator == row.annotator)
+    if connection.execute(select(tables.drafts.c.updated).where(*mine)).first() is None:
+        connection.execute(
+            insert(tables.drafts).values(
+                **ref_columns(row_ref(row)), annotator=row.annotator, prediction_id=row.prediction_id, updated=now(),
+                labels=row.labels, rows=row.rows, columns=row.columns,
+            )
+        )  # fmt: skip
 
 
 def _delete_draft(connection: Connection, ref: SliceRef, annotator: str) -> None:

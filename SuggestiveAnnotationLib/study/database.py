@@ -14,12 +14,22 @@ from sqlalchemy.exc import DatabaseError
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.tables import metadata
+from SuggestiveAnnotationLib.study.version import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
 
 Migration = Callable[[sqlite3.Connection], None]
-MIGRATIONS: dict[int, Migration] = {}
+
+
+def _add_reviews(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE reviews (id INTEGER NOT NULL PRIMARY KEY, annotation_id INTEGER NOT NULL REFERENCES annotations (id), "
+        "reviewer TEXT NOT NULL, verdict TEXT NOT NULL, note TEXT NOT NULL, at TEXT NOT NULL)"
+    )
+    connection.execute("CREATE INDEX reviews_by_annotation ON reviews (annotation_id)")
+
+
+MIGRATIONS: dict[int, Migration] = {1: _add_reviews}
 """Version a migration starts from -> what brings it to the next. Each runs on a copy."""
 
 

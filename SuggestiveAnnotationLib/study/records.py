@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from SuggestiveAnnotationLib.types import (
     SuggestionKind,
     SuggestionState,
     Unit,
+    Verdict,
     describe,
 )
 
@@ -85,13 +86,15 @@ class SuggestionRow:
 
 @dataclass(frozen=True)
 class SuggestionStateRow:
-    """A suggestion without its reason."""
+    """A suggestion without its rationale. `reason` is why it was skipped."""
 
     id: int
+    round: int
     ref: SliceRef
     rank: int
     kind: SuggestionKind
     state: SuggestionState
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,35 @@ class Annotation:
     def labels(self) -> LabelArray:
         """Schema values `(row, column)`, unpacked at every call: a study holds thousands of annotations, and most readers need none."""
         return unpack(self.packed, self.ref)
+
+
+@dataclass(frozen=True)
+class WorkNote:
+    """That somebody has a draft of a slice, or accepted it, without the labels. `state` is that of the annotation, "draft" for a draft.
+
+    Attributes:
+        id: of the annotation; None for a draft.
+        at: when it was accepted or last saved.
+    """
+
+    id: int | None
+    ref: SliceRef
+    annotator: str
+    state: AnnotationState | Literal["draft"]
+    prediction_id: int | None
+    at: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a second reader said of an annotation. `note` is empty where nothing was said."""
+
+    id: int
+    annotation_id: int
+    reviewer: str
+    verdict: Verdict
+    note: str
+    at: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
@@ -39,6 +39,7 @@ from SuggestiveAnnotationLib.types import (
 )
 
 GO_ON = "`run-round` goes on with it, `finish-round --abandon` drops it."
+_OPEN_STATES = ("suggested", "draft")
 
 
 class RoundRows:
@@ -121,11 +122,10 @@ class RoundRows:
 
     def finish_round(self, number: int) -> None:
         """Close a round at whatever stage; suggestions nobody answered expire, their drafts survive."""
-        open_states = ("suggested", "draft")
         with self.database.write() as connection:
             connection.execute(
                 update(tables.suggestions)
-                .where(tables.suggestions.c.round == number, tables.suggestions.c.state.in_(open_states))
+                .where(tables.suggestions.c.round == number, tables.suggestions.c.state.in_(_OPEN_STATES))
                 .values(state="expired")
             )
             self._enter(connection, number, "finished", {})
@@ -147,13 +147,21 @@ class RoundRows:
         with self.database.read() as connection:
             return tuple(_suggestion(row) for row in connection.execute(query))
 
-    def suggestion_states(self, number: int) -> tuple[SuggestionStateRow, ...]:
-        """What became of a round's suggestions, in the order of `suggestions`, without their reasons: cheap to ask for at every step."""
+    def suggestion_states(self, number: int | None = None, *, case: str | None = None) -> tuple[SuggestionStateRow, ...]:
+        """What became of the suggestions (of a round, of a case), in the order of `suggestions`, without their rationales: cheap to ask for
+        at every step.
+        """
         table = tables.suggestions
-        columns = (table.c.id, table.c.rank, table.c.case, table.c.axis, table.c.native_index, table.c.kind, table.c.state)
-        query = select(*columns).where(table.c.round == number).order_by(table.c.rank, table.c.id)
+        columns = [column for column in table.c if column.name not in ("rationale", "context_of")]
+        query = select(*columns).order_by(table.c.round, table.c.rank, table.c.id)
+        if number is not None:
+            query = query.where(table.c.round == number)
+        if case is not None:
+            query = query.where(table.c.case == case)
         with self.database.read() as connection:
-            return tuple(SuggestionStateRow(r.id, row_ref(r), r.rank, r.kind, r.state) for r in connection.execute(query))
+            return tuple(
+                SuggestionStateRow(r.id, r.round, row_ref(r), r.rank, r.kind, r.state, r.reason) for r in connection.execute(query)
+            )
 
     def suggestion_kind(self, ref: SliceRef, number: int) -> SuggestionKind | None:
         """As what a round suggested a slice, None when it did not."""
@@ -164,10 +172,39 @@ class RoundRows:
             ).scalar()
         return kind
 
-    def skip_suggestion(self, ref: SliceRef, *, reason: str) -> None:
+    def skip_suggestion(self, ref: SliceRef, *, reason: str, unreadable: bool = False) -> None:
         """Answer the newest suggestion of a slice with a reason; nothing happens where there is none."""
         with self.database.write() as connection:
-            answer_suggestion(connection, ref, "skipped", reason=reason)
+            answer_suggestion(connection, ref, "unreadable" if unreadable else "skipped", reason=reason)
+
+    def skip_case(self, case: str, *, reason: str) -> None:
+        """Answer every suggestion of a case that waits, in one transaction."""
+        table = tables.suggestions
+        with self.database.write() as connection:
+            waiting = (table.c.case == case, table.c.state.in_(_OPEN_STATES))
+            connection.execute(update(table).where(*waiting).values(state="skipped", reason=reason))
+
+    def newest_round_with_suggestions(self) -> int | None:
+        """Number of the newest round that has published suggestions."""
+        with self.database.read() as connection:
+            number: int | None = connection.execute(select(func.max(tables.suggestions.c.round))).scalar()
+        return number
+
+    def newest_suggestions(self, case: str | None = None) -> dict[SliceRef, SuggestionRow]:
+        """Slice -> the newest suggestion of it, of one case if given."""
+        query = select(tables.suggestions).order_by(tables.suggestions.c.round, tables.suggestions.c.id)
+        if case is not None:
+            query = query.where(tables.suggestions.c.case == case)
+        with self.database.read() as connection:
+            rows = [_suggestion(row) for row in connection.execute(query)]
+        return {row.suggestion.ref: row for row in rows}
+
+    def newest_predictions(self, case: str) -> dict[SliceRef, int]:
+        """Slice -> id of the newest prediction of it; reads no labels."""
+        table = tables.predictions
+        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(table.c.case == case).order_by(table.c.model_id)
+        with self.database.read() as connection:
+            return {row_ref(row): row.id for row in connection.execute(query)}
 
     # Models and predictions
 
@@ -229,11 +266,24 @@ class RoundRows:
 
     def prediction_by_id(self, identifier: int) -> Prediction:
         """Raises: StudyError, when there is no such prediction."""
+        return self.predictions_by_id([identifier])[identifier]
+
+    def predictions_by_id(self, identifiers: Iterable[int]) -> dict[int, Prediction]:
+        """Raises: StudyError, when one of them is not there."""
+        wanted = set(identifiers)
+        table = tables.predictions
         with self.database.read() as connection:
-            row = connection.execute(select(tables.predictions).where(tables.predictions.c.id == identifier)).first()
-        if row is None:
-            raise StudyError(f"There is no prediction {identifier} in the study.")
-        return _prediction(row)
+            found = {row.id: _prediction(row) for row in connection.execute(select(table).where(table.c.id.in_(wanted)))}
+        for missing in sorted(wanted - set(found)):
+            raise StudyError(f"There is no prediction {missing} in the study.")
+        return found
+
+    def prediction_ids(self, model_id: int) -> dict[SliceRef, int]:
+        """Slice -> id of what one model said of it; reads no labels."""
+        table = tables.predictions
+        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(table.c.model_id == model_id)
+        with self.database.read() as connection:
+            return {row_ref(row): row.id for row in connection.execute(query)}
 
     def add_case_prediction(self, case: str, model_id: int, path: Path) -> None:
         """Make a whole-case prediction file known (`.npy` of schema values, native `(k, j, i)`)."""
@@ -299,10 +349,22 @@ def draft_suggestion(connection: Any, ref: SliceRef) -> None:
         _set_state(connection, row.id, "draft", "")
 
 
-def reopen_suggestion(connection: Any, ref: SliceRef) -> None:
-    """An accept was undone: a draft again while its round is open, else expired, so that the slice may be suggested anew."""
+def undraft_suggestion(connection: Any, ref: SliceRef) -> None:
+    """Work on a slice was thrown away: unless somebody else has a draft of it, its suggestion waits as if none had begun."""
     row = _newest_suggestion(connection, ref)
-    if row is not None:
+    others = connection.execute(select(tables.drafts.c.annotator).where(*same_slice(tables.drafts, ref))).first()
+    if row is not None and row.state == "draft" and others is None:
+        _set_state(connection, row.id, "suggested", "")
+
+
+def reopen_suggestion(connection: Any, ref: SliceRef) -> None:
+    """An accept was undone or returned: a draft again while its round is open, else expired, so that the slice may be suggested anew.
+    Where another accept of the slice counts, the suggestion stays answered.
+    """
+    row = _newest_suggestion(connection, ref)
+    table = tables.annotations
+    counts = connection.execute(select(table.c.id).where(*same_slice(table, ref), table.c.state == "accepted")).first()
+    if row is not None and counts is None:
         _set_state(connection, row.id, "expired" if row.stage == "finished" else "draft", "")
 
 

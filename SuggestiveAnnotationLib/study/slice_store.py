@@ -27,6 +27,7 @@ from SuggestiveAnnotationLib.cohort.resample import resample_onto
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane, content_key
 
 CLIP = 5.0
@@ -109,8 +110,8 @@ class SliceStore:
         gone = tuple(path for path in _sources(case).values() if _stamp(path) is None)
         return gone if gone and self._whole_note(case.name) is not None else ()
 
-    def build(self, case: Case) -> tuple[str, ...]:
-        """Read, check, normalise and write one case. Whole or absent.
+    def build(self, case: Case, *, cancel: CancelToken | None = None) -> tuple[str, ...]:
+        """Read, check, normalise and write one case. Whole or absent. `cancel` is asked after every image.
 
         Returns:
             Sentences the person should know (none when all is well).
@@ -118,6 +119,7 @@ class SliceStore:
         Raises:
             InputError: the case cannot be used; the sentence says why.
             StorageError: the store cannot be written.
+            Cancelled: nothing of the case is there.
         """
         settings = self.settings
         reference = read_volume(Path(case.images[settings.reference]))
@@ -137,6 +139,8 @@ class SliceStore:
                     read_volume(Path(case.images[modality])), reference.geometry, reference_name=case.images[settings.reference]
                 )
             channels.append(normalise(frame.stack(volume.array), foreground))
+            if cancel is not None:
+                cancel.raise_if_cancelled()
         hashes = {".npy": _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))}
         if case.label is not None:
             labels, grid = read_labels(Path(case.label))

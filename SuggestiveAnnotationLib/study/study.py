@@ -49,6 +49,8 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         self.database = Database(self.path / DATABASE_NAME)
         self._open_slices: dict[str, CaseSlices] = {}
         self._frames: dict[str, SliceFrame] = {}
+        self.measured: dict[tuple[str, int, int], float | None] = {}
+        """What was worked out once from rows that never change: what it is, and the numbers of the rows."""
 
     @classmethod
     def create(

@@ -180,6 +180,18 @@ Index(
 Index("annotations_by_batch", annotations.c.batch)
 Index("annotations_by_state", annotations.c.state, annotations.c.case)
 
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("annotation_id", Integer, ForeignKey("annotations.id"), nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+Index("reviews_by_annotation", reviews.c.annotation_id)
+
 events = Table(
     "events",
     metadata,

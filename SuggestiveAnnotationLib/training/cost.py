@@ -31,14 +31,22 @@ def micro_batch_size(
     device: torch.device,
     dtype: torch.dtype | None,
     seconds: float = TARGET_SECONDS,
+    training: bool = True,
 ) -> int:
-    """Slices that a training pass handles in about `seconds` on this kind of device, from 4 to `batch_size`.
+    """Slices that one go handles in about `seconds` on this kind of device, from 4 (1 when not training) to `batch_size`.
 
     Nothing is timed, since a measured time would make the same seed give different weights. GPUs take the whole batch.
+
+    Args:
+        model: on `device`. channels, size: of its images.
+        batch_size: the most.
+        device, dtype: that it computes on and in.
+        seconds: of one go.
+        training: forward and backward, where batch norm needs several slices; else the forward pass alone.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or batch_size == 1:
         return batch_size
     rate = _GIGAFLOPS_PER_THREAD[dtype or torch.float32] * 1e9 * max(1, torch.get_num_threads())
     # Backward costs about twice the forward pass.
-    each = 3 * forward_flops(model, channels, size) / rate
-    return max(min(_SMALLEST, batch_size), min(batch_size, int(seconds / each)))
+    each = (3 if training else 1) * forward_flops(model, channels, size) / rate
+    return max(min(_SMALLEST if training else 1, batch_size), min(batch_size, int(seconds / each)))

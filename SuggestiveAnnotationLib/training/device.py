@@ -73,23 +73,24 @@ def _cpu_has_bf16() -> bool:
     return bool(native and usable and torch.backends.mkldnn.enabled)
 
 
-@lru_cache(maxsize=1)
-def _cpu_bf16_gain() -> float:
-    """How many times faster a small convolution is in bfloat16 than in float32; best of several, so that other load matters little."""
-    images = torch.zeros(4, 64, 32, 32).contiguous(memory_format=torch.channels_last)
-    weights = torch.zeros(64, 64, 3, 3).contiguous(memory_format=torch.channels_last)
-    seconds = []
+@lru_cache
+def convolution_rate(dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a small convolution on the processor; best of several, so that other load matters little."""
+    images = torch.zeros(4, 64, 32, 32, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    weights = torch.zeros(64, 64, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    runs = []
     with torch.inference_mode():
-        for dtype in (torch.float32, torch.bfloat16):
-            x, kernel = images.to(dtype), weights.to(dtype)
-            functional.conv2d(x, kernel, padding=1)
-            runs = []
-            for _ in range(7):
-                start = time.perf_counter()
-                functional.conv2d(x, kernel, padding=1)
-                runs.append(time.perf_counter() - start)
-            seconds.append(min(runs))
-    return seconds[0] / seconds[1]
+        functional.conv2d(images, weights, padding=1)
+        for _ in range(7):
+            start = time.perf_counter()
+            functional.conv2d(images, weights, padding=1)
+            runs.append(time.perf_counter() - start)
+    return 2 * 9 * 64 * images.numel() / min(runs)
+
+
+def _cpu_bf16_gain() -> float:
+    """How many times faster a convolution is in bfloat16 than in float32."""
+    return convolution_rate(torch.bfloat16) / convolution_rate(torch.float32)
 
 
 def describe_device(device: torch.device) -> str:
@@ -129,8 +130,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
-def halve_on_out_of_memory(work: Callable[[int], Result], batch_size: int, *, smallest: int = 1) -> tuple[Result, int]:
+def halve_on_out_of_memory(
+    work: Callable[[int], Result], batch_size: int, *, smallest: int = 1, say: Callable[[str], None] | None = None
+) -> tuple[Result, int]:
     """Call `work(batch_size)`, with half the batch each time memory runs out.
+
+    Args:
+        work: called with the batch size; begins anew each time.
+        batch_size: to begin with. smallest: below which nothing is tried.
+        say: told in one sentence each time the batch is halved.
 
     Returns:
         The result and the batch size that worked.
@@ -151,5 +159,7 @@ def halve_on_out_of_memory(work: Callable[[int], Result], batch_size: int, *, sm
                 ) from error
         # Outside the handler: the traceback would keep the failed batch's tensors alive.
         batch_size = max(smallest, batch_size // 2)
+        if say is not None:
+            say(f"Memory ran out; it goes on with {batch_size} slices at a time, which takes longer.")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,7 +82,6 @@ def fit_manifold(
     settings: ManifoldSettings = ManifoldSettings(),
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
-    poll: Callable[[], None] | None = None,
 ) -> FittedManifold:
     """Train the VAE of eq. 1 on all images (give it those of pool cases only) and encode them with the posterior mean.
 
@@ -91,8 +89,7 @@ def fit_manifold(
         images: on the network grid.
         settings: recorded with the model.
         progress: told once a step.
-        cancel: asked once a step.
-        poll: called between steps, so that a worker can answer while it trains.
+        cancel: asked before the backward pass and after every step. What it does meanwhile has no influence on the weights.
 
     Raises:
         StudyError: there are no images, or training diverged.
@@ -128,6 +125,8 @@ def fit_manifold(
                 mean, log_variance = model.encode_reduced(reduced)
                 reconstruction = model.decode_reduced(mean + noise * (0.5 * log_variance).exp())
             loss = vae_loss(reduced, reconstruction, mean, log_variance, kl_weight=settings.kl_weight)
+            if cancel is not None:
+                cancel.raise_if_cancelled()
             optimiser.zero_grad()
             loss.total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
@@ -136,11 +135,9 @@ def fit_manifold(
             if not np.isfinite(value):
                 raise StudyError(f"Learning the manifold diverged at step {step + 1}.", hint="Lower the learning rate or check the images.")
             losses.append((step + 1, float(loss.reconstruction.detach()), float(loss.kl.detach())))
-            if poll is not None:
-                poll()
             stage.advance(loss=value)
     model.eval()
-    latents = encode_images(model, images, poll=poll, cancel=cancel)
+    latents = encode_images(model, images, batch_size=2 * settings.batch_size, cancel=cancel)
     return FittedManifold(model, tuple(losses), latents, active_units(latents), stage.seconds)
 
 
@@ -149,7 +146,6 @@ def encode_images(
     images: ImageSource,
     *,
     batch_size: int = 64,
-    poll: Callable[[], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> NDArray[np.float32]:
     """Posterior means of all images, float32 `(n, d)`, in evaluation mode; buffers do not change."""
@@ -162,8 +158,6 @@ def encode_images(
         with torch.inference_mode(), exact_float32(images.device):
             mean, _ = model.encode(images.images(indices))
         out[indices] = mean.cpu().numpy()
-        if poll is not None:
-            poll()
     model.train(was_training)
     return out
 

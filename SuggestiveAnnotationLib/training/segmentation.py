@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -110,7 +110,6 @@ def train_segmentation(
     validation: ValidationSet | None = None,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
-    poll: Callable[[], None] | None = None,
 ) -> TrainedSegmentation:
     """Train with fixed steps of Adam on the Dice loss of eq. 2.
 
@@ -120,8 +119,8 @@ def train_segmentation(
         labels: integer `(n, H, W)`, 0..K, -1 ignore, in the order of the images. Slices that are ignored everywhere are left out.
         settings: recorded with the model.
         validation: stops training early; None: all steps are taken.
-        progress: told once a step. cancel: asked once a step.
-        poll: called between micro-batches (about 0.3 s), so that a worker can answer while it trains.
+        progress: told once a step. cancel: asked before and after every backward pass of a micro-batch (about 0.3 s). What it does
+            meanwhile has no influence on the weights: all randomness comes from a generator of its own.
 
     Raises:
         StudyError: no annotated slice, a label the network has no channel for, or training diverged.
@@ -156,9 +155,11 @@ def train_segmentation(
             parts = _split(usable[next(order)], micro)
             for part in parts:
                 share = len(part) / sum(len(p) for p in parts)
-                loss += share * _backward(network, images, labels, part, share=share, settings=settings, dtype=dtype, generator=generator)
-                if poll is not None:
-                    poll()
+                loss += share * _backward(
+                    network, images, labels, part, share=share, settings=settings, dtype=dtype, generator=generator, cancel=cancel
+                )
+                if cancel is not None:
+                    cancel.raise_if_cancelled()
             if not np.isfinite(loss):
                 raise StudyError(f"Training diverged at step {step + 1}.", hint="Lower the learning rate or check the images.")
             if settings.gradient_clip is not None:
@@ -170,7 +171,7 @@ def train_segmentation(
             stage.advance(loss=loss)
             if validation is not None and ((step + 1) % settings.validate_every == 0 or step + 1 == settings.steps):
                 judged = network if average is None else average.module
-                score = mean_dice(judged, validation, batch_size=micro, mixed_precision=settings.mixed_precision, poll=poll)
+                score = mean_dice(judged, validation, batch_size=micro, mixed_precision=settings.mixed_precision, cancel=cancel)
                 if best.stops(judged, step + 1, score):
                     break
     final = network if average is None else average.module
@@ -194,7 +195,7 @@ def mean_dice(
     *,
     batch_size: int = 16,
     mixed_precision: bool = True,
-    poll: Callable[[], None] | None = None,
+    cancel: CancelToken | None = None,
 ) -> float:
     """Mean Dice of the foreground classes, each over all pixels of the set.
 
@@ -211,8 +212,8 @@ def mean_dice(
         truth = truth[truth != IGNORE]
         intersection = intersection + torch.bincount(truth[guess == truth], minlength=classes).cpu()
         total = total + (torch.bincount(truth, minlength=classes) + torch.bincount(guess, minlength=classes)).cpu()
-        if poll is not None:
-            poll()
+        if cancel is not None:
+            cancel.raise_if_cancelled()
     dice = (2 * intersection / total)[1:][total[1:] > 0]
     return float(dice.mean()) if len(dice) else 1.0
 
@@ -247,6 +248,7 @@ def _backward(
     settings: SegmentationSettings,
     dtype: torch.dtype | None,
     generator: torch.Generator,
+    cancel: CancelToken | None,
 ) -> float:
     """Add the gradient of one micro-batch, weighted by its share of the batch; returns its loss."""
     x = images.images(part)
@@ -257,6 +259,9 @@ def _backward(
     with torch.autocast(x.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
         logits = network(x)
     loss = dice_loss(logits, y, settings=settings.loss)
+    if cancel is not None:
+        # On a slow processor the two passes together may take longer than a person should wait.
+        cancel.raise_if_cancelled()
     (loss * share).backward()  # type: ignore[no-untyped-call]
     return float(loss.detach())
 

@@ -72,14 +72,15 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_migrations_run_on_a_copy_and_keep_a_backup(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study()
-    monkeypatch.setattr(database, "SCHEMA_VERSION", database.SCHEMA_VERSION + 1)
-    monkeypatch.setitem(database.MIGRATIONS, 1, lambda c: c.execute("CREATE TABLE added (x INTEGER)"))
+    now = database.SCHEMA_VERSION
+    monkeypatch.setattr(database, "SCHEMA_VERSION", now + 1)
+    monkeypatch.setitem(database.MIGRATIONS, now, lambda c: c.execute("CREATE TABLE added (x INTEGER)"))
     again = Study(study.path)
     assert len(again.cases()) == 3
     with sqlite3.connect(study.path / "study.sqlite") as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (now + 1,)
         assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
-    assert (study.path / "study.v1.backup").exists()
+    assert (study.path / f"study.v{now}.backup").exists()
 
 
 def test_a_migration_that_fails_leaves_the_study_as_it_was(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +90,8 @@ def test_a_migration_that_fails_leaves_the_study_as_it_was(make_study: MakeStudy
         connection.execute("DROP TABLE cases")
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
-    monkeypatch.setitem(database.MIGRATIONS, 1, broken)
+    monkeypatch.setitem(database.MIGRATIONS, database.SCHEMA_VERSION, broken)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", database.SCHEMA_VERSION + 1)
     with pytest.raises(RuntimeError):
         Study(study.path)
     monkeypatch.undo()

@@ -1,0 +1,15 @@
+"""How many cores the project takes."""
+
+from __future__ import annotations
+
+import os
+
+
+def share_the_processor() -> None:
+    """Leave half of the cores to Slicer and to other programs, unless OMP_NUM_THREADS says otherwise; before torch is imported.
+
+    Threads that wait for each other on a core that somebody else needs make a training step ten times slower.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,0 +1,3 @@
+"""Version of the database's tables; here, so that it can be told where SQLAlchemy is not installed."""
+
+SCHEMA_VERSION = 2
