@@ -256,13 +256,46 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     return Result({"case": arguments.case, "slices": numbers}, [line])
 
 
+def annotations_review(arguments: argparse.Namespace, context: Context) -> Result:
+    """`annotations review`."""
+    from SuggestiveAnnotationLib.export.read_back import parse_slice_numbers
+    from SuggestiveAnnotationLib.session import Session
+    from SuggestiveAnnotationLib.types import SliceRef
+
+    with context.changing(arguments.study, locked=False) as study:
+        frame = study.frame(arguments.case)
+        refs = [SliceRef(arguments.case, frame.axis, index) for index in parse_slice_numbers(arguments.slices, count=frame.count)]
+        Session(study, annotator=arguments.reviewer).review(refs, verdict=arguments.verdict, note=arguments.note)
+    data = {"case": arguments.case, "slices": [slice_number(ref) for ref in refs], "verdict": arguments.verdict}
+    noun = "slice" if len(refs) == 1 else "slices"
+    return Result(data, [f"{arguments.reviewer} {arguments.verdict} {len(refs)} {noun} of case {arguments.case}."])
+
+
+def advice(arguments: argparse.Namespace, context: Context) -> Result:
+    """`advice`."""
+    from SuggestiveAnnotationLib.report.rounds import advice as verb
+    from SuggestiveAnnotationLib.report.rounds import round_points
+
+    study = Study(arguments.study)
+    said, points = verb(study), round_points(study)
+    lines = [
+        f"{'round':>5}  {'slices':>6}  {'audit':>5}  {'agreement on audit':>18}  {'held-out Dice':>13}  {'retained':>8}  {'minutes':>7}"
+    ]
+    for p in points:
+        numbers = (p.audit_dice, p.held_out_dice, p.retained)
+        audit, held_out, retained = ("-" if value is None else f"{value:.3f}" for value in numbers)
+        minutes = "-" if p.minutes is None else f"{p.minutes:.1f}"
+        lines.append(f"{p.round:>5}  {p.slices:>6}  {p.audit_slices:>5}  {audit:>18}  {held_out:>13}  {retained:>8}  {minutes:>7}")
+    return Result({"advice": asdict(said), "rounds": [asdict(p) for p in points]}, [*(lines if points else []), said.sentence])
+
+
 def export(arguments: argparse.Namespace, context: Context) -> Result:
     """`export`."""
     from SuggestiveAnnotationLib.engine.export import export as verb
 
     files = verb(
-        Study(arguments.study), arguments.out, cases=arguments.case, suffix="." + arguments.format, completed=arguments.completed,
-        overwrite=arguments.overwrite, **context.keywords(),
+        Study(arguments.study), arguments.out, cases=arguments.case, states=arguments.states, suffix="." + arguments.format,
+        completed=arguments.completed, overwrite=arguments.overwrite, **context.keywords(),
     )  # fmt: skip
     return Result({"files": [str(f) for f in files]}, [f"Wrote {len(files)} files to {arguments.out}."])
 
@@ -271,7 +304,7 @@ def report(arguments: argparse.Namespace, context: Context) -> Result:
     """`report`."""
     from SuggestiveAnnotationLib.engine.report import report as verb
 
-    path = verb(Study(arguments.study), arguments.out, **context.keywords())
+    path = verb(Study(arguments.study), arguments.out, redacted=arguments.redacted, **context.keywords())
     return Result({"report": str(path)}, [f"Wrote {path}."])
 
 
@@ -307,7 +340,7 @@ def _none(pattern: str | None) -> str | None:
 
 def _round_data(study: Study, round_: Round) -> dict[str, Any]:
     rows = study.suggestions(round_.number)
-    answered = sum(row.state in ("accepted", "skipped") for row in rows)
+    answered = sum(row.state in ("accepted", "skipped", "unreadable") for row in rows)
     data = asdict(replace(round_, notes=tuple(round_.notes)))
     return {**data, "notes": list(round_.notes), "suggested": len(rows), "answered": answered}
 

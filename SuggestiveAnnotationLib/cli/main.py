@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 unexpected, 2 bad input, 3 the study's state does not allo
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import sys
@@ -21,6 +20,7 @@ from SuggestiveAnnotationLib.cli.console import progress_bars, show_error
 from SuggestiveAnnotationLib.cli.options import add_settings, name_pattern
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
+from SuggestiveAnnotationLib.processor import share_the_processor
 from SuggestiveAnnotationLib.progress import CancelToken
 
 EXTRAS = {"torch": "learn", "monai": "learn", "safetensors": "learn", "sklearn": "learn", "matplotlib": "report", "jinja2": "report"}
@@ -61,16 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def share_the_processor() -> None:
-    """Leave half of the cores to Slicer and to other programs, unless OMP_NUM_THREADS says otherwise; before torch is imported.
-
-    Threads that wait for each other on a core that somebody else needs make a training step ten times slower.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -153,7 +143,7 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
-    group = sub.add_parser("annotations", help="annotations drawn in other programs")  # type: ignore[attr-defined]
+    group = sub.add_parser("annotations", help="import annotations, review them")  # type: ignore[attr-defined]
     verbs = group.add_subparsers(metavar="VERB", required=True)
     take = _command(verbs, "import", commands.annotations_import, "Accept slices of a labelmap that a person drew elsewhere.")
     take.add_argument("labelmap", type=Path, help="labelmap on the case's grid, values of the study's schema")
@@ -161,14 +151,25 @@ def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     take.add_argument("--annotator", required=True, help="who drew it")
     take.add_argument("--slices", metavar="10,12,20-25", help="slices that it covers, 1-based (default: those that hold a label)")
     take.add_argument("--mask", type=Path, help="volume that is not 0 on the slices covered")
+    review = _command(verbs, "review", commands.annotations_review, "Approve or return slices that another reader accepted.")
+    review.add_argument("--case", required=True, help="case that they belong to")
+    review.add_argument("--slices", required=True, metavar="10,12,20-25", help="which slices, 1-based")
+    review.add_argument("--reviewer", required=True, help="who reviews; not who drew them")
+    review.add_argument("--verdict", required=True, choices=("approved", "returned"), help="returned slices are no longer trained on")
+    review.add_argument("--note", default="", help="for who drew them")
+    _command(sub, "advice", commands.advice, "How the rounds went, and whether another one pays, from audit slices.")
     export = _command(sub, "export", commands.export, "Write labelmaps on each case's native grid.")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the labelmaps")
     export.add_argument("--case", action="append", metavar="NAME", help="may be given several times (default: every annotated case)")
+    export.add_argument(
+        "--states", nargs="+", choices=("accepted", "reviewed"), default=["accepted", "reviewed"], help="slices to write (default: both)"
+    )
     export.add_argument("--format", choices=("nii.gz", "nrrd"), default="nii.gz", help="of the labelmaps (default nii.gz)")
     export.add_argument("--completed", action="store_true", help="also write volumes completed by the model, marked as such")
     export.add_argument("--overwrite", action="store_true", help="replace files that are there")
     report = _command(sub, "report", commands.report, "Write the study's report, one self-contained HTML page.")
     report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page")
+    report.add_argument("--redacted", action="store_true", help="without the names of people, cases, sites and folders")
 
 
 def _whole_commands(sub: Commands) -> None:  # type: ignore[valid-type]

@@ -12,6 +12,7 @@ from SuggestiveAnnotationLib.cohort.read import read_geometry, read_labels, read
 from SuggestiveAnnotationLib.cohort.resample import no_overlap, overlap
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane
 
 _GRID_HINT = (
@@ -39,7 +40,13 @@ def check_case(case: Case, schema: LabelSchema, modalities: Sequence[str], *, re
 
 
 def examine_case(
-    case: Case, schema: LabelSchema, modalities: Sequence[str], *, reference: str | None = None, plane: Plane | None = None
+    case: Case,
+    schema: LabelSchema,
+    modalities: Sequence[str],
+    *,
+    reference: str | None = None,
+    plane: Plane | None = None,
+    cancel: CancelToken | None = None,
 ) -> CaseReport:
     """Read every voxel of a case: images, labels and mask, their grids, and the labels' values against `schema`.
 
@@ -49,12 +56,15 @@ def examine_case(
         modalities: that the case must have.
         reference: modality whose grid labels and mask must be on; the first where None.
         plane: of the slices, for the rule on single slices; None: only a volume with a single slice in some direction is mentioned.
+        cancel: asked before every image.
     """
     problems: list[str] = []
     warnings: list[str] = []
     wanted = reference or modalities[0]
     grids: dict[str, Geometry] = {}
     for modality in modalities:
+        if cancel is not None:
+            cancel.raise_if_cancelled()
         if modality not in case.images:
             problems.append(f"{case.name} has no {modality} image.")
             continue

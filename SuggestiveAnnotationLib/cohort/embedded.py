@@ -129,7 +129,7 @@ def write_embedded_cohort(
             name = f"sub-{index + 1:02d}"
             if not _complete(folder / name, _case_key(settings, index)):
                 template = template or load_template()
-                _write_case(folder / name, settings, index, template)
+                _write_case(folder / name, settings, index, template, cancel or CancelToken())
             cases.append(_case(folder / name, settings))
             stage.advance()
         save_schema(embedded_schema(lesions=settings.lesions > 0), folder / "schema.json")
@@ -164,7 +164,7 @@ def _complete(folder: Path, key: str) -> bool:
     return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
 
-def _write_case(folder: Path, settings: EmbeddedCohort, index: int, template: BrainTemplate) -> None:
+def _write_case(folder: Path, settings: EmbeddedCohort, index: int, template: BrainTemplate, cancel: CancelToken) -> None:
     record = _record(folder)
     present = [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
     if present and not record:
@@ -183,6 +183,7 @@ def _write_case(folder: Path, settings: EmbeddedCohort, index: int, template: Br
     protocol = protocol_of(index, variety=settings.orientation_variety)
     anatomy = make_anatomy(template, anatomy_seed, spacing=settings.spacing, protocol=protocol, lesion=settings.has_lesion(index))
     for name in settings.modalities:
+        cancel.raise_if_cancelled()
         _write_image(folder / f"{name}.nii.gz", anatomy.grid.to_image(render(anatomy, name, seeds[name])))
     _write_image(folder / _LABELS, anatomy.grid.to_image(anatomy.labels))
     for name in set(record.get("files", [])) - set(wanted):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from SuggestiveAnnotationLib.types import Case
+from SuggestiveAnnotationLib.cohort.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.types import Case, LabelSchema
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class CohortPlan:
         guessed: which of the modalities, `"label"` and `"mask"` were guessed and not given.
         alternatives: modality, `"label"` or `"mask"` -> globs of other files that would fit there.
         warnings: plain sentences.
+        schema: what is annotated, once it is known: guessed from the labels, or given.
     """
 
     folder: str
@@ -35,6 +40,43 @@ class CohortPlan:
     guessed: frozenset[str] = frozenset()
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    schema: LabelSchema | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary of JSON values."""
+        cases = [{**asdict(replace(c, geometry=None)), "geometry": c.geometry.to_json() if c.geometry else None} for c in self.cases]
+        return {
+            **{name: getattr(self, name) for name in ("folder", "reference", "label_pattern", "mask_pattern")},
+            "cases": [{**case, "images": dict(case["images"]), "problems": list(case["problems"])} for case in cases],
+            "modalities": list(self.modalities),
+            "patterns": dict(self.patterns),
+            "guessed": sorted(self.guessed),
+            "alternatives": {name: list(globs) for name, globs in self.alternatives.items()},
+            "warnings": list(self.warnings),
+            "schema": None if self.schema is None else schema_to_json(self.schema),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CohortPlan:
+        """The inverse of `to_json`. Raises: InputError, when something is missing or does not fit."""
+        try:
+            cases = []
+            for one in data["cases"]:
+                geometry = Geometry.from_json(one["geometry"]) if one.get("geometry") else None
+                cases.append(Case(**{**one, "geometry": geometry, "problems": tuple(one.get("problems", ()))}))
+            return cls(
+                **{
+                    **data,
+                    "cases": tuple(cases),
+                    "modalities": tuple(data["modalities"]),
+                    "guessed": frozenset(data.get("guessed", ())),
+                    "alternatives": {name: tuple(globs) for name, globs in data.get("alternatives", {}).items()},
+                    "warnings": tuple(data.get("warnings", ())),
+                    "schema": schema_from_json(data["schema"]) if data.get("schema") else None,
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"That is no plan of a cohort: {error}.", hint="Look for the cases again.") from error
 
     @property
     def usable(self) -> tuple[Case, ...]:

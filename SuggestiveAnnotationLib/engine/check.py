@@ -21,7 +21,7 @@ def check(study: Study, *, progress: ProgressCallback = no_progress, cancel: Can
     for case in cases:
         problems: tuple[str, ...] = (case.excluded_reason,)
         if case.role != "excluded":
-            seen = examine_case(case, study.schema, study.modalities, reference=study.reference_modality, plane=plane)
+            seen = examine_case(case, study.schema, study.modalities, reference=study.reference_modality, plane=plane, cancel=cancel)
             problems = seen.problems
             study.set_problems(case.name, (*problems, *seen.warnings))
         if problems:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from SuggestiveAnnotationLib.cohort.discover import discover
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
+from SuggestiveAnnotationLib.cohort.read import read_geometry
 from SuggestiveAnnotationLib.cohort.schema import guess_schema, load_schema
 from SuggestiveAnnotationLib.cohort.split import assign_roles
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import Case, Role
 
 
 def find(
@@ -61,6 +66,114 @@ def create(
         reference=plan.reference,
         settings={"seed": seed, "warnings": list(plan.warnings)},
     )
+
+
+@dataclass(frozen=True)
+class GivenVolume:
+    """A volume that a person named, for example one that is open in Slicer.
+
+    Attributes:
+        path: of its file.
+        case: name of the case it belongs to.
+        modality: name of the sequence; empty for a labelmap.
+        labels: it is the case's labelmap.
+    """
+
+    path: str
+    case: str
+    modality: str = ""
+    labels: bool = False
+
+
+def plan_from_files(volumes: Sequence[GivenVolume], *, reference: str | None = None) -> CohortPlan:
+    """A plan from volumes that a person named, in the order given.
+
+    Raises:
+        InputError: no image, two files for one modality of a case, or an unknown reference.
+    """
+    images: dict[str, dict[str, str]] = {}
+    labels: dict[str, str] = {}
+    for one in volumes:
+        place, key = (labels, one.case) if one.labels else (images.setdefault(one.case, {}), one.modality)
+        if key in place:
+            what = "labelmaps" if one.labels else f"images {one.modality}"
+            raise InputError(f"Case {one.case} has two {what}: {place[key]} and {one.path}.", hint="Give each volume a place of its own.")
+        place[key] = one.path
+    modalities = tuple(dict.fromkeys(one.modality for one in volumes if not one.labels))
+    if not modalities:
+        raise InputError("No image was chosen.", hint="Choose at least one volume.")
+    chosen = reference or modalities[0]
+    if chosen not in modalities:
+        raise InputError(f"There is no modality {chosen}.", hint=f"Chosen are: {', '.join(modalities)}.")
+    found = (Case(name=name, patient=name, role="pool", images=files, label=labels.get(name)) for name, files in images.items())
+    cases = [_on_grid(case, modalities, chosen) for case in found]
+    return CohortPlan(
+        folder="",
+        cases=tuple(cases),
+        modalities=modalities,
+        reference=chosen,
+        patterns={m: "chosen by hand" for m in modalities},
+        label_pattern="chosen by hand" if labels else None,
+    )
+
+
+def with_guessed_schema(plan: CohortPlan) -> CohortPlan:
+    """The plan with the structures that its labels hold; without labels, or with unreadable ones, a person has to name them."""
+    if plan.schema is not None or not any(c.label for c in plan.usable):
+        return plan
+    try:
+        return replace(plan, schema=guess_schema(plan.cases))
+    except InputError as error:
+        return replace(plan, warnings=(*plan.warnings, error.sentence))
+
+
+def create_from_plan(path: Path, *, plan: CohortPlan, name: str = "") -> Study:
+    """Make a study from a plan that a person confirmed and may have changed, schema included.
+
+    The grid of every case is read anew from its reference image, which the person may have changed; a case that lacks a modality or cannot
+    be read is excluded with the reason.
+
+    Raises:
+        InputError: the plan names no structure, no modality or no usable case, an unknown reference or role, or two cases alike.
+        StudyError: the folder is not empty.
+    """
+    if plan.schema is None or not plan.schema.classes:
+        raise InputError("The plan names no structure to annotate.", hint="Add at least one structure with a name and a value.")
+    if not plan.modalities or len(set(plan.modalities)) < len(plan.modalities):
+        raise InputError("Every modality of the plan needs a name of its own.", hint="Name at least one, and none twice.")
+    if plan.reference not in plan.modalities:
+        raise InputError(f"There is no modality {plan.reference}.", hint=f"Chosen are: {', '.join(plan.modalities)}.")
+    names = [case.name for case in plan.cases]
+    twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
+    if twice is not None:
+        raise InputError(f"Two cases are called {twice}.", hint="Give every case a name of its own.")
+    strange = next((case for case in plan.cases if case.role not in get_args(Role)), None)
+    if strange is not None:
+        raise InputError(f"Case {strange.name} cannot have the role {strange.role}.", hint=f"Choose from {', '.join(get_args(Role))}.")
+    cases = [case if case.role == "excluded" else _on_grid(case, plan.modalities, plan.reference) for case in plan.cases]
+    if all(case.role == "excluded" for case in cases):
+        reason = cases[0].excluded_reason if cases else "there is none"
+        raise InputError(f"No case can be used: {reason}", hint="Look at the images, or choose other files.")
+    return Study.create(
+        path,
+        name=name or path.resolve().name,
+        cases=[replace(case, images={m: case.images[m] for m in plan.modalities if m in case.images}) for case in cases],
+        schema=plan.schema,
+        modalities=plan.modalities,
+        reference=plan.reference,
+        settings={"warnings": list(plan.warnings)},
+    )
+
+
+def _on_grid(case: Case, modalities: Sequence[str], reference: str) -> Case:
+    """The case with the grid of its reference image, or excluded with the reason."""
+    missing = next((m for m in modalities if m not in case.images), None)
+    if missing is not None:
+        return replace(case, role="excluded", geometry=None, excluded_reason=f"It has no {missing} image.")
+    try:
+        return replace(case, geometry=read_geometry(case.images[reference]))
+    except InputError as error:
+        return replace(case, role="excluded", geometry=None, excluded_reason=str(error), problems=(*case.problems, str(error)))
 
 
 def _count(held_out: float) -> float | int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions
 from SuggestiveAnnotationLib.models.checkpoint import save_checkpoint
 from SuggestiveAnnotationLib.models.vae import VAE
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.data import NetworkSlices
-from SuggestiveAnnotationLib.training.device import describe_device, pick_device
-from SuggestiveAnnotationLib.training.manifold import ManifoldSettings, encode_images
+from SuggestiveAnnotationLib.training.device import describe_device, halve_on_out_of_memory, pick_device
+from SuggestiveAnnotationLib.training.manifold import FittedManifold, ManifoldSettings, encode_images
 from SuggestiveAnnotationLib.training.manifold import fit_manifold as train_vae
 
 
@@ -30,7 +31,8 @@ def fit_manifold(
 ) -> Model:
     """Train a VAE on the images of pool cases only, and publish it with the latents of every pool slice.
 
-    Blank slices are not trained on; they get latents, so that indices stay those of the pool.
+    Blank slices are not trained on; they get latents, so that indices stay those of the pool. Where memory runs out, fewer slices make
+    a step; the model's card says how many.
 
     Raises:
         StudyError: not prepared, no pool slice, or training diverged.
@@ -51,11 +53,18 @@ def fit_manifold(
         learning_rate=options.manifold_rate,
         seed=seed,
     )
-    fitted = train_vae(NetworkSlices(study, shown, device=device), settings=settings, progress=progress, cancel=cancel)
+    images = NetworkSlices(study, shown, device=device)
+
+    def fit(batch: int) -> FittedManifold:
+        return train_vae(images, settings=replace(settings, batch_size=batch), progress=progress, cancel=cancel)
+
+    say = spoken("fit manifold", options.manifold_steps, progress)
+    fitted, batch = halve_on_out_of_memory(fit, options.manifold_batch, smallest=2, say=say)
+    settings = replace(settings, batch_size=batch)
     latents = np.empty((len(refs), options.latent_size), np.float32)
     latents[~blank] = fitted.latents
     empties = NetworkSlices(study, [ref for ref, empty in zip(refs, blank, strict=True) if empty], device=device)
-    latents[blank] = encode_images(fitted.model, empties, cancel=cancel)
+    latents[blank] = encode_images(fitted.model, empties, batch_size=batch, cancel=cancel)
     stem = study.path / "models" / f"manifold-{uuid.uuid4().hex[:12]}"
     card = save_checkpoint(
         stem.with_suffix(".safetensors"),

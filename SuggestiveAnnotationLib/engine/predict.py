@@ -15,15 +15,17 @@ from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_array
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress, spoken
 from SuggestiveAnnotationLib.study.records import Model, Prediction
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.cost import TARGET_SECONDS, micro_batch_size
 from SuggestiveAnnotationLib.training.data import NetworkSlices
-from SuggestiveAnnotationLib.training.device import pick_device
+from SuggestiveAnnotationLib.training.device import autocast_dtype, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef
 
 BATCH = 16
+"""Slices at a time, at the most; fewer on a slow processor, so that it can be cancelled, and where memory runs out."""
 
 
 def load_newest(study: Study, *, device: torch.device) -> tuple[Model, nn.Module]:
@@ -31,38 +33,87 @@ def load_newest(study: Study, *, device: torch.device) -> tuple[Model, nn.Module
     model = study.latest_model("segmentation")
     if model is None:
         raise StudyError("No segmentation model has been trained yet.", hint="Annotate a first batch, then run `train`.")
-    return model, load_checkpoint(model.path, record_key=study.record.key, device=device)[0]
+    return model, _load(study, model, device)
 
 
-def predict_slice(study: Study, ref: SliceRef, *, device: str = "auto") -> Prediction:
-    """What the newest model says of one slice; predicted now if it was not before."""
-    predict_slices(study, [ref], device=device)
-    prediction = study.prediction(ref)
-    if prediction is None:
-        raise StudyError("No segmentation model has been trained yet.")
-    return prediction
+def _load(study: Study, model: Model, device: torch.device) -> nn.Module:
+    return load_checkpoint(model.path, record_key=study.record.key, device=device)[0]
+
+
+class NewestModel:
+    """The newest published segmentation model, loaded once and again only when another one is published.
+
+    Args:
+        study: whose models.
+        device: as in `training.device.pick_device`.
+    """
+
+    def __init__(self, study: Study, *, device: str = "auto") -> None:
+        self._study, self._device = study, device
+        self._loaded: tuple[Model, nn.Module] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return pick_device(self._device)
+
+    def get(self) -> tuple[Model, nn.Module]:
+        """Row and network. Raises: StudyError, when no model was published."""
+        newest = self._study.latest_model("segmentation")
+        if self._loaded is None or newest is None or newest.id != self._loaded[0].id:
+            self._loaded = load_newest(self._study, device=self.device)
+        return self._loaded
+
+
+def predict_slice(study: Study, ref: SliceRef, *, device: str = "auto", newest: NewestModel | None = None) -> Prediction:
+    """What the newest model says of one slice; predicted now if it was not before. Leaves the global random state as it was.
+
+    Args:
+        study: prepared.
+        ref: the slice.
+        device: where to predict, without `newest`.
+        newest: keeps the network from one slice to the next.
+
+    Raises:
+        StudyError: there is no model, or it was trained on images prepared differently.
+    """
+    model, network = (newest or NewestModel(study, device=device)).get()
+    known = study.prediction(ref, model_id=model.id)
+    if known is None:
+        target = next(network.parameters()).device
+        study.add_predictions(model.id, list(native_labels(study, network, [ref], device=target, batch=1)))
+        known = study.prediction(ref, model_id=model.id)
+    if known is None:
+        raise StudyError(f"The prediction of a slice of case {ref.case} was not kept.", hint="Try again.")
+    return known
 
 
 def predict_slices(
     study: Study,
     refs: Sequence[SliceRef],
     *,
+    model: Model | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> None:
-    """Predict slices with the newest model and keep the predictions, in one transaction.
+    """Predict slices with a segmentation model (the newest when not given) and keep the predictions, in one transaction.
 
     Raises:
-        StudyError: there is no model, or it was trained on images prepared differently.
+        StudyError: there is no model, its file is gone, or it was trained on images prepared differently.
     """
     target = pick_device(device)
-    model, network = load_newest(study, device=target)
-    stage = Stage("predict", len(refs), progress=progress, cancel=cancel)
-    done = []
-    for ref, labels in native_labels(study, network, refs, device=target):
-        done.append((ref, labels))
-        stage.advance()
+    model, network = load_newest(study, device=target) if model is None else (model, _load(study, model, target))
+
+    def work(batch: int) -> list[tuple[SliceRef, LabelArray]]:
+        stage = Stage("predict", len(refs), progress=progress, cancel=cancel)
+        done = []
+        for one in native_labels(study, network, refs, device=target, batch=batch):
+            done.append(one)
+            stage.advance()
+        return done
+
+    done, _ = halve_on_out_of_memory(work, _batch(study, network, target), say=spoken("predict", len(refs), progress))
     study.add_predictions(model.id, done)
 
 
@@ -82,10 +133,14 @@ def predict_case(
     refs = frame.refs(name)
     volume = np.zeros(study.case(name).geometry.shape, np.uint16)
     stack = frame.stack(volume)
-    stage = Stage(f"predict {name}", len(refs), progress=progress, cancel=cancel)
-    for ref, labels in native_labels(study, network, refs, device=target):
-        stack[ref.native_index] = labels
-        stage.advance()
+
+    def work(batch: int) -> None:
+        stage = Stage(f"predict {name}", len(refs), progress=progress, cancel=cancel)
+        for ref, labels in native_labels(study, network, refs, device=target, batch=batch):
+            stack[ref.native_index] = labels
+            stage.advance()
+
+    halve_on_out_of_memory(work, _batch(study, network, target), say=spoken(f"predict {name}", len(refs), progress))
     path = study.path / "predictions" / f"model-{model.id}" / f"{quote(name, safe=' ')}.npy"
     with whole_file(path) as scratch:
         write_array(scratch, volume.astype(np.uint8) if volume.max(initial=0) < 256 else volume)
@@ -94,7 +149,7 @@ def predict_case(
 
 
 def native_labels(
-    study: Study, network: nn.Module, refs: Sequence[SliceRef], *, device: torch.device
+    study: Study, network: nn.Module, refs: Sequence[SliceRef], *, device: torch.device, batch: int = BATCH
 ) -> Iterator[tuple[SliceRef, LabelArray]]:
     """Labels of slices on their native pixels: probabilities return linearly, then the most probable class. Case by case."""
     grid = NetworkGrid.of(study.record)
@@ -102,10 +157,18 @@ def native_labels(
         members = list(group)
         slices, frame = study.slices(case), study.frame(case)
         images = NetworkSlices(study, members, device=device, cache_bytes=0)
-        for indices, probabilities in predict_probabilities(network, images, np.arange(len(members)), batch_size=BATCH):
+        for indices, probabilities in predict_probabilities(network, images, np.arange(len(members)), batch_size=batch):
             native = grid.to_native(
                 probabilities, shape=(frame.rows, frame.columns), centre=np.asarray(slices.centre), spacing=np.asarray(slices.spacing[1:])
             )
             channels = native.argmax(1).cpu().numpy()
             for index, labels in zip(indices, channels, strict=True):
                 yield members[index], study.schema.to_values(labels)
+
+
+def _batch(study: Study, network: nn.Module, device: torch.device) -> int:
+    channels, size, dtype = len(study.record.modalities), study.record.size, autocast_dtype(device)
+    # Half of what training takes at a time: the way back to native pixels comes on top.
+    return micro_batch_size(
+        network, channels, size, batch_size=BATCH, device=device, dtype=dtype, seconds=TARGET_SECONDS / 2, training=False
+    )

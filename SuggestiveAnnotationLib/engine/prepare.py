@@ -162,7 +162,7 @@ def _built(
     store: SliceStore, cases: Sequence[Case], processes: int, *, cancel: CancelToken | None
 ) -> Iterator[tuple[Case, tuple[str, ...], InputError | None]]:
     if processes <= 1 or len(cases) < 2:
-        yield from ((case, *_build(store, case)) for case in cases)
+        yield from ((case, *_build(store, case, cancel)) for case in cases)
         return
     # spawn, because a fork of a process that runs torch threads can hang.
     context = multiprocessing.get_context("spawn")
@@ -186,8 +186,8 @@ def _set_up_process() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
-def _build(store: SliceStore, case: Case) -> tuple[tuple[str, ...], InputError | None]:
+def _build(store: SliceStore, case: Case, cancel: CancelToken | None = None) -> tuple[tuple[str, ...], InputError | None]:
     try:
-        return store.build(case), None
+        return store.build(case, cancel=cancel), None
     except InputError as error:
         return (str(error),), error

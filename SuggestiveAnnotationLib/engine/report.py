@@ -7,12 +7,19 @@ from pathlib import Path
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.report.collect import collect
 from SuggestiveAnnotationLib.report.page import write_report
+from SuggestiveAnnotationLib.report.redact import redacted as without_names
 from SuggestiveAnnotationLib.strategies.registry import ENTRIES
 from SuggestiveAnnotationLib.study.study import Study
 
 
 def report(
-    study: Study, path: Path, *, command: str = "", progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
+    study: Study,
+    path: Path,
+    *,
+    command: str = "",
+    redacted: bool = False,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
 ) -> Path:
     """Write the report.
 
@@ -20,6 +27,7 @@ def report(
         study: in any state; what is missing is said on the page.
         path: of the page.
         command: that reproduces the study; those kept with the study when empty.
+        redacted: names of people, cases, sites and folders are replaced by numbers, and the commands left out.
 
     Raises:
         StudyError: an annotation was measured in a way this version does not know.
@@ -28,6 +36,8 @@ def report(
     """
     stage = Stage("report", 1, progress=progress, cancel=cancel)
     evidence = {entry.name: entry.evidence for entry in ENTRIES}
-    write_report(path, collect(study, command=command or "\n".join(study.commands()), evidence=evidence))
+    shown = "" if redacted else command or "\n".join(study.commands())
+    content = collect(study, command=shown, evidence=evidence)
+    write_report(path, without_names(content, study) if redacted else content)
     stage.advance()
     return path

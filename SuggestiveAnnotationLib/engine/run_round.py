@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
-from SuggestiveAnnotationLib.engine.suggest import check_options, pre_annotate, suggest_for_round
+from SuggestiveAnnotationLib.engine.suggest import check_options, knows_the_pool, pre_annotate, suggest_for_round
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
@@ -60,7 +60,7 @@ def run_round(
             study.enter_stage(number, "training", seconds={"evaluate": watch.seconds})
         study.enter_stage(number, "suggesting")
     if round_.stage in ("training", "suggesting"):
-        if Requirement.MANIFOLD in entry(options.strategy).requires and study.latest_model("manifold") is None:
+        if Requirement.MANIFOLD in entry(options.strategy).requires and not knows_the_pool(study):
             watch = Stage("round", 1, cancel=cancel)
             of_vae = manifold or ManifoldOptions(device=options.device)
             fit_manifold(study, options=of_vae, seed=options.seed, progress=progress, cancel=cancel)

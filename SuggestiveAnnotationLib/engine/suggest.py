@@ -13,17 +13,21 @@ from SuggestiveAnnotationLib.engine.predict import load_newest, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress, spoken
 from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAccess
 from SuggestiveAnnotationLib.strategies.audit import with_audit
-from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement
+from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
 from SuggestiveAnnotationLib.strategies.registry import entry, strategy
 from SuggestiveAnnotationLib.study.records import Annotation, Round
 from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
-from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, pick_device
+from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.types import ModelKind, SliceRef
+
+BATCH = 32
+"""Slices that a strategy looks at together, at the most."""
 
 _MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
     (Requirement.MODEL, "segmentation", "train"),
@@ -74,12 +78,23 @@ def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback =
 
 
 def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
-    """Predict every slice that the newest round suggests, where there is a model, and hand the round over to people."""
+    """Predict every slice that the newest round suggests, where there is a model, and hand the round over to people.
+
+    Audit slices are predicted as well, by the model before too, and never shown: they tell what the last round gained.
+    """
     round_ = study.rounds()[-1]
     watch = Stage("round", 1, cancel=cancel)
-    if study.latest_model("segmentation") is not None:
-        refs = [row.ref for row in study.suggestion_states(round_.number)]
-        predict_slices(study, refs, device=device, progress=progress, cancel=cancel)
+    models = study.models("segmentation")
+    if models:
+        rows = study.suggestion_states(round_.number)
+        predict_slices(study, [row.ref for row in rows], device=device, progress=progress, cancel=cancel)
+        audits = [row.ref for row in rows if row.kind == "audit"]
+        if audits and len(models) > 1:
+            try:
+                predict_slices(study, audits, model=models[-2], device=device, progress=progress, cancel=cancel)
+            except StudyError as error:
+                # The comparison is an extra; people can annotate without it.
+                progress(ProgressEvent("predict", 1, 1, message=f"This round's gain cannot be measured: {error}"))
     study.enter_stage(round_.number, "annotating", seconds={"predict": watch.seconds})
     return study.rounds()[-1]
 
@@ -119,30 +134,54 @@ def ask(
     )
     device = pick_device(options.device)
     with exact_float32(device):
-        if Requirement.MODEL in needs:
-            annotations = {a.ref: a for a in study.annotations()}
-            started_from = sources(pool, annotations, options, number)
-            # A scoring strategy looks at every candidate, one on the manifold at its sources only.
-            looks_at = len(started_from) if Requirement.MANIFOLD in needs else len(pool.candidates)
-            stage = Stage("suggest", max(1, looks_at), progress=progress, cancel=cancel)
-            images = NetworkSlices(study, pool.refs, device=device)
-            access = ModelAccess(
-                load_newest(study, device=device)[1],
-                _counted(images, stage),
-                _AcceptedLabels(study, pool.refs, annotations),
-                study.schema,
-                device=device,
-                autocast=autocast_dtype(device),
-            )
-            query = replace(query, model=access, sources=started_from)
         if Requirement.MANIFOLD in needs:
             query = replace(query, manifold=_manifold(study, pool.refs, device))
         if Requirement.REFERENCE in needs:
             query = replace(query, reference=_Reference(study, pool.refs))
-        answer = chosen.suggest(query)
+        if Requirement.MODEL in needs:
+            answer = _suggest_with_model(study, chosen, query, options=options, number=number, progress=progress, cancel=cancel)
+        else:
+            answer = chosen.suggest(query)
     for note in _notes(answer):
         progress(ProgressEvent("suggest", 1, 1, message=note))
     return with_audit(answer, pool, count=options.audit, seed=query.seed)
+
+
+def _suggest_with_model(
+    study: Study,
+    chosen: Strategy,
+    query: Query,
+    *,
+    options: RoundOptions,
+    number: int,
+    progress: ProgressCallback,
+    cancel: CancelToken | None,
+) -> Answer:
+    """The answer of a strategy that looks through the newest model, at fewer slices at a time where memory runs out."""
+    pool, device = query.pool, pick_device(options.device)
+    annotations = {a.ref: a for a in study.annotations()}
+    started_from = sources(pool, annotations, options, number)
+    # A scoring strategy looks at every candidate, one on the manifold at its sources only.
+    looks_at = max(1, len(started_from) if query.manifold is not None else len(pool.candidates))
+    images = NetworkSlices(study, pool.refs, device=device)
+    network = load_newest(study, device=device)[1]
+
+    def suggest_by(batch: int) -> Answer:
+        stage = Stage("suggest", looks_at, progress=progress, cancel=cancel)
+        access = ModelAccess(
+            network,
+            _counted(images, stage),
+            _AcceptedLabels(study, pool.refs, annotations),
+            study.schema,
+            batch_size=batch,
+            device=device,
+            autocast=autocast_dtype(device),
+        )
+        return chosen.suggest(replace(query, model=access, sources=started_from))
+
+    # Gradients are float32 and need a backward pass.
+    batch = micro_batch_size(network, images.channels, images.size, batch_size=BATCH, device=device, dtype=None)
+    return halve_on_out_of_memory(suggest_by, batch, say=spoken("suggest", looks_at, progress))[0]
 
 
 def _counted(images: NetworkSlices, stage: Stage) -> Images:
@@ -158,9 +197,10 @@ def _counted(images: NetworkSlices, stage: Stage) -> Images:
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
     annotated = study.annotated_refs()
+    drawn = {note.ref for note in study.work_notes() if note.state == "draft"} - annotated
     closed = set()
     for round_ in study.rounds():
-        closing = ("skipped",) if round_.stage == "finished" else ("suggested", "draft", "skipped")
+        closing = {"skipped", "unreadable"} | (set() if round_.stage == "finished" else {"suggested", "draft"})
         closed |= {row.ref for row in study.suggestion_states(round_.number) if row.state in closing}
     refs: list[SliceRef] = []
     spacing: list[float] = []
@@ -176,6 +216,7 @@ def pool_of(study: Study) -> Pool:
         spacing_mm=np.array(spacing, float),
         blank=np.array(blank, bool),
         labelled=np.array([ref in annotated for ref in refs], bool),
+        drawn=np.array([ref in drawn for ref in refs], bool),
         closed=np.array([ref in closed for ref in refs], bool),
     )
 
@@ -197,10 +238,17 @@ def _options(options: RoundOptions) -> dict[str, object]:
 def _manifold(study: Study, refs: Sequence[SliceRef], device: torch.device) -> VaeAccess:
     model = study.latest_model("manifold")
     known, latents = study.latents(model)
-    if model is None or known != tuple(refs):
+    place = {ref: i for i, ref in enumerate(known)}
+    if model is None or not place.keys() >= set(refs):
         raise StudyError("The manifold was fitted on another pool.", hint="Run `fit-manifold` again.")
     vae, _ = load_checkpoint(model.path, record_key=study.record.key, device=device)
-    return VaeAccess(vae, latents)
+    # Cases may have been excluded since.
+    return VaeAccess(vae, latents[[place[ref] for ref in refs]])
+
+
+def knows_the_pool(study: Study) -> bool:
+    """Whether there is a manifold in which every slice of the pool has its place."""
+    return study.latest_model("manifold") is not None and set(study.latents()[0]) >= set(study.pool_refs())
 
 
 class _AcceptedLabels:

@@ -11,7 +11,7 @@ import numpy as np
 from SuggestiveAnnotationLib.engine.settings import TrainingOptions
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
@@ -81,7 +81,7 @@ def train(
         one = settings if batch == options.batch else replace(settings, micro_batch=batch)
         return train_segmentation(start, images, labels, settings=one, validation=validation, progress=progress, cancel=cancel)
 
-    trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2)
+    trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2, say=spoken("train", options.steps, progress))
     path = study.path / "models" / f"segmentation-{uuid.uuid4().hex[:12]}.safetensors"
     card = save_checkpoint(
         path,

@@ -53,8 +53,8 @@ def flatten(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[str, str], str]:
     """Latents `(n, d)` and further vectors `(m, d)` in the plane.
 
-    Two units stay as they are. PCA is fitted on the latents alone and moves the further vectors along; t-SNE has no such map, so both are
-    embedded together.
+    Two units stay as they are. PCA is fitted on the latents alone and moves the further vectors along. t-SNE has no such map: a further
+    vector is put where its nearest latents are, at their mean weighted by inverse distance; on a latent it equals, exactly.
 
     Returns:
         `(n, 2)`, `(m, 2)`, the names of the axes, and one sentence on how it was done.
@@ -68,10 +68,19 @@ def flatten(
     if embedding == "t-SNE" and n > 3:
         from sklearn.manifold import TSNE
 
-        together = np.concatenate([latents, extra])
-        fitted = TSNE(2, perplexity=min(30.0, (len(together) - 1) / 3), init="pca", random_state=seed).fit_transform(together)
-        sentence = f"{size} latent units were embedded in the plane by t-SNE: neighbours are kept, distances between groups mean little."
-        return fitted[:n], fitted[n:], ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)"), sentence
+        fitted = TSNE(2, perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed).fit_transform(latents)
+        sentence = (
+            f"{size} latent units were embedded in the plane by t-SNE: neighbours are kept, distances between groups mean little. "
+            "Projected points stand between the slices that are nearest to them."
+        )
+        return fitted, among_neighbours(extra, latents, fitted), ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)"), sentence
+    if n < 2:
+        return (
+            np.zeros((n, 2), np.float32),
+            np.zeros((len(extra), 2), np.float32),
+            ("latent PCA 1", "latent PCA 2"),
+            "There is a single slice.",
+        )
     from sklearn.decomposition import PCA
 
     pca = PCA(2, random_state=seed).fit(latents)
@@ -79,6 +88,30 @@ def flatten(
     moved = pca.transform(extra) if len(extra) else np.zeros((0, 2), np.float32)
     sentence = f"{size} latent units were reduced to two by principal components; what is near here may be far in the rest."
     return pca.transform(latents).astype(np.float32), moved.astype(np.float32), (first, second), sentence
+
+
+def among_neighbours(
+    extra: NDArray[np.float32], latents: NDArray[np.float32], points: NDArray[np.float32], *, count: int = 5
+) -> NDArray[np.float32]:
+    """Places for vectors that a map without a formula did not place: the inverse-distance mean of the points of their nearest latents.
+
+    Args:
+        extra: `(m, d)`.
+        latents, points: `(n, d)` and where they lie, `(n, 2)`.
+        count: nearest latents that have a say.
+
+    Returns:
+        `(m, 2)`.
+    """
+    out = np.zeros((len(extra), 2), np.float32)
+    for i, vector in enumerate(extra.astype(np.float64)):
+        distance = np.linalg.norm(latents - vector, axis=1)
+        nearest = np.argsort(distance, kind="stable")[:count]
+        if distance[nearest[0]] <= 1e-6 * (1 + np.linalg.norm(vector)):
+            out[i] = points[nearest[0]]
+        else:
+            out[i] = np.average(points[nearest], axis=0, weights=1 / distance[nearest])
+    return out
 
 
 def _with_arrows(study: Study, size: int) -> list[SuggestionRow]:

@@ -154,14 +154,36 @@ def test_context_slices_come_along_and_are_predicted(make_study: MakeStudy) -> N
     assert all(study.prediction(row.suggestion.ref) is not None for row in rows)
 
 
-def test_a_manifold_of_another_pool_is_refused(make_study: MakeStudy) -> None:
+def test_a_manifold_that_does_not_know_a_case_is_refused_and_fitted_anew_by_the_next_round(make_study: MakeStudy) -> None:
     study = make_study(prepared=True, cases=3)
-    fit_manifold(study, options=VAE)
+    study.exclude_case("case2", "motion", retry=True)
+    first = fit_manifold(study, options=VAE)
     annotate(study, SliceRef("case0", 0, 4))
     train(study, options=OPTIONS)
-    study.exclude_case("case2", "motion")
+    study.include_case("case2")
+    guided = replace(OPTIONS, strategy="gradient-guided")
     with pytest.raises(StudyError, match="another pool"):
-        ask(study, options=replace(OPTIONS, strategy="gradient-guided"), number=1)
+        ask(study, options=guided, number=1)
+    assert run_round(study, options=guided, manifold=VAE).stage == "annotating"
+    newest = study.latest_model("manifold")
+    assert newest is not None
+    assert newest.id > first.id
+
+
+def test_the_manifold_stays_when_a_case_is_excluded(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=3)
+    fitted = fit_manifold(study, options=VAE)
+    annotate(study, SliceRef("case0", 0, 4))
+    Session(study, annotator="a").exclude_case("case1", reason="wrong scan")
+    run_round(study, options=replace(OPTIONS, strategy="gradient-guided"), manifold=VAE)
+    newest = study.latest_model("manifold")
+    assert newest is not None
+    assert newest.id == fitted.id
+    known, latents = study.latents(fitted)
+    for row in study.suggestions(0):
+        assert row.suggestion.ref.case != "case1"
+        # The latents are those of the slices that are named, not of those that moved into their places.
+        np.testing.assert_allclose(row.suggestion.rationale.chosen_latent, latents[known.index(row.suggestion.ref)], rtol=1e-5)
 
 
 def test_cancelling_publishes_nothing_and_the_round_goes_on_later(make_study: MakeStudy) -> None:
@@ -351,6 +373,48 @@ def test_audit_slices_come_on_top_and_without_pre_annotation(make_study: MakeStu
     session = Session(study, annotator="a")
     audits = [row.ref for row in study.suggestion_states(0) if row.kind == "audit"]
     assert all(session.open(ref) is None for ref in audits)
+
+
+def test_audit_slices_are_predicted_by_the_model_before_too_and_nothing_else_is(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    options = replace(OPTIONS, strategy="random", budget=2, audit=2)
+    run_round(study, options=options)
+    assert study.models("segmentation")[0].round == 0
+    Session(study, annotator="a").finish_round()
+    run_round(study, options=options)
+    before, own = study.models("segmentation")
+    suggested_first = {row.ref for row in study.suggestion_states(0)}
+    for row in study.suggestion_states(1):
+        assert study.prediction(row.ref, model_id=own.id) is not None
+        known = study.prediction(row.ref, model_id=before.id) is not None
+        assert known == (row.kind == "audit" or row.ref in suggested_first)
+
+
+def test_a_model_that_is_gone_keeps_no_round_from_people(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    train(study, options=OPTIONS).path.unlink()
+    said: list[str] = []
+    options = replace(OPTIONS, strategy="random", budget=2, audit=2)
+    assert run_round(study, options=options, progress=lambda event: said.append(event.message)).stage == "annotating"
+    assert any("This round's gain cannot be measured" in message for message in said)
+
+
+def test_the_gap_is_kept_from_slices_that_are_being_drawn(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, shape=(24, 24, 20))
+    session = Session(study, annotator="a")
+    drawn = SliceRef("case0", 0, 12)
+    session.draft(drawn, truth(study, drawn))
+    suggestions = ask(study, options=replace(OPTIONS, strategy="random", budget=60, min_gap=3), number=0).suggestions
+    of_case = sorted(one.ref.native_index for one in suggestions if one.ref.case == "case0")
+    near = [index for index in of_case if abs(index - 12) <= 3]
+    assert of_case
+    # The slice itself may come again; its neighbours may not.
+    assert near in ([], [12])
+    session.discard(drawn)
+    free = ask(study, options=replace(OPTIONS, strategy="random", budget=60, min_gap=3), number=0).suggestions
+    assert any(0 < abs(one.ref.native_index - 12) <= 3 for one in free if one.ref.case == "case0")
 
 
 def test_test_cases_are_judged_in_rounds_that_people_annotate(make_study: MakeStudy) -> None:

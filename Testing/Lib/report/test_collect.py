@@ -7,7 +7,7 @@ from SuggestiveAnnotationLib.effort.contour import contour_agreement
 from SuggestiveAnnotationLib.effort.quantities import ResolutionCeiling, SavedEffort
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.report.collect import collect
-from SuggestiveAnnotationLib.report.collect_latents import flatten
+from SuggestiveAnnotationLib.report.collect_latents import among_neighbours, flatten
 from SuggestiveAnnotationLib.report.data import POINT_STATES
 from SuggestiveAnnotationLib.report.page import render
 from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
@@ -234,13 +234,29 @@ class TestFlatten:
         share = np.linalg.svd(centred, compute_uv=False) ** 2
         assert axes[0] == f"latent PCA 1 ({100 * share[0] / share.sum():.0f} % of variance)"
 
-    def test_t_sne_embeds_both_together_and_repeats_with_its_seed(self):
+    def test_t_sne_repeats_with_its_seed_and_puts_what_it_knows_where_it_lies(self):
         first = flatten(self.latents, self.latents[:4], embedding="t-SNE", seed=2)
         again = flatten(self.latents, self.latents[:4], embedding="t-SNE", seed=2)
         assert first[0].shape == (60, 2)
-        assert first[1].shape == (4, 2)
         assert np.array_equal(first[0], again[0])
+        assert np.array_equal(first[1], first[0][:4])
         assert "t-SNE" in first[2][0]
+        assert "Projected points stand between the slices" in first[3]
+
+    def test_what_t_sne_does_not_know_stands_between_its_nearest_neighbours_the_nearer_the_closer(self):
+        latents = np.array([[0, 0, 0], [4, 0, 0], [0, 9, 0], [0, 0, 99]], np.float32)
+        points = np.array([[10, 0], [20, 0], [0, 50], [70, 70]], np.float32)
+        # One from the first, three from the second: weights 1 and 1/3.
+        (place,) = among_neighbours(np.array([[1, 0, 0]], np.float32), latents, points, count=2)
+        np.testing.assert_allclose(place, ((10 * 1 + 20 / 3) / (4 / 3), 0), rtol=1e-6)
+        (place,) = among_neighbours(np.array([[0, 9, 0]], np.float32), latents, points)
+        assert np.array_equal(place, points[2])
+        assert among_neighbours(np.zeros((0, 3), np.float32), latents, points).shape == (0, 2)
+
+    def test_a_single_slice_needs_no_axes(self):
+        points, extra, _, sentence = flatten(self.latents[:1], self.latents[:2])
+        assert (points.shape, extra.shape) == ((1, 2), (2, 2))
+        assert sentence == "There is a single slice."
 
     def test_one_unit_lies_on_a_line(self):
         points, _, _, _ = flatten(self.latents[:, :1], np.zeros((0, 1), np.float32))

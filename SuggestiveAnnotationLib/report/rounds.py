@@ -1,0 +1,230 @@
+"""How the rounds went, and whether another one pays. Needs no torch and draws nothing.
+
+Audit slices are drawn at random and annotated without a pre-annotation. The model of their round and the one before had both not been
+trained on them, so their agreement with what was drawn says what the round in between gained. People, not slices, are the sample:
+intervals are bootstrapped over cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.effort.quantities import RetainedContour
+from SuggestiveAnnotationLib.study.records import Annotation
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import LabelArray, LabelSchema, SliceRef
+
+LEAST_AUDITS = 8
+"""With fewer audit slices nothing is said."""
+LEAST_CASES = 3
+"""Nor when they are of fewer cases."""
+WORTH = 0.01
+"""A gain in agreement below this is taken for none."""
+_RESAMPLES = 2000
+_LEVEL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class RoundPoint:
+    """One round in numbers; None where there is nothing to measure. low and high are 95 % bootstrap intervals over cases.
+
+    Attributes:
+        audit_dice: mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
+            audit_slices: how many.
+        held_out_dice: mean 3D Dice of the round's model over held-out cases and classes.
+        retained: part of the accepted contour that the prediction first shown had, 0 to 1. slices: accepted in the round.
+        minutes: active or simulated minutes of the round's slices.
+    """
+
+    round: int
+    audit_dice: float | None
+    audit_low: float | None
+    audit_high: float | None
+    audit_slices: int
+    held_out_dice: float | None
+    retained: float | None
+    retained_low: float | None
+    retained_high: float | None
+    slices: int
+    minutes: float | None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Whether another round pays.
+
+    Attributes:
+        pays: None where it cannot be said.
+        change: of the agreement on audit slices from one round's model to the next's; low, high: its 95 % interval.
+        slices: audit slices that it was measured on.
+    """
+
+    sentence: str
+    pays: bool | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    slices: int = 0
+
+
+@dataclass(frozen=True)
+class AuditSlice:
+    """An accepted audit slice: Dice with the hidden prediction of its round's model, and of the model before; None without one."""
+
+    ref: SliceRef
+    round: int
+    dice: float
+    before: float | None
+
+
+def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
+    """Every round, oldest first."""
+    accepted = study.annotations()
+    audits = audit_slices(study, accepted)
+    dice: dict[int, list[float]] = {}
+    for metric in study.metrics():
+        if metric.name == "dice_3d" and metric.value is not None:
+            dice.setdefault(metric.round, []).append(metric.value)
+    points = []
+    for round_ in study.rounds():
+        number = round_.number
+        own = [a for a in accepted if a.round == number]
+        kept = [(a.ref, RetainedContour.from_json(a.effort)) for a in own if a.effort and a.effort.get("quantity") == RetainedContour.name]
+        lengths = np.array([(q.totals.overall.shared_mm, q.totals.overall.reference_mm) for _, q in kept], float).reshape(-1, 2)
+        retained = Ratio.of([ref for ref, _ in kept], lengths[:, 0], lengths[:, 1], seed=seed)
+        audited = [one for one in audits if one.round == number]
+        agreement = Ratio.of([one.ref for one in audited], np.array([one.dice for one in audited], float), np.ones(len(audited)), seed=seed)
+        minutes = [a.minutes for a in own if a.minutes is not None]
+        points.append(
+            RoundPoint(
+                round=number,
+                audit_dice=agreement.value,
+                audit_low=agreement.low,
+                audit_high=agreement.high,
+                audit_slices=len(audited),
+                held_out_dice=float(np.mean(dice[number])) if number in dice else None,
+                retained=retained.value,
+                retained_low=retained.low,
+                retained_high=retained.high,
+                slices=len(own),
+                minutes=sum(minutes) if minutes else None,
+            )
+        )
+    return tuple(points)
+
+
+def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> tuple[AuditSlice, ...]:
+    """Accepted audit slices that were drawn without a pre-annotation and that their round's model had predicted, by round.
+
+    Args:
+        study: to read.
+        accepted: its annotations, where they are at hand.
+    """
+    models = study.models("segmentation")
+    of_round = {model.round: place for place, model in enumerate(models)}
+    by_ref = {a.ref: a for a in (study.annotations() if accepted is None else accepted) if a.prediction_id is None}
+    rows = [r for r in study.suggestion_states() if r.kind == "audit" and r.ref in by_ref and r.round in of_round]
+    used = {place for row in rows for place in (of_round[row.round], of_round[row.round] - 1) if place >= 0}
+    hidden = {place: study.prediction_ids(models[place].id) for place in used}
+
+    def agreement(ref: SliceRef, place: int) -> float | None:
+        identifier = hidden.get(place, {}).get(ref)
+        if identifier is None:
+            return None
+        # Neither a prediction nor an annotation ever changes, and people wait for this.
+        key = ("slice dice", identifier, by_ref[ref].id)
+        if key not in study.measured:
+            prediction = study.prediction_by_id(identifier)
+            study.measured[key] = slice_dice(prediction.labels, by_ref[ref].labels, study.schema)
+        return study.measured[key]
+
+    found = []
+    for row in rows:
+        dice = agreement(row.ref, of_round[row.round])
+        if dice is not None:
+            found.append(AuditSlice(row.ref, row.round, dice, agreement(row.ref, of_round[row.round] - 1)))
+    return tuple(found)
+
+
+def slice_dice(prediction: LabelArray, reference: LabelArray, schema: LabelSchema) -> float | None:
+    """Dice of all classes together on one slice, each pixel counting for its own class; None where neither holds any class.
+
+    Args:
+        prediction, reference: schema values `(row, column)`; what the reference ignores is left out.
+    """
+    counted = reference != schema.ignore_value
+    p, r = prediction[counted], reference[counted]
+    total = int((p != 0).sum() + (r != 0).sum())
+    return 2 * int(((p == r) & (r != 0)).sum()) / total if total else None
+
+
+def advice(study: Study, *, seed: int = 0) -> Advice:
+    """Whether the next round is likely to make the first prediction better, from audit slices alone.
+
+    The newest rounds are taken together until there are enough slices; each slice gives the difference of two models on itself.
+    """
+    cannot = "Whether another round pays cannot be said yet:"
+    pairs = [(one.ref, one.round, one.dice - one.before) for one in audit_slices(study) if one.before is not None]
+    if not pairs:
+        return Advice(f"{cannot} no audit slice is accepted that two models in a row had predicted.")
+    newest = max(number for _, number, _ in pairs)
+    first = next(
+        (n for n in range(newest, -1, -1) if len([p for p in pairs if p[1] >= n]) >= LEAST_AUDITS), min(number for _, number, _ in pairs)
+    )
+    used = [pair for pair in pairs if pair[1] >= first]
+    cases = len({ref.case for ref, _, _ in used})
+    if len(used) < LEAST_AUDITS or cases < LEAST_CASES:
+        have = f"{_count(len(used), 'audit slice')} of {_count(cases, 'case')}"
+        return Advice(f"{cannot} {have}, at least {LEAST_AUDITS} of {LEAST_CASES} cases are needed.", slices=len(used))
+    change = Ratio.of([ref for ref, _, _ in used], np.array([gain for _, _, gain in used], float), np.ones(len(used)), seed=seed)
+    if change.value is None or change.low is None or change.high is None:
+        return Advice(f"{cannot} the audit slices hold nothing.", slices=len(used))
+    verb = "rose" if change.value >= 0 else "fell"
+    rounds = f"round {newest}" if first == newest else f"rounds {first} to {newest}"
+    sentence = (
+        f"Agreement on audit slices {verb} by {abs(change.value):.3f} with the last model{'' if first == newest else 's'} "
+        f"(95 % interval {change.low:+.3f} to {change.high:+.3f}, {len(used)} slices of {rounds})"
+    )
+    if change.high < WORTH:
+        pays, end = False, "another round is unlikely to raise it much."
+    elif change.low > 0:
+        pays, end = True, "another round is likely to pay."
+    else:
+        pays, end = None, "too uncertain to say whether another round pays."
+    return Advice(f"{sentence}: {end}", pays, change.value, change.low, change.high, len(used))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A sum over a sum with its bootstrap interval over cases; None where it is undefined, the interval also with a single case."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, refs: Sequence[SliceRef], parts: NDArray[np.float64], wholes: NDArray[np.float64], *, seed: int) -> Ratio:
+        """sum(parts) / sum(wholes), one of each a slice; cases are drawn with all their slices."""
+        if not refs:
+            return cls()
+        names = sorted({ref.case for ref in refs})
+        number = [names.index(ref.case) for ref in refs]
+        part, whole = np.bincount(number, parts, len(names)), np.bincount(number, wholes, len(names))
+        if not whole.sum() > 0:
+            return cls()
+        value = float(part.sum() / whole.sum())
+        if len(names) < 2:
+            return cls(value)
+        drawn = np.random.default_rng(seed).integers(0, len(names), (_RESAMPLES, len(names)))
+        sums = whole[drawn].sum(axis=1)
+        ratios = part[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
+        low, high = np.percentile(ratios, _LEVEL)
+        return cls(value, float(low), float(high))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,94 @@
+"""What people's work becomes on the command line: reviews, the advice, labelmaps by state, a report without names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from cli_calls import TINY, Capture, done, refused
+
+from SuggestiveAnnotationLib.cli.main import main
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import SliceRef
+
+
+@pytest.fixture
+def drawn(study: Path) -> Path:
+    """The study with two slices of a case accepted by Dr A."""
+    opened = Study(study)
+    axis = opened.frame("case0").axis
+    refs = [SliceRef("case0", axis, index) for index in (2, 3)]
+    Session(opened, annotator="Dr A").accept({ref: np.array(opened.reference_labels("case0")[ref.native_index]) for ref in refs})
+    opened.close()
+    return study
+
+
+def review(study: Path, *arguments: str) -> list[str | Path]:
+    return ["annotations", "review", study, "--case", "case0", *arguments]
+
+
+def test_a_second_reader_approves_and_only_that_is_exported(drawn: Path, tmp_path: Path, capsys: Capture) -> None:
+    said = done(capsys, *review(drawn, "--slices", "3", "--reviewer", "Dr B", "--verdict", "approved", "--note", "fine"))
+    assert said == {"case": "case0", "slices": [3], "verdict": "approved"}
+    for states, slices in ((["reviewed"], {2}), (["accepted"], {3}), (["accepted", "reviewed"], {2, 3})):
+        out = tmp_path / "-".join(states)
+        done(capsys, "export", drawn, "--out", out, "--states", *states)
+        (mask,) = out.rglob("*mask*")
+        assert set(np.flatnonzero(sitk.GetArrayFromImage(sitk.ReadImage(str(mask))).any(axis=(1, 2)))) == slices
+    done(capsys, "export", drawn, "--out", tmp_path / "all")
+    assert "draft" in refusal(capsys, "export", drawn, "--out", tmp_path / "none", "--states", "draft")
+
+
+def refusal(capsys: Capture, *arguments: str | Path) -> str:
+    """What argparse says to a choice that it does not know."""
+    with pytest.raises(SystemExit):
+        main([*map(str, arguments)])
+    return capsys.readouterr().err
+
+
+def test_returned_slices_go_back_to_their_drawer(drawn: Path, capsys: Capture) -> None:
+    done(capsys, *review(drawn, "--slices", "3-4", "--reviewer", "Dr B", "--verdict", "returned"))
+    study = Study(drawn)
+    assert study.annotations() == ()
+    assert {draft.annotator for draft in study.drafts()} == {"Dr A"}
+
+
+@pytest.mark.parametrize(
+    ("slices", "reviewer", "code", "message"),
+    [
+        ("3", "Dr A", 3, "nothing of another reader to review on case case0, slice 3"),
+        ("5", "Dr B", 3, "nothing of another reader to review on case case0, slice 5"),
+        ("99", "Dr B", 2, "slice numbers from 1 to 6"),
+        ("3", " ", 3, "needs a name"),
+    ],
+)
+def test_what_cannot_be_reviewed_is_refused(drawn: Path, capsys: Capture, slices: str, reviewer: str, code: int, message: str) -> None:
+    said = refused(capsys, *review(drawn, "--slices", slices, "--reviewer", reviewer, "--verdict", "approved"), code=code)
+    assert message in said
+    assert Study(drawn).reviews() == {}
+
+
+def test_the_advice_says_what_it_is_made_of(drawn: Path, capsys: Capture) -> None:
+    said = done(capsys, "advice", drawn)
+    assert said["rounds"] == []
+    assert said["advice"]["pays"] is None
+    done(capsys, "run-round", drawn, "--strategy", "random", "--budget", "2", "--audit", "1", *TINY)
+    said = done(capsys, "advice", drawn)
+    assert [one["round"] for one in said["rounds"]] == [0]
+    assert main(["advice", str(drawn), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "agreement on audit" in shown
+    assert "cannot be said yet" in shown
+
+
+def test_a_redacted_report_names_nobody(drawn: Path, tmp_path: Path, capsys: Capture) -> None:
+    page = tmp_path / "report.html"
+    done(capsys, "report", drawn, "--out", page)
+    assert str(drawn) in page.read_text(encoding="utf-8")
+    done(capsys, "report", drawn, "--out", page, "--redacted")
+    text = page.read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    assert "Dr A" not in text

@@ -1,0 +1,103 @@
+"""Labelmaps by what became of the annotations, as files and as arrays for a scene."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SuggestiveAnnotationLib.engine.export import annotations_in, case_labelmap, export
+from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import SliceRef
+
+MakeStudy = Callable[..., Study]
+OBLIQUE = (0, 0, 1, 1, 0, 0, 0, -1, 0)
+IGNORE = 255
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    """Two slices of one case accepted, one of them approved by a second reader; a slice of another case accepted, and a draft."""
+    study = make_study(prepared=True, direction=OBLIQUE)
+    one, two = Session(study, annotator="one"), Session(study, annotator="two")
+    first, second = (SliceRef("case0", study.frame("case0").axis, k) for k in (2, 5))
+    one.accept({first: drawing(study, 1), second: drawing(study, 2)})
+    one.accept({SliceRef("case1", first.axis, 3): drawing(study, 1)})
+    one.draft(SliceRef("case1", first.axis, 4), drawing(study, 2))
+    two.review([second], verdict="approved")
+    return study
+
+
+def drawing(study: Study, value: int) -> np.ndarray:
+    """A corner and a bar, so that neither a flip nor a transposition goes unnoticed."""
+    frame = study.frame("case0")
+    out = np.zeros((frame.rows, frame.columns), np.uint16)
+    out[0, 0], out[3, 2:7] = value, value
+    return out
+
+
+def expected(study: Study, case: str, slices: dict[int, int]) -> np.ndarray:
+    """Native labels: slice -> value drawn, the ignore value elsewhere."""
+    volume = np.full(study.case(case).geometry.shape, IGNORE, np.uint16)
+    stack = study.frame(case).stack(volume)
+    for index, value in slices.items():
+        stack[index] = drawing(study, value)
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("states", "slices"),
+    [(("accepted", "reviewed"), {2: 1, 5: 2}), (("reviewed",), {5: 2}), (("accepted",), {2: 1}), ((), {})],
+)
+def test_a_labelmap_holds_the_slices_in_the_states_asked_for(study: Study, states: tuple[str, ...], slices: dict[int, int]) -> None:
+    labels, mask = case_labelmap(study, "case0", states=states)
+    np.testing.assert_array_equal(labels, expected(study, "case0", slices))
+    assert labels.dtype == np.uint16
+    np.testing.assert_array_equal(mask != 0, expected(study, "case0", slices) != IGNORE)
+
+
+def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path: Path) -> None:
+    files = export(study, tmp_path / "out", states=("reviewed",))
+    labelmap, mask, sidecar = files
+    image, reference = sitk.ReadImage(str(labelmap)), sitk.ReadImage(study.case("case0").images["t1"])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), expected(study, "case0", {5: 2}))
+    np.testing.assert_allclose(image.GetDirection(), reference.GetDirection(), atol=1e-6)
+    np.testing.assert_allclose(image.GetOrigin(), reference.GetOrigin(), atol=1e-5)
+    assert sitk.GetArrayFromImage(sitk.ReadImage(str(mask))).any()
+    listed = json.loads(sidecar.read_text(encoding="utf-8"))
+    assert "case0" in json.dumps(listed)
+
+
+def test_without_a_choice_all_that_is_accepted_is_exported_and_no_draft(study: Study, tmp_path: Path) -> None:
+    files = export(study, tmp_path / "out", suffix=".nrrd")
+    assert sorted({f.name.split("_")[0].split("-")[0].split(".")[0] for f in files}) == ["case0", "case1"]
+    labels, _ = case_labelmap(study, "case1")
+    np.testing.assert_array_equal(labels, expected(study, "case1", {3: 1}))
+    only = export(study, tmp_path / "one", cases=["case1"])
+    assert len(only) == 3
+
+
+def test_of_two_readers_the_later_accept_is_exported_unless_only_the_approved_is_asked_for(study: Study) -> None:
+    ref = SliceRef("case0", study.frame("case0").axis, 5)
+    Session(study, annotator="three", blind=True).accept({ref: drawing(study, 1)})
+    np.testing.assert_array_equal(case_labelmap(study, "case0")[0], expected(study, "case0", {2: 1, 5: 1}))
+    np.testing.assert_array_equal(case_labelmap(study, "case0", states=("reviewed",))[0], expected(study, "case0", {5: 2}))
+
+
+def test_a_returned_slice_is_in_no_export(study: Study) -> None:
+    Session(study, annotator="two").review([SliceRef("case0", study.frame("case0").axis, 2)], verdict="returned")
+    assert {a.ref.native_index for a in annotations_in(study, ("accepted", "reviewed"), case="case0")} == {5}
+
+
+def test_states_that_are_none_and_an_empty_choice_are_refused(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Slices that are draft cannot be exported\. Choose from accepted and reviewed"):
+        export(study, tmp_path / "out", states=("draft",))
+    with pytest.raises(StudyError, match="no reviewed slice to export"):
+        export(study, tmp_path / "out", cases=["case1"], states=("reviewed",))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,246 @@
+"""Numbers a round and the advice whether another one pays, on values worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from SuggestiveAnnotationLib.report.rounds import Ratio, advice, audit_slices, round_points, slice_dice
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.records import Metric
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, Rationale, SliceRef, Suggestion, SuggestionKind
+
+MakeStudy = Callable[..., Study]
+SCHEMA = LabelSchema("s", (LabelClass(1, "a", (1, 1, 1)), LabelClass(2, "b", (2, 2, 2))))
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    return make_study(prepared=True, cases=4)
+
+
+def bar(length: int, value: int = 1) -> np.ndarray:
+    """A bar of `length` pixels; two bars of n and m pixels share min(n, m)."""
+    out = np.zeros((24, 20), np.uint16)
+    out[5, :length] = value
+    return out
+
+
+def add_model(study: Study, number: int) -> int:
+    weights = study.path / "models" / f"m{number}.safetensors"
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"")
+    return study.publish_model("segmentation", path=weights, card={}, record_key=study.record.key, round_number=number).id
+
+
+def begin(study: Study, kinds: dict[SliceRef, SuggestionKind]) -> int:
+    number = study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={}).number
+    suggestions = [Suggestion(ref, rank, Rationale("random", "Drawn."), kind=kind) for rank, (ref, kind) in enumerate(kinds.items())]
+    study.publish_suggestions(number, suggestions)
+    return number
+
+
+def audit_round(study: Study, slices: dict[SliceRef, tuple[int | None, int]], *, drawn: int = 10) -> int:
+    """A finished round of audit slices: slice -> lengths of the bar that the model before and the round's own predicted."""
+    number = begin(study, dict.fromkeys(slices, "audit"))
+    before = study.latest_model("segmentation")
+    own = add_model(study, number)
+    for ref, (length_before, length) in slices.items():
+        study.add_predictions(own, [(ref, bar(length))])
+        if before is not None and length_before is not None:
+            study.add_predictions(before.id, [(ref, bar(length_before))])
+    study.enter_stage(number, "annotating")
+    session = Session(study, annotator="a")
+    for ref in slices:
+        session.open(ref)
+        session.accept({ref: bar(drawn)})
+    study.finish_round(number)
+    return number
+
+
+def refs(*places: tuple[int, int]) -> list[SliceRef]:
+    return [SliceRef(f"case{case}", 0, index) for case, index in places]
+
+
+EIGHT = refs((0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2))
+
+
+def dice(a: int, b: int) -> float:
+    return 2 * min(a, b) / (a + b)
+
+
+# Dice of a slice
+
+
+def test_dice_of_a_slice_counts_every_pixel_for_its_own_class_and_leaves_out_what_is_ignored() -> None:
+    prediction = np.array([[1, 1, 2, 0], [1, 0, 2, 2]], np.uint16)
+    reference = np.array([[1, 2, 2, 255], [1, 1, 0, 255]], np.uint16)
+    # Counted are six pixels: predicted 1 1 2 1 0 2 (five), drawn 1 2 2 1 1 0 (five); three agree in their class.
+    assert slice_dice(prediction, reference, SCHEMA) == pytest.approx(2 * 3 / 10)
+    assert slice_dice(prediction, prediction, SCHEMA) == 1
+    empty = np.zeros((2, 2), np.uint16)
+    assert slice_dice(empty, empty, SCHEMA) is None
+    assert slice_dice(empty, np.full((2, 2), 1, np.uint16), SCHEMA) == 0
+
+
+# Intervals
+
+
+def test_an_interval_draws_whole_cases() -> None:
+    # Two cases of means 0 and 1: a bootstrap sample is 0, 1/2 or 1, with chances 1/4, 1/2 and 1/4.
+    two = Ratio.of(refs((0, 1), (0, 2), (1, 1), (1, 2)), np.array([0, 0, 1, 1.0]), np.ones(4), seed=0)
+    assert (two.value, two.low, two.high) == (0.5, 0, 1)
+    # The same four values, each of two in both cases: every sample of cases has the mean 1/2.
+    mixed = Ratio.of(refs((0, 1), (0, 2), (1, 1), (1, 2)), np.array([0, 1, 0, 1.0]), np.ones(4), seed=0)
+    assert (mixed.value, mixed.low, mixed.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_ratio_is_of_sums_and_undefined_without_a_whole() -> None:
+    one = Ratio.of(refs((0, 1), (1, 1)), np.array([1.0, 30]), np.array([10.0, 30]), seed=0)
+    assert one.value == pytest.approx(31 / 40)
+    assert (one.low, one.high) == (pytest.approx(0.1), 1)
+    assert Ratio.of(refs((0, 1), (0, 2)), np.ones(2), np.ones(2), seed=0) == Ratio(1.0)
+    assert Ratio.of(refs((0, 1)), np.zeros(1), np.zeros(1), seed=0) == Ratio()
+    assert Ratio.of([], np.zeros(0), np.zeros(0), seed=0) == Ratio()
+
+
+def test_an_interval_is_the_same_for_the_same_seed() -> None:
+    values = np.random.default_rng(1).random(8)
+    first, again = (Ratio.of(EIGHT, values, np.ones(8), seed=3) for _ in range(2))
+    assert first == again
+    assert first.low is not None
+    assert first.high is not None
+    assert values.min() < first.low < values.mean() < first.high < values.max()
+
+
+# Rounds
+
+
+def test_a_round_in_numbers(study: Study) -> None:
+    audit, shown, other = refs((0, 1), (0, 4), (1, 4))
+    begin(study, {audit: "audit", shown: "suggested", other: "suggested"})
+    model = add_model(study, 0)
+    study.add_predictions(model, [(audit, bar(6)), (shown, bar(4)), (other, bar(10))])
+    study.enter_stage(0, "annotating")
+    session = Session(study, annotator="a")
+    for ref in (audit, shown, other):
+        session.open(ref)
+    session.accept({audit: bar(10)}, minutes={audit: 2.0})
+    session.accept({shown: bar(4)}, minutes={shown: 0.5})
+    session.accept({other: bar(10, 2)})
+    study.put_metrics([Metric(0, "dice_3d", "case3", "left lobe", 0.4), Metric(0, "dice_3d", "case3", "right lobe", 0.8)])
+    study.put_metrics([Metric(0, "dice_3d", "case3", "both", None), Metric(0, "judged_model", "", "", 1)])
+    (point,) = round_points(study)
+    assert point.audit_dice == pytest.approx(2 * 6 / 16)
+    # One slice, one case: no interval.
+    assert (point.audit_low, point.audit_high, point.audit_slices) == (None, None, 1)
+    assert point.held_out_dice == pytest.approx(0.6)
+    # Bars of 4 and 10 pixels have contours of 10 and 22 pixel edges of 1 mm. The first is kept; the other has another class.
+    assert point.retained == pytest.approx(10 / 32)
+    assert (point.retained_low, point.retained_high) == (0, 1)
+    assert (point.slices, point.minutes) == (3, 2.5)
+
+
+def test_a_round_without_any_of_it_says_so(study: Study) -> None:
+    begin(study, {})
+    (point,) = round_points(study)
+    assert (point.audit_dice, point.held_out_dice, point.retained, point.minutes) == (None, None, None, None)
+    assert (point.audit_slices, point.slices) == (0, 0)
+    assert round_points(study) == round_points(study)
+
+
+def test_an_audit_slice_counts_only_when_its_rounds_model_had_predicted_it_and_it_was_drawn_unseen(study: Study) -> None:
+    drawn, seen, unpredicted, waiting = EIGHT[:4]
+    begin(study, dict.fromkeys((drawn, seen, unpredicted, waiting), "audit"))
+    model = add_model(study, 0)
+    study.add_predictions(model, [(ref, bar(6)) for ref in (drawn, seen, waiting)])
+    session = Session(study, annotator="a")
+    for ref in (drawn, unpredicted):
+        session.accept({ref: bar(10)})
+    prediction = study.prediction(seen)
+    assert prediction is not None
+    study.save_draft(seen, bar(9), annotator="a", prediction_id=prediction.id)
+    session.accept({seen: bar(9)})
+    assert [(one.ref, one.dice, one.before) for one in audit_slices(study)] == [(drawn, pytest.approx(12 / 16), None)]
+
+
+# Advice
+
+
+def test_nothing_is_said_without_two_models_in_a_row(study: Study) -> None:
+    assert "no audit slice is accepted that two models in a row had predicted" in advice(study).sentence
+    audit_round(study, dict.fromkeys(EIGHT, (None, 8)))
+    said = advice(study)
+    assert (said.pays, said.change, said.slices) == (None, None, 0)
+    assert "cannot be said yet" in said.sentence
+
+
+@pytest.mark.parametrize(
+    ("chosen", "have"),
+    [
+        (EIGHT[:7], "7 audit slices of 4 cases"),
+        (EIGHT[:1], "1 audit slice of 1 case"),
+        (refs(*((c, k) for c in (0, 1) for k in range(1, 6))), "10 audit slices of 2 cases"),
+    ],
+)
+def test_with_few_slices_or_cases_it_says_how_many_are_needed(study: Study, chosen: list[SliceRef], have: str) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(chosen, (5, 8)))
+    assert advice(study).sentence == f"Whether another round pays cannot be said yet: {have}, at least 8 of 3 cases are needed."
+
+
+def test_a_clear_gain_pays(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(EIGHT, (5, 8)))
+    said = advice(study)
+    gain = dice(8, 10) - dice(5, 10)
+    assert said.pays is True
+    assert (said.change, said.low, said.high) == (pytest.approx(gain), pytest.approx(gain), pytest.approx(gain))
+    assert said.sentence == (
+        "Agreement on audit slices rose by 0.222 with the last model (95 % interval +0.222 to +0.222, 8 slices of round 1): "
+        "another round is likely to pay."
+    )
+
+
+def test_no_gain_is_unlikely_to_become_one(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(EIGHT, (8, 8)))
+    said = advice(study)
+    assert (said.pays, said.change, said.high) == (False, 0, 0)
+    assert "another round is unlikely to raise it much" in said.sentence
+
+
+def test_a_loss_is_said_as_such(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(EIGHT, (8, 5)))
+    said = advice(study)
+    assert said.pays is False
+    assert said.sentence.startswith("Agreement on audit slices fell by 0.222")
+
+
+def test_gains_here_and_losses_there_are_too_uncertain(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, {ref: ((5, 8) if ref.case in ("case0", "case1") else (8, 5)) for ref in EIGHT})
+    said = advice(study)
+    assert said.pays is None
+    assert said.change == pytest.approx(0)
+    assert said.low is not None
+    assert said.high is not None
+    assert said.low < -0.1
+    assert said.high > 0.1
+    assert "too uncertain" in said.sentence
+
+
+def test_the_newest_rounds_are_taken_together_until_there_are_enough_and_older_ones_have_no_say(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(refs(*((c, k) for c in range(4) for k in (3, 4))), (1, 10)))
+    audit_round(study, dict.fromkeys(EIGHT[:4], (8, 8)))
+    audit_round(study, dict.fromkeys(EIGHT[4:], (5, 8)))
+    said = advice(study)
+    # Four slices gained nothing and four gained; the eight of round 1, which gained the most, are not needed.
+    assert said.slices == 8
+    assert said.change == pytest.approx((dice(8, 10) - dice(5, 10)) / 2)
+    assert "8 slices of rounds 2 to 3" in said.sentence
