@@ -1,0 +1,108 @@
+"""What the worker runs on: versions without importing anything heavy, the device once torch is there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+from importlib import metadata, util
+from typing import Any
+
+from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.study.version import SCHEMA_VERSION
+from SuggestiveAnnotationLib.worker.protocol import Device, Ready
+
+LOG = logging.getLogger(__name__)
+NEEDED = {
+    "torch": "torch",
+    "monai": "monai",
+    "safetensors": "safetensors",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "SimpleITK": "SimpleITK",
+    "SQLAlchemy": "sqlalchemy",
+}
+"""Distribution -> the package it brings; what the worker's commands need."""
+
+
+def ready() -> Ready:
+    """The first event."""
+    versions = {"python": platform.python_version(), "library": __version__}
+    for name in (*NEEDED, "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    missing = tuple(name for name, package in NEEDED.items() if util.find_spec(package) is None)
+    return Ready(versions=versions, missing=missing, schema=SCHEMA_VERSION, process=os.getpid())
+
+
+def device() -> Device | None:
+    """Where the networks run; None without torch, or where torch cannot be loaded. Takes as long as importing torch."""
+    if util.find_spec("torch") is None:
+        return None
+    try:
+        import torch
+
+        from SuggestiveAnnotationLib.engine.estimate import expected_round
+        from SuggestiveAnnotationLib.training.device import describe_device, pick_device
+
+        chosen = pick_device()
+        name = describe_device(chosen)
+        estimate = expected_round() if chosen.type == "cpu" else ""
+    except Exception:  # a broken installation must not take the worker down; the command that needs torch says what is wrong
+        LOG.exception("torch cannot be loaded")
+        return None
+    if chosen.type == "cpu":
+        gib = _total_memory() / 2**30
+        return Device(device=name, accelerated=False, memory_gib=round(gib, 1), sentence=f"No GPU. {estimate}")
+    gib = torch.cuda.get_device_properties(chosen).total_memory / 2**30 if chosen.type == "cuda" else _total_memory() / 2**30
+    return Device(device=name, accelerated=True, memory_gib=round(gib, 1), sentence=f"GPU: {name}, {gib:.0f} GiB.")
+
+
+def _total_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def memory_mib() -> float:
+    """Largest resident memory of this process so far, MiB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def device_memory_mib() -> float:
+    """Memory that this process holds on the GPU, MiB."""
+    cuda = _cuda()
+    return 0.0 if cuda is None else round(float(cuda.memory_reserved()) / 2**20, 1)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of the computer or of the GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:
+        return False
+    from SuggestiveAnnotationLib.training.device import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def empty_device() -> None:
+    """Give memory that nothing uses back to the GPU. The driver's own context stays until the process ends."""
+    cuda = _cuda()
+    if cuda is not None:
+        cuda.empty_cache()
+
+
+def _cuda() -> Any:
+    """`torch.cuda`, once something has used it; another thread may just be importing torch."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda if cuda is not None and getattr(cuda, "is_initialized", bool)() else None

@@ -1,0 +1,448 @@
+"""The messages between a program and its worker, as frozen dataclasses; one JSON object a line. `PROTOCOL.md` is generated from them.
+
+Commands go to the worker's standard input, events come from its standard output. Arrays never travel through the pipe: results name
+files or rows of the study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from types import UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+from SuggestiveAnnotationLib.errors import InputError
+
+PROTOCOL_VERSION = 1
+
+
+def _says(text: str, default: Any = MISSING, **more: Any) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"help": text}, **more)
+    return field(metadata={"help": text}, **({} if default is MISSING else {"default": default}), **more)
+
+
+_ROUND = "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
+
+
+class ProtocolError(InputError):
+    """A line that is no message of this version."""
+
+    kind = "protocol"
+
+
+# --- commands
+
+
+@dataclass(frozen=True)
+class Command:
+    """Base of every command. `quick` ones are answered while a long one runs."""
+
+    name: ClassVar[str] = ""
+    quick: ClassVar[bool] = False
+    returns: ClassVar[str] = "nothing"
+
+
+@dataclass(frozen=True)
+class FindCohort(Command):
+    """Look for cases, modalities, labels and masks in a folder. Changes nothing."""
+
+    name: ClassVar[str] = "find_cohort"
+    returns: ClassVar[str] = "`plan`: what was found and guessed, to be confirmed and given to `create_study`"
+    folder: str = _says("folder of the cohort")
+
+
+@dataclass(frozen=True)
+class PlanVolumes(Command):
+    """Make a plan from volumes that a person named. Changes nothing."""
+
+    name: ClassVar[str] = "plan_volumes"
+    returns: ClassVar[str] = "`plan`, as of `find_cohort`"
+    volumes: tuple[Mapping[str, Any], ...] = _says("each with `path`, `case`, `modality`, `labels`")
+    reference: str | None = _says("modality whose grid annotations live on; the first when null", None)
+
+
+@dataclass(frozen=True)
+class CreateStudy(Command):
+    """Create a study from a confirmed plan, check every file, prepare it, and open it."""
+
+    name: ClassVar[str] = "create_study"
+    returns: ClassVar[str] = "as `open_study`, and `problems`: case -> sentences"
+    study: str = _says("folder of the new study, absent or empty")
+    plan: Mapping[str, Any] = _says("plan as `find_cohort` gives it, confirmed by a person")
+    title: str = _says("what the study is called")
+    plane: str = _says("anatomical plane of the slices", "axial")
+    pixels: int = _says("side of the network grid, a multiple of 16", 128)
+
+
+@dataclass(frozen=True)
+class CreateSample(Command):
+    """Make the sample cohort and a prepared study of it, and open it. Interrupted, it resumes."""
+
+    name: ClassVar[str] = "create_sample"
+    returns: ClassVar[str] = "as `open_study`"
+    folder: str = _says("gets `cohort/` and `study/`")
+    seed: int = _says("of the made-up brains", 0)
+
+
+@dataclass(frozen=True)
+class OpenStudy(Command):
+    """Open a study and become its one worker; an open one is closed first."""
+
+    name: ClassVar[str] = "open_study"
+    returns: ClassVar[str] = "`study`: its folder; `title`; `prepared`: whether it is; `estimate`: one sentence on how long a round takes"
+    study: str = _says("folder of the study")
+
+
+@dataclass(frozen=True)
+class CloseStudy(Command):
+    """Give the study free."""
+
+    name: ClassVar[str] = "close_study"
+
+
+@dataclass(frozen=True)
+class CheckStudy(Command):
+    """Read every file of the study."""
+
+    name: ClassVar[str] = "check_study"
+    returns: ClassVar[str] = "`problems`: case -> sentences"
+
+
+@dataclass(frozen=True)
+class Prepare(Command):
+    """Write the slice store and freeze the preprocessing."""
+
+    name: ClassVar[str] = "prepare"
+    returns: ClassVar[str] = "`built`, `kept`: numbers of cases; `excluded`: case -> reason; `slices`: how many"
+    plane: str = _says("anatomical plane of the slices", "axial")
+    pixels: int = _says("side of the network grid, a multiple of 16", 128)
+
+
+@dataclass(frozen=True)
+class FitManifold(Command):
+    """Train the VAE and encode every slice of the pool."""
+
+    name: ClassVar[str] = "fit_manifold"
+    returns: ClassVar[str] = "`model`: its id"
+    options: Mapping[str, Any] = _says("fields of `ManifoldOptions` by name", {})
+    seed: int = _says("of all randomness", 0)
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Train the segmentation network on what is accepted."""
+
+    name: ClassVar[str] = "train"
+    returns: ClassVar[str] = "`model`: its id"
+    options: Mapping[str, Any] = _says("fields of `TrainingOptions` by name", {})
+    seed: int = _says("of all randomness", 0)
+
+
+@dataclass(frozen=True)
+class Suggest(Command):
+    """Open a round with the models that are there, suggest, and predict every suggested and context slice."""
+
+    name: ClassVar[str] = "suggest"
+    returns: ClassVar[str] = (
+        "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
+    )
+    options: Mapping[str, Any] = _says("fields of `RoundOptions` by name", {})
+
+
+@dataclass(frozen=True)
+class RunRound(Command):
+    """Train, suggest and predict; a round that was interrupted goes on at its stage."""
+
+    name: ClassVar[str] = "run_round"
+    returns: ClassVar[str] = (
+        "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
+    )
+    options: Mapping[str, Any] = _says("fields of `RoundOptions` by name", {})
+    manifold: Mapping[str, Any] = _says("fields of `ManifoldOptions` by name", {})
+
+
+@dataclass(frozen=True)
+class Evaluate(Command):
+    """Judge the newest model on validation and test cases that have labels."""
+
+    name: ClassVar[str] = "evaluate"
+    returns: ClassVar[str] = "`metrics`: how many were measured"
+
+
+@dataclass(frozen=True)
+class PredictSlice(Command):
+    """Predict one slice with the newest published model."""
+
+    name: ClassVar[str] = "predict_slice"
+    quick: ClassVar[bool] = True
+    returns: ClassVar[str] = "`prediction`: id of its row"
+    case: str = _says("name of the case")
+    axis: int = _says("axis of the native array `(k, j, i)`")
+    native_index: int = _says("0-based position on that axis")
+
+
+@dataclass(frozen=True)
+class PredictCase(Command):
+    """Predict a whole case with the newest published model into a file."""
+
+    name: ClassVar[str] = "predict_case"
+    returns: ClassVar[str] = "`path`: `.npy`, native grid `(k, j, i)`, schema values"
+    case: str = _says("name of the case")
+
+
+@dataclass(frozen=True)
+class LoadCase(Command):
+    """Put the images of a case on the grid that annotations live on, as files that map into memory."""
+
+    name: ClassVar[str] = "load_case"
+    quick: ClassVar[bool] = True
+    returns: ClassVar[str] = "`case`; `geometry`: grid in LPS; `modalities`: name -> path of a `.npy`, `(k, j, i)`"
+    case: str = _says("name of the case")
+
+
+@dataclass(frozen=True)
+class LatentView(Command):
+    """Place every encoded slice on a plane."""
+
+    name: ClassVar[str] = "latent_view"
+    returns: ClassVar[str] = "`path`: `.npz` of slices, coordinates, axis names and arrows"
+    method: str = _says("auto, pca or t-sne; latents of two numbers are shown as they are", "auto")
+
+
+@dataclass(frozen=True)
+class DecodeLatent(Command):
+    """Decode images along one axis of the latent space, through the latent of a slice."""
+
+    name: ClassVar[str] = "decode_latent"
+    quick: ClassVar[bool] = True
+    returns: ClassVar[str] = "`path`: `.npy` `(count, row, column)`; `values`: standard deviations along the axis"
+    case: str = _says("name of the case")
+    axis: int = _says("axis of the native array `(k, j, i)`")
+    native_index: int = _says("0-based position on that axis")
+    latent_axis: int = _says("0-based axis of the latent space", 0)
+    count: int = _says("how many images", 7)
+
+
+@dataclass(frozen=True)
+class ExportLabelmaps(Command):
+    """Write labelmaps of annotated cases."""
+
+    name: ClassVar[str] = "export_labelmaps"
+    returns: ClassVar[str] = "`files`: what was written"
+    folder: str = _says("created if missing")
+    cases: tuple[str, ...] | None = _says("names; every annotated case when null", None)
+    states: tuple[str, ...] = _says("which annotations: accepted, reviewed", ("accepted", "reviewed"))
+    suffix: str = _says(".nii.gz or .nrrd", ".nii.gz")
+    overwrite: bool = _says("replace files that are there", False)
+
+
+@dataclass(frozen=True)
+class WriteReport(Command):
+    """Write the study as one self-contained HTML page."""
+
+    name: ClassVar[str] = "write_report"
+    returns: ClassVar[str] = "`path`"
+    path: str = _says("of the page")
+    redacted: bool = _says("without names of people, cases and folders", True)
+
+
+@dataclass(frozen=True)
+class Cancel(Command):
+    """Stop a command within about a second. The study stays consistent; the same command resumes."""
+
+    name: ClassVar[str] = "cancel"
+    quick: ClassVar[bool] = True
+    target: int | None = _says("id of the command; null: the one at work and everything that waits", None)
+
+
+@dataclass(frozen=True)
+class Status(Command):
+    """What the worker is doing."""
+
+    name: ClassVar[str] = "status"
+    quick: ClassVar[bool] = True
+    returns: ClassVar[str] = (
+        "`study`: its folder or null; `running`: name of the long command or null; `waiting`: names; `models`: networks kept in memory; "
+        "`memory_mib`: largest so far; `device_memory_mib`: held on the GPU"
+    )
+
+
+@dataclass(frozen=True)
+class Release(Command):
+    """Take the models off the device; the next command that needs one loads it again."""
+
+    name: ClassVar[str] = "release"
+
+
+@dataclass(frozen=True)
+class Shutdown(Command):
+    """Cancel what runs, give the study free and end. The end of standard input does the same."""
+
+    name: ClassVar[str] = "shutdown"
+    quick: ClassVar[bool] = True
+
+
+# --- events
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of every event."""
+
+    name: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Ready(Event):
+    """The worker reads commands."""
+
+    name: ClassVar[str] = "ready"
+    versions: Mapping[str, str] = _says("python, library and the packages that are installed")
+    missing: tuple[str, ...] = _says("packages that training needs and that are not installed")
+    schema: int = _says("version of the study database")
+    process: int = _says("process id")
+
+
+@dataclass(frozen=True)
+class Device(Event):
+    """Where the networks run; known once torch is imported, some seconds after `ready`."""
+
+    name: ClassVar[str] = "device"
+    device: str = _says("name of the processor or graphics card")
+    accelerated: bool = _says("whether it is a graphics card")
+    memory_gib: float = _says("memory of the device, GiB")
+    sentence: str = _says("the same for a person")
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far a command has come."""
+
+    name: ClassVar[str] = "progress"
+    id: int = _says("of the command")
+    stage: str = _says("what is being done")
+    done: int = _says("units done")
+    total: int = _says("units in all")
+    seconds_left: float | None = _says("estimate from the pace so far", None)
+    loss: float | None = _says("current training loss", None)
+    message: str = _says("one sentence", "")
+
+
+@dataclass(frozen=True)
+class Result(Event):
+    """A command is done."""
+
+    name: ClassVar[str] = "result"
+    id: int = _says("of the command")
+    data: Mapping[str, Any] = _says("what the command returns, by name", {})
+
+
+@dataclass(frozen=True)
+class Error(Event):
+    """A command could not be done."""
+
+    name: ClassVar[str] = "error"
+    id: int | None = _says("of the command; null when the line was no command")
+    kind: str = _says("input, study, locked, storage, cancelled, missing, memory, protocol, internal; worker gone comes from the client")
+    sentence: str = _says("what is wrong")
+    hint: str = _says("what to do about it", "")
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.hint}".strip()
+
+
+COMMANDS: dict[str, type[Command]] = {c.name: c for c in Command.__subclasses__()}
+EVENTS: dict[str, type[Event]] = {e.name: e for e in Event.__subclasses__()}
+
+
+def command_line(command: Command, request: int) -> bytes:
+    """A command as it goes over the pipe, newline included."""
+    return _line({"v": PROTOCOL_VERSION, "id": request, "command": command.name, **asdict(command)})
+
+
+def event_line(event: Event) -> bytes:
+    """An event as it goes over the pipe, newline included."""
+    return _line({"v": PROTOCOL_VERSION, "event": event.name, **asdict(event)})
+
+
+def read_command(line: bytes) -> tuple[int, Command]:
+    """The command of a line and its id. Raises: ProtocolError, saying what is wrong; `request_of` may still know the id."""
+    data = _object(line)
+    request = data.pop("id", None)
+    if not isinstance(request, int) or isinstance(request, bool):
+        raise ProtocolError("A command has no whole number as its id.")
+    message = _message(data, "command", COMMANDS)
+    return request, message
+
+
+def request_of(line: bytes) -> int | None:
+    """The id of a line, as far as it can be told."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    request = data.get("id") if isinstance(data, dict) else None
+    return request if isinstance(request, int) else None
+
+
+def read_event(line: bytes) -> Event:
+    """The event of a line. Raises: ProtocolError."""
+    event: Event = _message(_object(line), "event", EVENTS)
+    return event
+
+
+def _line(data: dict[str, Any]) -> bytes:
+    # A line break inside a text is escaped by JSON, so a line is a message.
+    return json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("A line is not JSON.") from error
+    if not isinstance(data, dict):
+        raise ProtocolError("A line is not a JSON object.")
+    version = data.pop("v", None)
+    if version != PROTOCOL_VERSION:
+        hint = "Restart 3D Slicer after an update of the extension."
+        raise ProtocolError(f"The line speaks version {version} of the protocol, this is version {PROTOCOL_VERSION}.", hint=hint)
+    return data
+
+
+def _message(data: dict[str, Any], key: str, known: Mapping[str, type[Any]]) -> Any:
+    name = data.pop(key, None)
+    if not isinstance(name, str) or name not in known:
+        raise ProtocolError(f"There is no {key} {name!r}.")
+    kind = known[name]
+    names = {f.name for f in fields(kind)}
+    if strange := sorted(set(data) - names):
+        raise ProtocolError(f"{name} has no field {strange[0]!r}.")
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    if missing := sorted(needed - set(data)):
+        raise ProtocolError(f"{name} needs {missing[0]!r}.")
+    hints = get_type_hints(kind)
+    for f in fields(kind):
+        if f.name not in data:
+            continue
+        if not _fits(data[f.name], hints[f.name]):
+            raise ProtocolError(f"{f.name!r} of {name} must be {f.type}.")
+        if isinstance(data[f.name], list):
+            data[f.name] = tuple(data[f.name])
+    return kind(**data)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type; what mappings hold is left to whoever reads them."""
+    origin = get_origin(kind)
+    if origin in (UnionType, Union):
+        return any(_fits(value, part) for part in get_args(kind))
+    if origin is tuple:
+        return isinstance(value, list) and all(_fits(part, get_args(kind)[0]) for part in value)
+    if origin is not None:
+        return isinstance(value, dict)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
