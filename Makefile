@@ -14,17 +14,17 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench panel screenshots clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 	@echo "Options: PYTHON=python3.12 picks the interpreter, ARGS='-k export' adds options to the command, WORKERS=4 to the tests."
 
 demo: $(STAMP) ## run a small study from images to report into demo-output/
 	@$(BIN)/suggestive-annotation demo --out demo-output $(ARGS)
 
 test: $(STAMP) ## run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(STAMP) ## check style, types and layers
 	@$(BIN)/ruff check .
@@ -33,6 +33,12 @@ lint: $(STAMP) ## check style, types and layers
 
 bench: $(STAMP) ## run the benchmarks and compare them with their targets
 	@$(BIN)/python Testing/Benchmarks/run.py $(ARGS)
+
+panel: $(STAMP) ## open the panel on a sample study in a stand-in for 3D Slicer (needs a screen)
+	@PYTHONPATH=.:Testing $(BIN)/python -m SlicerHost $(ARGS)
+
+screenshots: $(STAMP) ## make the pictures of the panel in Resources/Screenshots anew
+	@KEEP_SCREENSHOTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q Testing/Panel/test_screens.py
 
 clean: ## remove .venv, caches and outputs
 	@rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -48,4 +54,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[host]' \
+		|| echo "The stand-in for 3D Slicer has no packages for this Python or system; the tests of the panel will be skipped."
 	@touch $@
