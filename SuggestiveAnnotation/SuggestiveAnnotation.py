@@ -1,11 +1,45 @@
-"""The module in 3D Slicer. It shows how to use the command line; annotating inside Slicer needs the panel, which is not part of it yet."""
+"""The module in 3D Slicer: suggests slices to annotate, pre-annotates them, measures the contour work that was saved."""
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Annotated
+
 import qt
+import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest, ScriptedLoadableModuleWidget
+from slicer.parameterNodeWrapper import Choice, Default, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+try:
+    import SuggestiveAnnotationLib  # noqa: F401
+except ModuleNotFoundError:
+    # In a source checkout only this folder is on the path; an installed extension has the library beside the module.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from SuggestiveAnnotationPanel import connect as connecting
+from SuggestiveAnnotationPanel.annotate_section import AnnotateSection
+from SuggestiveAnnotationPanel.case_scene import CaseScene
+from SuggestiveAnnotationPanel.export_section import ExportSection
+from SuggestiveAnnotationPanel.label_sync import LabelSync
+from SuggestiveAnnotationPanel.layout import Layout
+from SuggestiveAnnotationPanel.review_section import ReviewSection
+from SuggestiveAnnotationPanel.round_section import STRATEGIES, RoundSection
+from SuggestiveAnnotationPanel.shortcuts import Shortcuts
+from SuggestiveAnnotationPanel.study_section import StudySection
+from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
+from SuggestiveAnnotationPanel.workspace import Workspace
+
+SECTIONS = (StudySection, RoundSection, SuggestionsSection, AnnotateSection, ReviewSection, ExportSection)
+MESSAGE_COLOURS = {"info": "#0072B2", "warning": "#B35900", "error": "#B00020"}
 
 
 class SuggestiveAnnotation(ScriptedLoadableModule):
@@ -15,41 +49,234 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Suggestive Annotation")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = []
+        self.parent.dependencies = ["Segmentations", "SegmentEditor"]
         self.parent.contributors = ["The SuggestiveAnnotation contributors"]
         self.parent.helpText = _(
-            "Suggests which slices of a cohort of MR volumes are worth annotating next and says why, pre-annotates them, "
-            "and measures how much contour work the pre-annotation saved."
+            "Suggests which slices of a cohort of MR volumes are worth annotating next and says why, pre-annotates them, lets you "
+            "correct them in the Segment Editor, and measures how much contour work the pre-annotation saved. Work through the sections "
+            "from top to bottom; each says in one line what to do next. It helps a reader work; it is not a diagnostic device. Nothing "
+            "leaves this computer. Keys while the module is open: Ctrl+Return accepts and goes on, N and P go to the next and the "
+            "previous suggestion, J goes back to the suggested slice, K shows another sequence beside it, M shows or hides the model's "
+            "own outline."
         )
-        self.parent.acknowledgementText = _("The strategies follow published methods; the README of the extension lists them.")
+        self.parent.acknowledgementText = _(
+            "Gradient-guided sampling: Dai et al., MICCAI 2020 and Medical Image Analysis 2022. The README of the extension lists all "
+            "sources."
+        )
 
 
-class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget):
-    """One paragraph that points to the command line."""
+@parameterNodeWrapper
+class SuggestiveAnnotationParameterNode:
+    """What is set in section 2; kept in the scene."""
+
+    strategy: Annotated[str, Choice(list(STRATEGIES)), Default("Gradient-guided")]
+    budget: Annotated[int, WithinRange(1, 500), Default(10)]
+    auditShare: Annotated[int, WithinRange(0, 100), Default(20)]
+    unit: Annotated[str, Choice(["slice", "case"]), Default("slice")]
+    minimumGap: Annotated[int, WithinRange(0, 50), Default(1)]
+    context: Annotated[int, WithinRange(0, 3), Default(0)]
+    steps: Annotated[int, WithinRange(1, 100000), Default(300)]
+    manifoldSteps: Annotated[int, WithinRange(1, 100000), Default(1500)]
+    network: Annotated[str, Choice(["thin", "paper", "tiny"]), Default("thin")]
+    device: Annotated[str, Choice(["auto", "cpu", "cuda"]), Default("auto")]
+    seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
+    warmStart: Annotated[bool, Default(False)]
+
+
+class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Composes the panel from its sections."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.workspace = self.logic = None
+        self.sections = []
 
     def setup(self):
-        """Build the panel."""
+        """Build the panel. Nothing is imported or installed here beyond what Slicer brings."""
         ScriptedLoadableModuleWidget.setup(self)
-        self.message = qt.QLabel(
-            _(
-                "This version works on the command line: run <code>suggestive-annotation --help</code> in an environment in which the "
-                "library is installed. It exports labelmaps on each volume's own grid, which Slicer opens as segmentations."
-            )
-        )
-        self.message.wordWrap = True
-        self.layout.addWidget(self.message)
+        self.logic = SuggestiveAnnotationLogic()
+        self.workspace = workspace = Workspace()
+        workspace.scene = CaseScene(workspace)
+        workspace.views = Layout(workspace)
+        workspace.sync = LabelSync(workspace)
+        self.messageLabel = qt.QLabel()
+        self.messageLabel.wordWrap = True
+        self.messageLabel.objectName = "messageLabel"
+        # Sentences name files and cases, in which "<" is no markup.
+        self.messageLabel.textFormat = qt.Qt.PlainText
+        self.messageLabel.hide()
+        self.layout.addWidget(self.messageLabel)
+        workspace.message.connect(self.showMessage)
+        connecting.reportErrorsTo(workspace.message)
+        self.sections = [section(workspace, self.resourcePath) for section in SECTIONS]
+        for section in self.sections:
+            self.layout.addWidget(section.widget)
         self.layout.addStretch(1)
+        for section in self.sections[4:]:
+            section.widget.collapsed = True
+        annotate = self.section(AnnotateSection)
+        self.shortcuts = Shortcuts(
+            [
+                ("Ctrl+Return", _("accept and next"), annotate.acceptAndNext),
+                ("N", _("next suggestion"), workspace.nextSlice),
+                ("P", _("previous suggestion"), workspace.previousSlice),
+                ("J", _("back to the suggested slice"), workspace.views.returnToSuggested),
+                ("K", _("another sequence beside it"), workspace.views.cycleSequence),
+                ("M", _("show or hide the model's outline"), workspace.scene.toggleModelOutline),
+            ]
+        )
+        workspace.settingsChanged.connect(self._updateShortcuts)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def section(self, kind):
+        """The section of a class."""
+        return next(section for section in self.sections if isinstance(section, kind))
+
+    def showMessage(self, level, text):
+        """One sentence at the top of the panel, its level as a word and a colour."""
+        word = {"info": "", "warning": _("Note: "), "error": _("Error: ")}[level]
+        self.messageLabel.setStyleSheet(f"color: {MESSAGE_COLOURS[level]}; padding: 2px")
+        self.messageLabel.text = word + text
+        self.messageLabel.visible = bool(text)
+
+    def enter(self):
+        """The user opened the module."""
+        self.workspace.views.enter()
+        for section in self.sections:
+            section.enter()
+        # The scene may have been closed while another module was open.
+        self.workspace.scene.restore()
+        self.shortcuts.install()
+
+    def _updateShortcuts(self):
+        self.shortcuts.remove()
+        if self.parent.isEntered:
+            self.shortcuts.install()
+
+    def exit(self):
+        """The user left the module: work is saved, keys and layout are given back."""
+        self.workspace.saveNow()
+        self.shortcuts.remove()
+        for section in self.sections:
+            section.exit()
+        self.workspace.views.exit()
+
+    def cleanup(self):
+        """Slicer quits, or the module is reloaded."""
+        self.removeObservers()
+        if self.workspace is None:
+            return
+        self.shortcuts.remove()
+        self.workspace.cleanup()
+        for section in self.sections:
+            section.setParameterNode(None)
+            section.cleanup()
+        self.workspace.sync.cleanup()
+        self.workspace.views.cleanup()
+        self.workspace.scene.cleanup()
+        connecting.reportErrorsTo(None)
+
+    def onSceneStartClose(self, _caller, _event):
+        """The scene is about to close: save, then let its nodes go."""
+        self.workspace.saveNow()
+        self.workspace.sync.detach()
+        self.workspace.scene.dropReferences()
+        self.workspace.views.forget()
+        for section in self.sections:
+            section.onSceneStartClose()
+            section.setParameterNode(None)
+
+    def onSceneEndClose(self, _caller, _event):
+        """The scene is closed: bring back what was open."""
+        self.initializeParameterNode()
+        for section in self.sections:
+            section.onSceneEndClose()
+        if self.parent.isEntered:
+            self.workspace.views.enter()
+            self.workspace.scene.restore()
+
+    def initializeParameterNode(self):
+        """Bind the widgets to the parameter node of the scene."""
+        parameterNode = self.logic.getParameterNode()
+        for section in self.sections:
+            section.setParameterNode(parameterNode)
+
+    def onReload(self):
+        """Reload the panel and the library with the module; the study that was open is opened again."""
+        path = self.workspace.path
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("SuggestiveAnnotationPanel", "SuggestiveAnnotationLib")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+        widget = slicer.util.getModuleWidget(self.moduleName)
+        if self.parent.isEntered:
+            widget.enter()
+        if path is not None:
+            widget.workspace.openStudy(path)
+
+
+class SuggestiveAnnotationLogic(ScriptedLoadableModuleLogic):
+    """What scripts use without the panel."""
+
+    def getParameterNode(self):
+        """What is set in section 2."""
+        return SuggestiveAnnotationParameterNode(super().getParameterNode())
+
+    @staticmethod
+    def openStudy(path):
+        """The study in a folder, as `SuggestiveAnnotationLib.study.study.Study`; needs no torch."""
+        from pathlib import Path
+
+        from SuggestiveAnnotationLib.study.study import Study
+
+        return Study(Path(path))
 
 
 class SuggestiveAnnotationTest(ScriptedLoadableModuleTest):
-    """The self test that Slicer runs."""
+    """The self test that Slicer runs: what works without installing anything."""
+
+    def setUp(self):
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear(0)
 
     def runTest(self):
         """Run every check."""
-        self.test_message_names_the_command()
+        self.setUp()
+        self.test_sections_say_what_to_do_first()
+        self.setUp()
+        self.test_segments_take_labels_and_give_them_back()
+        self.setUp()
+        self.test_keys_are_free()
 
-    def test_message_names_the_command(self):
-        """The panel names the command a person has to type."""
-        from slicer.util import getModuleWidget
+    def test_sections_say_what_to_do_first(self):
+        """Without a study every section says so, and the layout is the module's own."""
+        slicer.util.selectModule("SuggestiveAnnotation")
+        widget = slicer.util.getModuleWidget("SuggestiveAnnotation")
+        for section in widget.sections:
+            self.assertTrue(section.ui.guidance.text)
+        self.assertFalse(widget.section(AnnotateSection).ui.acceptButton.enabled)
 
-        self.assertIn("suggestive-annotation --help", getModuleWidget("SuggestiveAnnotation").message.text)
+    def test_segments_take_labels_and_give_them_back(self):
+        """Labels go into a segmentation and come back voxel by voxel, also after one slice was replaced."""
+        import numpy as np
+        from SuggestiveAnnotationPanel import segments
+
+        from SuggestiveAnnotationLib.geometry import Geometry
+        from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
+
+        schema = LabelSchema("test", (LabelClass(1, "one", (230, 159, 0)), LabelClass(4, "four", (86, 180, 233))))
+        geometry = Geometry((20, 18, 12), (1.0, 1.0, 2.0), (5.0, -4.0, 3.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+        labels = np.random.default_rng(0).choice([0, 1, 4, 255], geometry.shape).astype(np.uint16)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        segments.addSegments(node, schema)
+        segments.importVolume(node, labels, geometry, schema)
+        self.assertTrue((segments.readVolume(node, geometry, schema) == labels).all())
+        labels[5] = 4
+        segments.writeSlice(node, geometry, schema, 0, 5, labels[5])
+        self.assertTrue((segments.readVolume(node, geometry, schema) == labels).all())
+
+    def test_keys_are_free(self):
+        """No key of the module is one that Slicer has."""
+        self.assertEqual(slicer.util.getModuleWidget("SuggestiveAnnotation").shortcuts.collisions(), [])

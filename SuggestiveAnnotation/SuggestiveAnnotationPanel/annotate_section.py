@@ -1,0 +1,290 @@
+"""Section 4: correct the pre-annotation in the Segment Editor, and accept."""
+
+from __future__ import annotations
+
+import qt
+from slicer.i18n import tr as _
+
+from SuggestiveAnnotationLib.types import slice_number
+
+from . import effort_text, segments, settings, state_style
+from .connect import connect
+from .section import Section
+from .segment_editor import SegmentEditor
+
+WATCH_MS = 300
+
+
+class AnnotateSection(Section):
+    """The embedded Segment Editor, Accept, and what a second reader does.
+
+    Attributes:
+        editor: the `qMRMLSegmentEditorWidget`.
+    """
+
+    name = "AnnotateSection"
+
+    def __init__(self, workspace, resourcePath):
+        self.title = _("4. Annotate")
+        super().__init__(workspace, resourcePath)
+        ui = self.ui
+        self._tools = SegmentEditor(ui.editorPlace)
+        self.editor = self._tools.widget
+        self._entered = False
+        self._refs = []
+        connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
+        connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
+        connect(ui.acceptButton, "clicked()", self.acceptAndNext)
+        connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
+        connect(ui.undoAcceptButton, "clicked()", self.undoAccept)
+        connect(ui.reopenButton, "clicked()", self.reopen)
+        connect(ui.approveButton, "clicked()", self.approve)
+        connect(ui.returnButton, "clicked()", self.returnToDrawer)
+        for box in (ui.fromBox, ui.toBox):
+            connect(box, "valueChanged(int)", self._onRange)
+        ui.gaugeBox.checked = settings.gauge()
+        connect(ui.gaugeBox, "toggled(bool)", self._onGauge)
+        # Outlines, previews and foreign segments come and go without a word from the Segment Editor.
+        self._watch = qt.QTimer()
+        self._watch.setInterval(WATCH_MS)
+        connect(self._watch, "timeout()", self._showObstacle)
+        self.follow(workspace.caseShown, self._onCaseShown)
+        self.follow(workspace.sliceChanged, self._onSlice)
+        self.follow(workspace.statesChanged, self.refresh)
+        self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.leavingSlice, self._rememberTools)
+        self.follow(workspace.sync.edited, self.refresh)
+        self.follow(workspace.sync.rewritten, self._tools.forgetUndo)
+        self.refresh()
+
+    # The editor
+
+    def enter(self):
+        """Make the editor's keys and views work."""
+        self._entered = True
+        self._tools.enter()
+        self._onCaseShown()
+        self._watch.start()
+
+    def exit(self):
+        """Let the keys and views go."""
+        self._rememberTools()
+        self._entered = False
+        self._watch.stop()
+        self._tools.exit()
+
+    def onSceneStartClose(self):
+        """The editor's node goes with the scene."""
+        self._rememberTools()
+        self._tools.onSceneStartClose()
+
+    def onSceneEndClose(self):
+        """Make a new editor node."""
+        if self._entered:
+            self._tools.onSceneEndClose()
+
+    def _onStudy(self):
+        self.ui.effortLabel.text = ""
+        self._onSlice()
+
+    def _onSlice(self):
+        ref, scene = self.workspace.current, self.workspace.scene
+        if scene.segmentation is None or ref is None or ref.case != scene.case:
+            self._tools.edit(None, None)
+        # Undo stays on the slice that is open: it would change an accepted one unseen.
+        self._tools.forgetUndo()
+        self.refresh()
+
+    def _onCaseShown(self):
+        scene = self.workspace.scene
+        if self._entered and scene.segmentation is not None:
+            fresh = self.editor.segmentationNode() is not scene.segmentation
+            self._tools.edit(scene.segmentation, scene.volume())
+            if fresh or not self._tools.effect:
+                self._restoreTools()
+        self.refresh()
+
+    def _restoreTools(self):
+        kept = settings.place(self.workspace.path).get("tools", {})
+        self._tools.choose(segments.segmentId(self.workspace.study.schema.classes[0].value), "")
+        self._tools.choose(kept.get("segment", ""), kept.get("effect", "Paint"))
+
+    def _rememberTools(self):
+        if not self._entered or self.workspace.path is None or self.editor.segmentationNode() is None:
+            return
+        tools = {"segment": self._tools.segment, "effect": self._tools.effect}
+        settings.setPlace(self.workspace.path, {**settings.place(self.workspace.path), "tools": tools})
+
+    # State
+
+    def obstacle(self, refs=None):
+        """Why slices (the open one when none are named) cannot be accepted now, in one sentence; empty when they can."""
+        workspace = self.workspace
+        if workspace.study is None:
+            return _("Open a study first.")
+        if workspace.current is None:
+            return _("Choose a slice in 3.")
+        node, schema = workspace.scene.segmentation, workspace.study.schema
+        if node is None or workspace.scene.case != workspace.current.case:
+            return _("The case is being loaded.")
+        unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
+        if unseen:
+            return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
+        unknown = segments.unknownSegments(node, schema)
+        if unknown:
+            return _("The segment {name} is not part of the study. Remove it, or paint with the study's segments.").format(name=unknown[0])
+        missing = segments.missingSegments(node, schema)
+        if missing:
+            text = _("The segment {name} was removed. Undo, or open a slice of another case and come back to restore it.")
+            return text.format(name=missing[0])
+        return self._tools.unapplied()
+
+    def refresh(self):
+        """Say which slice is open, and what can be done with it."""
+        ui, workspace = self.ui, self.workspace
+        session, ref = workspace.session, workspace.current
+        known = session is not None and ref is not None
+        status = session.status(ref) if known else None
+        ui.undoAcceptButton.enabled = session is not None and workspace.study.last_accept(session.annotator) is not None
+        mine = status is not None and status.state in ("accepted", "reviewed") and status.annotator == session.annotator
+        ui.reopenButton.enabled = mine
+        review = session.to_review(ref) if known else None
+        ui.reviewBox.visible = review is not None
+        if review is not None:
+            ui.reviewLabel.text = _("{name} accepted this slice.").format(name=review.annotator)
+        word = state_style.word(status.state) if status is not None else _("not suggested")
+        ui.sliceLabel.text = effort_text.stateText(ref, word, session.shown_labels(ref)) if known else ""
+        self._offerRange()
+        self._showObstacle()
+        self._showGauge()
+
+    def _showObstacle(self):
+        ui = self.ui
+        why = self.obstacle()
+        ui.acceptButton.enabled = not why
+        ui.acceptButton.setToolTip(why)
+        self.guide(why or _("Correct the outlines, then Accept and next (Ctrl+Return)."))
+        ui.ignoreButton.enabled = ui.modelButton.enabled = self.editor.segmentationNode() is not None
+        refs = self._range()
+        # The range explains itself only where the open slice alone could be accepted.
+        whyRange = why or (self.obstacle(refs) if refs else _("Choose a range from a lower to a higher slice."))
+        ui.acceptRangeButton.enabled = not whyRange
+        ui.acceptRangeButton.setToolTip(whyRange)
+        changed = _("{n} slices of this case have unaccepted work.").format(n=len(self._refs)) if self._refs else ""
+        ui.changedLabel.text = changed if why or not whyRange else f"{changed} {whyRange}".strip()
+
+    # The range
+
+    def _offerRange(self):
+        workspace, ui = self.workspace, self.ui
+        here = workspace.current is not None and workspace.scene.case == workspace.current.case
+        self._refs = workspace.sync.changedSlices() if here else []
+        if not here:
+            return
+        first, last = _run([slice_number(ref) for ref in self._refs], slice_number(workspace.current))
+        for box, value in ((ui.fromBox, first), (ui.toBox, last)):
+            blocked = box.blockSignals(True)
+            box.setRange(1, workspace.scene.frame.count)
+            if not ui.rangePinBox.checked:
+                box.value = value
+            box.blockSignals(blocked)
+
+    def _range(self):
+        scene, current = self.workspace.scene, self.workspace.current
+        if current is None or scene.case != current.case:
+            return []
+        numbers = range(self.ui.fromBox.value, self.ui.toBox.value + 1)
+        return [ref for ref in scene.frame.refs(scene.case) if slice_number(ref) in numbers]
+
+    def _onRange(self, _value):
+        self._showObstacle()
+
+    # Accepting
+
+    def acceptAndNext(self):
+        """Accept the open slice and open the next."""
+        if self._accept([self.workspace.current]):
+            self.workspace.nextSlice()
+
+    def acceptRange(self):
+        """Accept every slice from one number to another, in one transaction; each must have been shown."""
+        refs = self._range()
+        if refs and self._accept(refs):
+            self.ui.rangePinBox.checked = False
+
+    def _accept(self, refs):
+        """Whether the slices were accepted; says why when they were not."""
+        why = self.obstacle(refs)
+        if why:
+            self.workspace.message("warning", why)
+            return False
+        sync = self.workspace.sync
+        # Drafts first: whatever goes wrong after this, the work is in the study.
+        sync.save()
+        annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})
+        sync.accepted(refs)
+        self._tools.forgetUndo()
+        self.ui.effortLabel.text = effort_text.acceptedText(annotations)
+        self.workspace.statesChanged()
+        return True
+
+    def undoAccept(self):
+        """Take the last accept back; its labels are drafts again."""
+        refs = self.workspace.session.undo()
+        self.ui.effortLabel.text = _("Slice {numbers} is a draft again.").format(numbers=effort_text.numbers(refs))
+        if self.workspace.current not in refs:
+            self.workspace.openSlice(refs[0])
+        self.workspace.statesChanged()
+
+    def reopen(self):
+        """Correct a slice that was accepted."""
+        self.workspace.saveNow()
+        self.workspace.session.reopen(self.workspace.current)
+        self.workspace.statesChanged()
+
+    def approve(self):
+        """As second reader: approve."""
+        self._review("approved")
+
+    def returnToDrawer(self):
+        """As second reader: give back to the one who drew, with a note."""
+        self._review("returned")
+
+    def _review(self, verdict):
+        self.workspace.session.review([self.workspace.current], verdict=verdict, note=self.ui.noteEdit.text)
+        self.ui.noteEdit.text = ""
+        self.workspace.nextSlice()
+
+    # The gauge
+
+    def _onGauge(self, on):
+        settings.setGauge(on)
+        self._showGauge()
+
+    def _showGauge(self):
+        workspace, label = self.workspace, self.ui.gaugeLabel
+        ref = workspace.current
+        if not self.ui.gaugeBox.checked or ref is None or workspace.scene.case != ref.case:
+            label.text = ""
+            return
+        shown = workspace.session.first_shown(ref)
+        text = effort_text.gaugeText(workspace.study, ref, workspace.sync.labels(ref), None if shown is None else shown.labels)
+        minutes = workspace.session.active_minutes(ref)
+        label.text = text if minutes is None else text + " " + effort_text.minutesText(minutes)
+
+    def cleanup(self):
+        """Let the editor go before its nodes."""
+        self._watch.stop()
+        super().cleanup()
+        self._tools.exit()
+        self.editor.setMRMLSegmentEditorNode(None)
+
+
+def _run(numbers, number):
+    """First and last of the run of consecutive numbers around one; the one itself where it is in none."""
+    first = last = number
+    while first - 1 in numbers:
+        first -= 1
+    while last + 1 in numbers:
+        last += 1
+    return first, last

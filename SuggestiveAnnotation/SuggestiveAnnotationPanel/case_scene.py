@@ -1,0 +1,301 @@
+"""The nodes of the case that is open: a volume for each sequence, the editable segmentation, and the model's own outline apart from it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.worker import protocol
+
+from . import segments
+from .connect import connect
+
+MODEL_OPACITY = 0.9
+FILL_OPACITY = 0.35
+STEP_BYTES = 8_000_000
+STEP_SECONDS = 0.03
+"""Loading gives the event loop a turn after this time."""
+
+
+class CaseScene:
+    """Follows the open slice: loads its case in the background and shows it.
+
+    Attributes:
+        case: name of the case in the scene, None when none is.
+        geometry: its grid, LPS. frame: how its slices lie in it. schema: of its segments.
+    """
+
+    def __init__(self, workspace):
+        self._workspace = workspace
+        self.case = self.geometry = self.frame = self.schema = None
+        self._volumes = {}
+        self._segmentation = self._model = None
+        self._wanted = self._path = None
+        self._steps = self._made = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(0)
+        connect(self._timer, "timeout()", self._step)
+        workspace.sliceChanged.connect(self._follow)
+        workspace.studyChanged.connect(self._onStudy)
+
+    # What is there
+
+    @property
+    def segmentation(self):
+        """The editable segmentation node, None when no case is shown."""
+        return self._node(self._segmentation)
+
+    @property
+    def modelSegmentation(self):
+        """The model's read-only outline, None when it was not asked for."""
+        return self._node(self._model)
+
+    def volume(self, modality=None):
+        """The volume of a sequence, of the reference when not named."""
+        if self.case is None:
+            return None
+        return self._node(self._volumes.get(modality or self._workspace.study.reference_modality))
+
+    @property
+    def modalities(self):
+        """Sequences of the case, the reference first."""
+        reference = self._workspace.study.reference_modality
+        return [reference, *(m for m in self._volumes if m != reference)]
+
+    def centre(self, ref):
+        """Centre of a slice, RAS millimetres."""
+        return segments.sliceCentreRAS(self.geometry, ref)
+
+    @staticmethod
+    def _node(identifier):
+        # An id leads nowhere once the node is gone; a reference would keep it half alive.
+        return slicer.mrmlScene.GetNodeByID(identifier) if identifier else None
+
+    # Following
+
+    def _onStudy(self):
+        # The signal also comes when a case is excluded; what is shown of this study stays.
+        if self._workspace.path != self._path:
+            self.forget()
+
+    def _follow(self):
+        ref = self._workspace.current
+        if ref is None:
+            return
+        if ref.case == self.case and self.segmentation is not None:
+            self._stopLoading()
+            self._workspace.caseShown()
+            return
+        if self._wanted == ref.case:
+            return
+        self._stopLoading()
+        self._wanted = ref.case
+        self._workspace.message("info", _("Loading case {case}.").format(case=ref.case))
+        self._workspace.ask(protocol.LoadCase(ref.case), self._onLoaded, lambda error: self._onFailed(ref.case, error))
+
+    def _onFailed(self, case, error):
+        if self._wanted == case:
+            self._wanted = None
+        self._workspace.message("error", str(error))
+
+    def _onLoaded(self, data):
+        if data["case"] != self._wanted or self._steps is not None:
+            # Another case was chosen meanwhile, or the study was closed, or the case was asked for twice.
+            return
+        self._steps = self._load(data["case"], Geometry.from_json(data["geometry"]), data["modalities"])
+        self._timer.start()
+
+    def show(self, case, geometry, modalities):
+        """Replace what is in the scene by a case, at once.
+
+        Args:
+            modalities: name -> `.npy`, native `(k, j, i)`.
+        """
+        self._stopLoading()
+        self._steps = self._load(case, geometry, modalities)
+        while self._steps is not None:
+            self._advance(float("inf"))
+
+    def _step(self):
+        try:
+            self._advance(STEP_SECONDS)
+        except Exception:
+            self._stopLoading()
+            raise
+
+    def _advance(self, seconds):
+        end = time.monotonic() + seconds
+        for _turn in self._steps:
+            if time.monotonic() > end:
+                return
+        self._steps = None
+        self._timer.stop()
+        self._wanted = None
+        self._workspace.message("info", _("Case {case} is shown.").format(case=self.case))
+        self._workspace.caseShown()
+        self._prefetch()
+
+    def _stopLoading(self):
+        self._timer.stop()
+        self._wanted = self._steps = None
+        for node in (self._node(identifier) for identifier in self._made or ()):
+            if node is not None:
+                _remove(node)
+        self._made = None
+
+    def _load(self, case, geometry, modalities):
+        """Bring a case into the scene, in steps of some milliseconds; the case that is there goes."""
+        self._removeCase()
+        study, self._made = self._workspace.study, []
+        self._path = self._workspace.path
+        yield
+        volumes = {}
+        for modality, path in modalities.items():
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            image = vtk.vtkImageData()
+            image.SetDimensions(*geometry.size)
+            image.AllocateScalars(get_vtk_array_type(array.dtype), 1)
+            target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(array.shape)
+            rows = max(1, STEP_BYTES // array[0].nbytes)
+            for first in range(0, len(array), rows):
+                target[first : first + rows] = array[first : first + rows]
+                yield
+            volumes[modality] = self._addVolume(f"{case} {modality}", image, target, geometry)
+            yield
+        node = self._addSegmentation(_("{case} annotation").format(case=case), volumes[study.reference_modality], study.schema)
+        yield
+        frame = study.frame(case)
+        labels = np.zeros(geometry.shape, segments.labelType(study.schema))
+        stack = frame.stack(labels)
+        for ref, shown in self._workspace.session.case_labels(case).items():
+            stack[ref.native_index] = shown.labels
+        yield
+        segments.importVolume(node, labels, geometry, study.schema)
+        yield
+        display = node.GetDisplayNode()
+        display.SetOpacity2DFill(FILL_OPACITY)
+        display.SetOpacity2DOutline(1.0)
+        self.case, self.geometry, self.frame, self.schema = case, geometry, frame, study.schema
+        self._volumes = {modality: volume.GetID() for modality, volume in volumes.items()}
+        self._segmentation, self._made = node.GetID(), None
+
+    def _addVolume(self, name, image, array, geometry):
+        node = self._add("vtkMRMLScalarVolumeNode", name)
+        node.SetIJKToRASMatrix(segments.ijkToRAS(geometry))
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        # Before the image comes: Slicer would take a histogram of it.
+        display.SetAutoWindowLevel(False)
+        low, high = (float(v) for v in np.percentile(array[::4, ::4, ::4], (1, 99.5)))
+        display.SetWindowLevelMinMax(low, max(high, low + 1e-3))
+        node.SetAndObserveImageData(image)
+        return node
+
+    def _addSegmentation(self, name, volume, schema):
+        node = self._add("vtkMRMLSegmentationNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+        segments.addSegments(node, schema)
+        return node
+
+    def _add(self, className, name):
+        node = slicer.mrmlScene.AddNewNodeByClass(className, name)
+        # The study keeps images and labels; a saved scene would hold a second, ageing copy.
+        node.SetSaveWithScene(False)
+        if self._made is not None:
+            self._made.append(node.GetID())
+        return node
+
+    def _prefetch(self):
+        """Have the next case of the list ready before it is wanted."""
+        cases = list(dict.fromkeys(row.suggestion.ref.case for row in self._workspace.suggestions()))
+        if self.case in cases and cases.index(self.case) + 1 < len(cases):
+            self._workspace.ask(protocol.LoadCase(cases[cases.index(self.case) + 1]), onError=lambda _error: None)
+
+    # The model's own outline
+
+    def showModelOutline(self, path):
+        """Show what the model says of the whole case, as an outline that cannot be edited.
+
+        Args:
+            path: `.npy`, schema values, native `(k, j, i)`.
+        """
+        self.hideModelOutline()
+        node = self._addSegmentation(_("{case} model").format(case=self.case), self.volume(), self.schema)
+        node.SetSelectable(False)
+        segments.importVolume(node, np.load(path, allow_pickle=False), self.geometry, self.schema)
+        display = node.GetDisplayNode()
+        display.SetVisibility2DFill(False)
+        display.SetOpacity2DOutline(MODEL_OPACITY)
+        self._model = node.GetID()
+
+    def hideModelOutline(self):
+        """Remove the model's outline."""
+        node = self.modelSegmentation
+        if node is not None:
+            _remove(node)
+        self._model = None
+
+    def toggleModelOutline(self):
+        """Show the model's outline, or hide it; predicts the case the first time."""
+        node = self.modelSegmentation
+        if node is not None:
+            node.GetDisplayNode().SetVisibility(not node.GetDisplayNode().GetVisibility())
+        elif self.case is not None:
+            case = self.case
+            self._workspace.message("info", _("Case {case} is being predicted.").format(case=case))
+            self._workspace.ask(protocol.PredictCase(case), lambda data: self._onPredicted(case, data))
+
+    def _onPredicted(self, case, data):
+        if self.case == case:
+            self.showModelOutline(data["path"])
+            self._workspace.message("info", _("The model's outline of case {case} is shown.").format(case=case))
+
+    # Leaving
+
+    def forget(self):
+        """Remove the case from the scene, and stop loading one."""
+        self._stopLoading()
+        self._removeCase()
+
+    def _removeCase(self):
+        if self._workspace.sync is not None:
+            self._workspace.sync.detach()
+        for identifier in (self._segmentation, self._model, *self._volumes.values()):
+            node = self._node(identifier)
+            if node is not None:
+                _remove(node)
+        self.case = self.geometry = self.frame = self.schema = self._segmentation = self._model = self._path = None
+        self._volumes = {}
+
+    def dropReferences(self):
+        """The scene is closing; its nodes go by themselves."""
+        self._timer.stop()
+        self._wanted = self._steps = self._made = None
+        self.case = self.geometry = self.frame = self.schema = self._segmentation = self._model = self._path = None
+        self._volumes = {}
+
+    def restore(self):
+        """After the scene was closed: bring the open slice back."""
+        if self._workspace.current is not None:
+            self._follow()
+
+    def cleanup(self):
+        """Stop following, and take the nodes out of the scene: they mean nothing without the panel."""
+        self.forget()
+        self._workspace.sliceChanged.disconnect(self._follow)
+        self._workspace.studyChanged.disconnect(self._onStudy)
+
+
+def _remove(node):
+    """A node and its display nodes, which the scene would keep."""
+    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    for one in (node, *displays):
+        slicer.mrmlScene.RemoveNode(one)

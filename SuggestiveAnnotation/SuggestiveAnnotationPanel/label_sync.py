@@ -1,0 +1,229 @@
+"""What the person changed: compares the segmentation with what was there before and keeps each changed slice as a draft."""
+
+from __future__ import annotations
+
+import numpy as np
+import qt
+import slicer
+
+from SuggestiveAnnotationLib.types import SliceRef
+
+from . import segments
+from .connect import connect
+from .signal import Signal
+
+DEBOUNCE_MS = 200
+AUTOSAVE_MS = 10_000
+
+
+class LabelSync:
+    """Between the segmentation of the open case and the drafts of the study.
+
+    Signals: `edited()`, after a change by the person was seen; `rewritten()`, after labels came from the study: states that an undo
+    would bring back are older than they are.
+    """
+
+    def __init__(self, workspace):
+        self._workspace = workspace
+        self.edited, self.rewritten = Signal(), Signal()
+        self._node = None
+        self._tags = []
+        self._touched = False
+        # Native volumes: as it is, and as each slice was before the person began.
+        self._now = self._start = None
+        # Native indices: changed since the last save; with a draft begun here; with a draft of another day; with something from the study.
+        self._changed, self._begun, self._drafted, self._placed = set(), set(), set(), set()
+        self._preAnnotated = set()
+        self._looked = qt.QTimer()
+        self._looked.setSingleShot(True)
+        self._looked.setInterval(DEBOUNCE_MS)
+        connect(self._looked, "timeout()", self.look)
+        self._saves = qt.QTimer()
+        self._saves.setSingleShot(True)
+        self._saves.setInterval(AUTOSAVE_MS)
+        connect(self._saves, "timeout()", self.save)
+        workspace.leavingSlice.connect(self.save)
+        workspace.caseShown.connect(self._attach)
+        workspace.statesChanged.connect(self.refresh)
+
+    # Following the segmentation
+
+    def _attach(self):
+        node = self._workspace.scene.segmentation
+        if node is None or node is self._node:
+            return
+        self.detach()
+        self._node = node
+        self._now = segments.readVolume(node, self._scene.geometry, self._scene.schema)
+        self._start = self._now.copy()
+        self._learn(self._shown())
+        self._touched = False
+        # Undo and redo tell only that segments were modified.
+        for event in (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentModified):
+            self._tags.append(node.AddObserver(event, self._onModified))
+
+    def detach(self):
+        """Save, and stop following."""
+        if self._node is None:
+            return
+        if self._workspace.session is not None:
+            self.save()
+        for tag in self._tags:
+            self._node.RemoveObserver(tag)
+        self._tags.clear()
+        self._looked.stop()
+        self._saves.stop()
+        self._node = self._now = self._start = None
+        for indices in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotated):
+            indices.clear()
+
+    @property
+    def _scene(self):
+        return self._workspace.scene
+
+    def _onModified(self, *_arguments):
+        self._touched = True
+        self._looked.start()
+
+    def look(self):
+        """See what changed since the last look. Reads the case only when something told that it was modified."""
+        self._looked.stop()
+        if self._node is None or not self._touched:
+            return
+        self._touched = False
+        now = segments.readVolume(self._node, self._scene.geometry, self._scene.schema)
+        others = tuple(a for a in range(3) if a != self._scene.frame.axis)
+        changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
+        self._now = now
+        if not changed:
+            return
+        self._changed.update(changed)
+        for index in changed:
+            self._workspace.session.record("stroke", self._ref(index))
+        if not self._saves.active:
+            self._saves.start()
+        self.edited()
+
+    def save(self):
+        """Keep every changed slice as a draft now; one that is again as it was before the person began needs none."""
+        if self._node is None:
+            return
+        self.look()
+        self._saves.stop()
+        if not self._changed:
+            return
+        session, stack, start = self._workspace.session, self._stack(self._now), self._stack(self._start)
+        kept, begun, dropped = {}, set(), set()
+        for index in sorted(self._changed):
+            if not np.array_equal(stack[index], start[index]):
+                kept[index] = np.array(stack[index], np.uint16)
+                begun.update({index} - self._drafted)
+            elif index in self._begun:
+                dropped.add(index)
+            elif index in self._drafted:
+                kept[index] = np.array(stack[index], np.uint16)
+        for index in begun - self._begun:
+            if index in self._preAnnotated and self._ref(index) != self._workspace.current:
+                # Reached by scrolling or a three-dimensional tool: the pre-annotation was in view, and the effort is measured against it.
+                session.show(self._ref(index))
+        session.draft_slices({self._ref(index): labels for index, labels in kept.items()})
+        for index in dropped:
+            session.discard(self._ref(index))
+        self._begun = (self._begun | begun) - dropped
+        self._changed.clear()
+        self._workspace.statesChanged()
+
+    # Slices
+
+    def labels(self, ref):
+        """Labels of a slice as they are now, canonical `(row, column)`."""
+        self.look()
+        return np.array(self._stack(self._now)[ref.native_index], np.uint16)
+
+    def changedSlices(self):
+        """Slices with unaccepted work in the open case, ascending."""
+        if self._node is None:
+            return []
+        self.look()
+        return [self._ref(index) for index in sorted(self._changed | self._begun | self._drafted)]
+
+    def accepted(self, refs):
+        """These slices were accepted as they are: they are the starting point of later edits."""
+        if self._node is None:
+            return
+        start, now = self._stack(self._start), self._stack(self._now)
+        for ref in refs:
+            start[ref.native_index] = now[ref.native_index]
+            for indices in (self._changed, self._begun, self._drafted):
+                indices.discard(ref.native_index)
+
+    def write(self, ref, labels):
+        """Put labels, canonical `(row, column)`, on a slice, as a change by the person."""
+        shape = list(self._scene.geometry.shape)
+        shape[ref.axis] = 1
+        native = np.zeros(shape, self._now.dtype)
+        self._stack(native)[0] = labels
+        segments.writeSlice(self._node, self._scene.geometry, self._scene.schema, ref.axis, ref.native_index, native.squeeze(ref.axis))
+
+    # What is new in the study
+
+    def refresh(self):
+        """Show what is new in the study (fresh pre-annotations, undone accepts); slices the person is changing stay as they are."""
+        if self._node is None or self._workspace.session is None:
+            return
+        self.look()
+        shown = self._shown()
+        now = self._stack(self._now)
+        stale = {}
+        for index in (self._placed | set(shown)) - self._changed:
+            labels = shown[index].labels if index in shown else np.zeros(now[index].shape, np.uint16)
+            if not np.array_equal(now[index], labels):
+                stale[index] = labels
+        self._bring(stale)
+        self._learn(shown)
+
+    def _shown(self):
+        """Native index -> what the study shows there."""
+        return {ref.native_index: shown for ref, shown in self._workspace.session.case_labels(self._scene.case).items()}
+
+    def _bring(self, slices):
+        """Write slices from the study: none of them is a change by the person."""
+        if not slices:
+            return
+        now, start = self._stack(self._now), self._stack(self._start)
+        for index, labels in slices.items():
+            now[index] = start[index] = labels
+        # The whole case at once takes less time than one slice by itself, and tells the views once.
+        segments.importVolume(self._node, self._now, self._scene.geometry, self._scene.schema)
+        self._touched = False
+        self._looked.stop()
+        self.rewritten()
+
+    def _learn(self, shown):
+        """Remember which slices have something from the study, and what."""
+        drafts = {index for index, one in shown.items() if one.origin == "draft"}
+        # A draft that is gone was accepted, discarded or undone: the next change begins anew from what is shown.
+        gone = (self._begun | self._drafted) - drafts - self._changed
+        start, now = self._stack(self._start), self._stack(self._now)
+        for index in gone:
+            start[index] = now[index]
+        self._begun -= gone
+        self._drafted = (self._drafted - gone) | (drafts - self._begun)
+        self._placed = set(shown)
+        self._preAnnotated = {index for index, one in shown.items() if one.origin == "pre-annotation"}
+
+    def _ref(self, index):
+        return SliceRef(self._scene.case, self._scene.frame.axis, index)
+
+    def _stack(self, volume):
+        return self._scene.frame.stack(volume)
+
+    def cleanup(self):
+        """Save and stop."""
+        self.detach()
+        for signal, slot in (
+            (self._workspace.leavingSlice, self.save),
+            (self._workspace.caseShown, self._attach),
+            (self._workspace.statesChanged, self.refresh),
+        ):
+            signal.disconnect(slot)

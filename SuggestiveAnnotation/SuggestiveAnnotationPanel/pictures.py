@@ -1,0 +1,41 @@
+"""From numpy to Qt: small pictures of slices, strips and decoded images."""
+
+from __future__ import annotations
+
+import numpy as np
+import qt
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+
+def pixmap(pixels):
+    """A `qt.QPixmap` of an RGB array `(row, column, 3)`, uint8, first row on top."""
+    rows, columns, _channels = pixels.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(columns, rows, 1)
+    # VTK's first row is at the bottom.
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(pixels[::-1]).reshape(-1, 3), deep=True))
+    picture = qt.QImage()
+    slicer.qMRMLUtils().vtkImageDataToQImage(image, picture)
+    return qt.QPixmap.fromImage(picture)
+
+
+def grey(image, side):
+    """An image `(row, column)` of any values as RGB, at most `side` pixels high and wide."""
+    step = max(1, int(np.ceil(max(image.shape) / side)))
+    small = np.asarray(image[::step, ::step], np.float32)
+    low, high = np.percentile(small, (1, 99))
+    levels = np.clip((small - low) / max(high - low, 1e-6), 0, 1) * 255
+    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def outlined(pixels, labels, colours):
+    """RGB pixels with the borders of labels drawn in; both of one size. `colours`: value -> (red, green, blue)."""
+    out = pixels.copy()
+    border = np.zeros(labels.shape, bool)
+    border[:-1] |= labels[:-1] != labels[1:]
+    border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    for value, colour in colours.items():
+        out[border & (labels == value)] = colour
+    return out

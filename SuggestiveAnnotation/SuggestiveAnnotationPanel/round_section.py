@@ -1,0 +1,250 @@
+"""Section 2: train and suggest, in the background."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from SuggestiveAnnotationLib.strategies.registry import offered
+from SuggestiveAnnotationLib.worker import protocol
+
+from . import requirements, settings
+from .connect import connect
+from .section import Section
+
+STRATEGIES = {entry.title: entry for entry in offered()}
+"""Title -> what the catalogue says; strategies that need reference labels are not among them."""
+
+
+def stageText(stage):
+    """What a stage of the worker is called on the screen."""
+    return {
+        "check": _("read every file"),
+        "evaluate": _("judge the model"),
+        "export": _("write files"),
+        "fit manifold": _("learn what images look like"),
+        "predict": _("pre-annotate"),
+        "prepare": _("prepare the images"),
+        "suggest": _("choose slices"),
+        "train": _("train the segmentation network"),
+    }.get(stage, stage)
+
+
+class RoundSection(Section):
+    """Strategy, size of the batch, Start, Cancel, progress."""
+
+    name = "RoundSection"
+
+    def __init__(self, workspace, resourcePath):
+        self.title = _("2. Train and suggest")
+        super().__init__(workspace, resourcePath)
+        self._parameterNode = self._binding = None
+        self._stage = self._outcome = ""
+        ui = self.ui
+        connect(ui.strategyBox, "currentTextChanged(QString)", self._describeStrategy)
+        connect(ui.startButton, "clicked()", self.start)
+        connect(ui.cancelButton, "clicked()", workspace.cancelTask)
+        connect(ui.finishButton, "clicked()", self.finish)
+        connect(ui.logButton, "toggled(bool)", self._showLog)
+        ui.logText.hide()
+        self._settingsOf = None
+        self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.statesChanged, self.refresh)
+        self.follow(workspace.taskChanged, self._onTask)
+        self.follow(workspace.workerChanged, self._showWorker)
+        self.follow(workspace.logChanged, self._onLog)
+        self.refresh()
+
+    def setParameterNode(self, parameterNode):
+        """Strategy, budget and the advanced settings live in the scene."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._binding)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._binding = parameterNode.connectGui(self.ui)
+
+    def _describeStrategy(self, title):
+        entry = STRATEGIES.get(title)
+        self.ui.strategyHelp.text = entry.help if entry is not None else ""
+        self.ui.strategyEvidence.text = entry.evidence if entry is not None else ""
+
+    # State
+
+    def _onStudy(self):
+        self._outcome = ""
+        study = self.workspace.study
+        if study is not None and study.path != self._settingsOf:
+            # A study may come with what suits its size, as the sample does.
+            self._settingsOf = study.path
+            self.ui.stepsBox.value = study.settings.get("round", {}).get("steps", self.ui.stepsBox.value)
+            self.ui.manifoldStepsBox.value = study.settings.get("manifold", {}).get("manifold_steps", self.ui.manifoldStepsBox.value)
+        self.refresh()
+
+    def refresh(self):
+        """Say what can be done now, and why not."""
+        ui, study, busy = self.ui, self.workspace.study, self.workspace.task is not None
+        self._showWorker()
+        self._onTask(refreshed=True)
+        ui.startButton.text = self._startText()
+        sentence = self._sentence(busy)
+        self.guide(sentence)
+        ui.startButton.enabled = study is not None and not busy
+        ui.startButton.toolTip = "" if ui.startButton.enabled else sentence
+        current = study.current_round() if study is not None else None
+        ui.finishButton.enabled = not busy and current is not None and current.stage == "annotating"
+        ui.finishButton.toolTip = (
+            _("Close the round without starting another; suggestions that wait expire, their drafts are kept.")
+            if ui.finishButton.enabled
+            else _("There is no round to finish, or the worker is busy.")
+        )
+
+    def _startText(self):
+        study = self.workspace.study
+        if study is None:
+            return _("Start round 0")
+        if not self._prepared():
+            return _("Prepare the images")
+        text = _("Resume round {n}") if self._interrupted(study.current_round()) else _("Start round {n}")
+        return text.format(n=self._number())
+
+    def _sentence(self, busy):
+        study = self.workspace.study
+        if study is None:
+            return _("Open a study first.")
+        if busy:
+            return _("The worker is busy; you can go on annotating meanwhile.")
+        if not self._prepared():
+            return _("The images are not prepared yet. Prepare them once; after that rounds can begin.")
+        number, current = self._number(), study.current_round()
+        if current is None:
+            return _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")
+        if self._interrupted(current):
+            return _("Round {n} was interrupted. Start goes on where it stopped.").format(n=number)
+        waiting = self._waiting()
+        if waiting and current.stage == "annotating":
+            return _("Still to answer in 3: {n}. You can start round {k} at any time.").format(n=waiting, k=number)
+        return _("Every suggestion is answered. Start round {k}.").format(k=number)
+
+    def _prepared(self):
+        return self.workspace.study.frozen_record() is not None
+
+    def _number(self):
+        current = self.workspace.study.current_round()
+        return 0 if current is None else current.number + (0 if self._interrupted(current) else 1)
+
+    @staticmethod
+    def _interrupted(current):
+        return current is not None and current.stage not in ("annotating", "finished")
+
+    def _waiting(self):
+        return sum(case.waiting for case in self.workspace.session.case_status())
+
+    def _showWorker(self):
+        self.ui.deviceLabel.text = self.workspace.workerText()
+
+    def _onTask(self, refreshed=False):
+        task = self.workspace.task
+        ui = self.ui
+        text = self._taskText(task) if task is not None else self._outcome
+        ui.progressBar.visible, ui.stageLabel.visible = task is not None, bool(text)
+        ui.stageLabel.text = text
+        ui.cancelButton.enabled = task is not None and not task.stopping
+        ui.cancelButton.toolTip = "" if task is not None else _("Nothing is under way.")
+        stage = "" if task is None else f"{task.title} {task.stage}"
+        if stage != self._stage:
+            self._stage = stage
+            if not refreshed:
+                # Another stage is another state of the round; within one only the bar moves.
+                self.workspace.statesChanged()
+        if task is not None:
+            ui.progressBar.maximum = task.total
+            ui.progressBar.value = min(task.done, task.total)
+
+    @staticmethod
+    def _taskText(task):
+        parts = [task.title]
+        if task.stopping:
+            return _("{title} - stopping").format(title=task.title)
+        if task.stage:
+            parts.append(stageText(task.stage))
+        if task.secondsLeft is not None and task.done < task.total:
+            minutes, seconds = divmod(round(task.secondsLeft), 60)
+            parts.append(_("{m}:{s:02d} left").format(m=minutes, s=seconds))
+        if task.loss is not None:
+            parts.append(_("loss {loss:.3f}").format(loss=task.loss))
+        return " - ".join(parts)
+
+    def _onLog(self):
+        if self.ui.logButton.checked:
+            self._showLog(True)
+
+    def _showLog(self, on):
+        self.ui.logText.visible = on
+        if on:
+            self.ui.logText.setPlainText("\n".join(self.workspace.process.log) or _("The log is empty."))
+            # The newest line is the one that is looked for.
+            bar = self.ui.logText.verticalScrollBar()
+            bar.value = bar.maximum
+
+    # Doing
+
+    def options(self):
+        """What the widgets say, as `run_round` takes it."""
+        ui = self.ui
+        budget = ui.budgetBox.value
+        return {
+            "strategy": STRATEGIES[ui.strategyBox.currentText].name,
+            "budget": budget,
+            "audit": round(budget * ui.auditBox.value / 100),
+            "unit": ui.unitBox.currentText,
+            "min_gap": ui.gapBox.value,
+            "context": ui.contextBox.value,
+            "seed": ui.seedBox.value,
+            "steps": ui.stepsBox.value,
+            "network": ui.networkBox.currentText,
+            "device": ui.deviceBox.currentText,
+            "warm_start": ui.warmStartBox.checked,
+        }
+
+    def start(self):
+        """Finish the round that waits, after asking, and run the next one."""
+        workspace = self.workspace
+        if not workspace.ensure(requirements.PANEL, requirements.LEARNING):
+            return
+        if not self._prepared():
+            command = protocol.Prepare(plane=settings.place(workspace.path).get("plane", "axial"))
+            workspace.ask(command, lambda _data: workspace.studyChanged(), title=_("Prepare the images"))
+            return
+        workspace.saveNow()
+        number, current = self._number(), workspace.study.current_round()
+        if current is not None and current.stage == "annotating":
+            question = _(
+                "{n} suggestions are not answered. They stay open until round {k} has suggestions of its own; drafts are kept. Start?"
+            )
+            if not self._agrees(question, number):
+                return
+            workspace.session.finish_round()
+        manifold = {"manifold_steps": self.ui.manifoldStepsBox.value, "device": self.ui.deviceBox.currentText}
+        command = protocol.RunRound(self.options(), manifold)
+        workspace.ask(command, self._onDone, title=_("Round {n}").format(n=number))
+        workspace.statesChanged()
+
+    def finish(self):
+        """Close the round without starting another."""
+        self.workspace.saveNow()
+        if self._agrees(_("Suggestions not answered yet: {n}. They expire, and their drafts are kept. Finish the round?"), None):
+            self.workspace.session.finish_round()
+            self.workspace.statesChanged()
+
+    def _agrees(self, question, number):
+        waiting = self._waiting()
+        return not waiting or slicer.util.confirmYesNoDisplay(question.format(n=waiting, k=number), windowTitle=_("Finish the round"))
+
+    def _onDone(self, data):
+        text = _("Round {n} suggests {k} slices.").format(n=data["round"], k=data["suggestions"])
+        # It stays here while the message line goes on to the first slice.
+        self._outcome = " ".join([text, *data["notes"]])
+        self.workspace.message("info", self._outcome)
+        self.workspace.statesChanged()
+        if self.workspace.current is None and self.workspace.suggestions():
+            self.workspace.nextSlice()

@@ -1,0 +1,66 @@
+"""What the six sections of the panel have in common."""
+
+from __future__ import annotations
+
+import ctk
+import qt
+import slicer
+
+from .connect import guarded
+
+
+class Section:
+    """One collapsible part of the panel, built from `Resources/UI/<name>.ui`.
+
+    Attributes:
+        widget: the collapsible button that the panel shows.
+        ui: the named widgets of the .ui file; `ui.guidance` is the line that says what to do next.
+    """
+
+    name = ""
+    title = ""
+
+    def __init__(self, workspace, resourcePath):
+        self.workspace = workspace
+        self.resourcePath = resourcePath
+        self.widget = ctk.ctkCollapsibleButton()
+        self.widget.text = self.title
+        self.widget.objectName = f"{self.name}Button"
+        content = slicer.util.loadUI(resourcePath(f"UI/{self.name}.ui"))
+        layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(content)
+        self.content = content
+        self.ui = slicer.util.childWidgetVariables(content)
+        self._followed = []
+
+    def follow(self, signal, receiver):
+        """Connect to a signal of the workspace until `cleanup`; an error is shown in the panel."""
+        call = guarded(receiver)
+        signal.connect(call)
+        self._followed.append((signal, call))
+
+    def guide(self, sentence):
+        """Say in one line what to do next."""
+        self.ui.guidance.text = sentence
+
+    def setParameterNode(self, parameterNode):
+        """Bind widgets to the parameter node; None while the scene closes."""
+
+    def enter(self):
+        """The module was opened."""
+
+    def exit(self):
+        """The module was left."""
+
+    def onSceneStartClose(self):
+        """Drop references to nodes."""
+
+    def onSceneEndClose(self):
+        """Make nodes again, if the module is open."""
+
+    def cleanup(self):
+        """The module goes: disconnect everything."""
+        for signal, call in self._followed:
+            signal.disconnect(call)
+        self._followed.clear()

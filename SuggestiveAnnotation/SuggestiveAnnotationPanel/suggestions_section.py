@@ -1,0 +1,308 @@
+"""Section 3: the suggested slices, case by case, and what became of them."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from SuggestiveAnnotationLib.types import slice_number
+
+from . import state_style
+from .case_strip import CaseStrip
+from .connect import connect
+from .section import Section
+from .thumbnails import Thumbnails
+
+THUMBNAIL = 40
+WIDTHS = (156, 96)
+"""Pixels of the first columns; the last takes the rest."""
+REASONS = (
+    lambda: _("nothing to learn here"),
+    lambda: _("too like another slice"),
+    lambda: _("motion"),
+    lambda: _("artefact"),
+    lambda: _("outside the body"),
+)
+"""Offered; others can be typed."""
+
+
+class SuggestionsSection(Section):
+    """A tree of cases and slices; choosing one opens it."""
+
+    name = "SuggestionsSection"
+
+    def __init__(self, workspace, resourcePath):
+        self.title = _("3. Suggestions")
+        super().__init__(workspace, resourcePath)
+        self._items, self._cases, self._written = {}, {}, {}
+        self._statuses, self._states, self._reasons = {}, {}, {}
+        self._rows, self._listed, self._drawn = (), None, {}
+        self._filling = False
+        self._thumbnails = Thumbnails(workspace, self._onThumbnail)
+        self._strip = CaseStrip(self.ui.stripLabel, workspace.openSlice)
+        self._setUpTree()
+        ui = self.ui
+        ui.reasonBox.addItems(["", *(text() for text in REASONS)])
+        ui.reasonBox.lineEdit().setPlaceholderText(_("why, if you skip, cannot read or exclude"))
+        connect(ui.previousButton, "clicked()", workspace.previousSlice)
+        connect(ui.nextButton, "clicked()", workspace.nextSlice)
+        connect(ui.skipButton, "clicked()", self.skip)
+        connect(ui.emptyButton, "clicked()", self.markEmpty)
+        connect(ui.unreadableButton, "clicked()", self.markUnreadable)
+        connect(ui.excludeCaseButton, "clicked()", self.excludeCase)
+        connect(ui.waitingOnlyBox, "toggled(bool)", lambda _on: self.refresh())
+        # Running through the list by key opens the slice where one stops.
+        self._choosing = qt.QTimer()
+        self._choosing.setSingleShot(True)
+        self._choosing.setInterval(80)
+        connect(self._choosing, "timeout()", self._openChosen)
+        self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.statesChanged, self._onStates)
+        self.follow(workspace.sliceChanged, self._select)
+        if workspace.views is not None:
+            self.follow(workspace.views.moved, self._onMoved)
+        self.refresh()
+
+    def _setUpTree(self):
+        tree = self.ui.suggestionTree
+        tree.setColumnCount(3)
+        tree.setHeaderLabels([_("Slice"), _("State"), _("Why")])
+        tree.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
+        tree.setWordWrap(True)
+        tree.setIndentation(12)
+        for column, width in enumerate(WIDTHS):
+            tree.setColumnWidth(column, width)
+        connect(tree, "itemSelectionChanged()", self._onChosen)
+
+    def _onStudy(self):
+        self._thumbnails.forget()
+        self._drawn = {}
+        self.refresh()
+
+    def _onStates(self):
+        current = self.workspace.current
+        for ref, state in self._states.items():
+            if state == "draft" and current is not None and ref.case == current.case:
+                # Drawn on again, maybe: its picture is made anew.
+                self._drawn[ref] = self._drawn.get(ref, 0) + 1
+        self.refresh()
+
+    # The tree
+
+    def refresh(self):
+        """Read the suggestions and their states again."""
+        session = self.workspace.session
+        self._rows = self.workspace.suggestions()
+        self._statuses = statuses = session.slice_status() if session is not None else {}
+        self._states = {row.suggestion.ref: statuses[row.suggestion.ref].state for row in self._rows if row.suggestion.ref in statuses}
+        self._reasons = {row.suggestion.ref: _why(row, statuses.get(row.suggestion.ref)) for row in self._rows}
+        listed = [row for row in self._rows if not self.ui.waitingOnlyBox.checked or self._waits(row.suggestion.ref)]
+        self._filling = True
+        try:
+            names = tuple((row.suggestion.ref, row.suggestion.kind == "context") for row in listed)
+            if names != self._listed:
+                self._build(listed)
+                self._listed = names
+            self._fill()
+        finally:
+            self._filling = False
+        self._select()
+        self._say()
+
+    def _waits(self, ref):
+        from SuggestiveAnnotationLib.session import WAITING
+
+        return self._states.get(ref) in WAITING
+
+    def _build(self, rows):
+        tree = self.ui.suggestionTree
+        self._items, self._cases, self._written = {}, {}, {}
+        tree.clear()
+        for row in rows:
+            one = row.suggestion
+            if one.ref.case not in self._cases:
+                self._cases[one.ref.case] = parent = qt.QTreeWidgetItem()
+                tree.addTopLevelItem(parent)
+                parent.setFlags(qt.Qt.ItemIsEnabled)
+                parent.setFirstColumnSpanned(True)
+            item = qt.QTreeWidgetItem()
+            context = one.kind == "context"
+            item.setText(0, (_("context {n}") if context else _("slice {n}")).format(n=slice_number(one.ref)))
+            if context:
+                item.setForeground(0, qt.QBrush(qt.QColor(state_style.GREY).darker(130)))
+            # A context slice stands below the suggestion that it accompanies.
+            self._items.get(one.context_of, self._cases[one.ref.case]).addChild(item)
+            self._items[one.ref] = item
+        tree.expandAll()
+
+    def _fill(self):
+        members = {}
+        for row in self._rows:
+            members.setdefault(row.suggestion.ref.case, []).append(row.suggestion.ref)
+        for case, parent in self._cases.items():
+            done = sum(not self._waits(ref) for ref in members[case])
+            parent.setText(0, _("case {case}: {done}/{total}").format(case=case, done=done, total=len(members[case])))
+        reader = (self.workspace.annotator, getattr(self.workspace.session, "blind", False))
+        for ref, item in self._items.items():
+            state = self._states.get(ref, "suggested")
+            icon = self._thumbnails.want(ref, (reader, state, self._drawn.get(ref, 0)))
+            if icon is not None and ref not in self._written:
+                item.setIcon(0, icon)
+            if self._written.get(ref) != (state, self._reasons[ref]):
+                self._written[ref] = (state, self._reasons[ref])
+                self._write(item, *self._written[ref])
+
+    @staticmethod
+    def _write(item, state, reason):
+        item.setText(1, state_style.shapeAndWord(state))
+        item.setForeground(1, qt.QBrush(qt.QColor(state_style.STYLES[state][1]).darker(140)))
+        item.setText(2, reason)
+        for column in range(3):
+            item.setToolTip(column, reason)
+
+    def _onThumbnail(self, ref, icon):
+        if ref in self._items:
+            self._items[ref].setIcon(0, icon)
+
+    def _say(self):
+        total, waiting = len(self._rows), sum(map(self._waits, self._states))
+        if self.workspace.session is None:
+            self.guide(_("Open a study in 1."))
+        elif not total:
+            self.guide(_("There are no suggestions yet. Start a round in 2."))
+        elif waiting:
+            self.guide(_("{n} of {total} wait. Choose one, or press N for the next.").format(n=waiting, total=total))
+        else:
+            self.guide(_("All {total} are answered. Start the next round in 2, or review in 5.").format(total=total))
+
+    # The open slice
+
+    def _select(self):
+        """Mark the open slice, without opening it again."""
+        ref = self.workspace.current
+        self._filling = True
+        try:
+            tree = self.ui.suggestionTree
+            if ref in self._items:
+                tree.setCurrentItem(self._items[ref])
+                tree.scrollToItem(self._items[ref])
+            else:
+                tree.clearSelection()
+        finally:
+            self._filling = False
+        self._choosing.stop()
+        self.ui.reasonLabel.text = self._reasons.get(ref, "")
+        self._enableAnswers(ref)
+        self._showStrip(ref)
+
+    def _onMoved(self):
+        self._strip.moved(self._shownSlice())
+        # It may have been seen only now.
+        self._enableAnswers(self.workspace.current)
+
+    def _enableAnswers(self, ref):
+        ui, suggested = self.ui, ref in self._states
+        waits = suggested and self._waits(ref)
+        why = "" if waits else _("Open a slice that waits first.")
+        for button, tip in (
+            (ui.skipButton, _("Pass this suggestion over; it is not suggested again")),
+            (ui.unreadableButton, _("Say that the image cannot be read here; it is not suggested again")),
+        ):
+            button.enabled = waits
+            button.toolTip = why or tip
+        known = ref is not None
+        # Nobody can say that a slice is empty who has not seen it.
+        seen = known and ref in self.workspace.views.displayed
+        ui.emptyButton.enabled = seen and (waits or not suggested)
+        ui.emptyButton.toolTip = (
+            _("Accept the slice as holding none of the structures")
+            if ui.emptyButton.enabled
+            else why or _("The slice has not been shown yet.")
+        )
+        ui.excludeCaseButton.enabled = ui.reasonBox.enabled = known
+        ui.excludeCaseButton.toolTip = _("Take the whole case out of training and suggestions") if known else _("Open a slice first.")
+        for button in (ui.nextButton, ui.previousButton):
+            button.enabled = any(map(self._waits, self._states))
+            button.toolTip = "" if button.enabled else _("No suggestion waits.")
+
+    def _onChosen(self):
+        if not self._filling:
+            self._choosing.start()
+
+    def _openChosen(self):
+        chosen = next((ref for ref, item in self._items.items() if item.isSelected()), None)
+        if chosen is not None and chosen != self.workspace.current:
+            self.workspace.openSlice(chosen)
+
+    def _shownSlice(self):
+        return self.workspace.views.shownSlice() if self.workspace.views is not None else None
+
+    def _showStrip(self, ref):
+        if ref is None or self.workspace.study is None:
+            self._strip.hide()
+            return
+        statuses = {one: status for one, status in self._statuses.items() if one.case == ref.case}
+        contexts = {one for one, status in statuses.items() if status.kind == "context"}
+        shown = self._shownSlice()
+        shown = shown if shown is not None and shown.case == ref.case else None
+        states = {one: status.state for one, status in statuses.items()}
+        self._strip.show(self.workspace.study.frame(ref.case).count, states, contexts, ref, shown)
+
+    # Answers
+
+    def skip(self):
+        """Pass over the open suggestion, with the reason that is chosen or typed."""
+        self.workspace.saveNow()
+        self.workspace.session.skip(self.workspace.current, reason=self._reason())
+        self._answered()
+
+    def markUnreadable(self):
+        """Say that the open slice cannot be read."""
+        self.workspace.saveNow()
+        self.workspace.session.unreadable(self.workspace.current, reason=self._reason())
+        self._answered()
+
+    def _reason(self):
+        return self.ui.reasonBox.currentText.strip() or _("no reason given")
+
+    def _answered(self):
+        self.ui.reasonBox.setCurrentIndex(0)
+        self.ui.reasonBox.setEditText("")
+        self.workspace.nextSlice()
+
+    def markEmpty(self):
+        """Accept the open slice as holding none of the structures."""
+        ref = self.workspace.current
+        self.workspace.saveNow()
+        self.workspace.session.mark_empty([ref])
+        self.workspace.sync.accepted([ref])
+        self._answered()
+
+    def excludeCase(self):
+        """Take the open case out of the study, after asking."""
+        case = self.workspace.current.case
+        question = _("Exclude case {case} from training and suggestions? What was accepted in it stays in the study.").format(case=case)
+        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Exclude case")):
+            return
+        self.workspace.saveNow()
+        self.workspace.session.exclude_case(case, reason=self._reason())
+        self._answered()
+        self.workspace.studyChanged()
+
+    def cleanup(self):
+        """Stop drawing."""
+        self._choosing.stop()
+        self._strip.cleanup()
+        self._thumbnails.cleanup()
+        super().cleanup()
+
+
+def _why(row, status):
+    """Why a slice was suggested, and why it was passed over."""
+    one = row.suggestion
+    # Audit slices are unmarked: their own sentence would tell.
+    sentence = _("Chosen for this round.") if one.kind == "audit" else one.rationale.sentence
+    if status is not None and status.state in ("skipped", "unreadable") and status.reason:
+        return f"{state_style.word(status.state)}: {status.reason}. {sentence}"
+    return sentence

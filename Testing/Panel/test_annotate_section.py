@@ -1,0 +1,345 @@
+"""Correcting and accepting in the panel, by mouse, keys and buttons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panel_study import SHAPE, add_round, make_study, square
+
+from SuggestiveAnnotationLib.types import SliceRef
+
+A, B, C, OTHER = (SliceRef(case, 0, index) for case, index in (("case0", 3), ("case0", 5), ("case0", 7), ("case1", 4)))
+PREDICTED = {A: square(1), B: square(4)}
+SLICE = "SuggestiveSlice"
+
+
+class Reader:
+    """A person at the panel, in section 4."""
+
+    def __init__(self, host: Any, panel: Any) -> None:
+        self.host, self.panel, self.workspace = host, panel, panel.workspace
+        self.section = panel.sections[3]
+        self.ui, self.editor = self.section.ui, self.section.editor
+        self.said: list[tuple[str, str]] = []
+        self.workspace.message.connect(lambda level, text: self.said.append((level, text)))
+
+    def open(self, ref: SliceRef) -> None:
+        if self.workspace.current != ref:
+            self.workspace.openSlice(ref)
+        self.host.waitUntil(lambda: self.workspace.scene.case == ref.case and ref in self.workspace.views.displayed, what=f"{ref}")
+        self.host.pump(0.05)
+
+    def scroll(self, ref: SliceRef) -> None:
+        import slicer
+
+        node = slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceNode()
+        node.JumpSliceByOffsetting(*self.workspace.scene.centre(ref))
+        self.host.pump(0.05)
+
+    def effect(self, name: str, segment: str = "value-1", **parameters: Any) -> Any:
+        self.editor.setCurrentSegmentID(segment)
+        self.editor.setActiveEffectByName(name)
+        effect = self.editor.activeEffect()
+        for key, value in parameters.items():
+            effect.setCommonParameter(key, value)
+        self.host.pump(0.02)
+        return effect
+
+    def brush(self, name: str = "Paint", segment: str = "value-1", diameter: float = 6) -> None:
+        self.effect(name, segment, BrushDiameterIsRelative=0, BrushAbsoluteDiameter=diameter)
+
+    def place(self, row: float, column: float) -> tuple[float, float, float]:
+        """A pixel of the open slice, RAS: rows run towards the back, columns to the left."""
+        right, anterior, superior = self.workspace.scene.centre(self.workspace.current)
+        return (right - (column - (SHAPE[2] - 1) / 2), anterior - (row - (SHAPE[1] - 1) / 2), superior)
+
+    def drag(self, *pixels: tuple[float, float]) -> None:
+        self.host.drag(SLICE, [self.place(*pixel) for pixel in pixels])
+        self.host.pump(0.3)
+
+    def labels(self, ref: SliceRef | None = None) -> np.ndarray:
+        return np.asarray(self.workspace.sync.labels(ref or self.workspace.current))
+
+    def state(self, ref: SliceRef) -> str:
+        status = self.workspace.session.status(ref)
+        return "" if status is None else status.state
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Three suggestions in case0, of which two have a pre-annotation, and one in case1."""
+    study = make_study(tmp_path)
+    add_round(study, {ref: "suggested" for ref in (A, B, C, OTHER)}, PREDICTED)
+    study.close()
+    return study.path
+
+
+@pytest.fixture
+def reader(host: Any, panel: Any, path: Path) -> Reader:
+    made = Reader(host, panel)
+    made.workspace.openStudy(path)
+    made.open(A)
+    return made
+
+
+def test_a_stroke_is_painted_where_the_mouse_went_and_accepted_as_it_is(reader: Reader) -> None:
+    reader.brush(segment="value-4")
+    reader.drag((30, 12), (30, 28))
+    painted = reader.labels()
+    assert (painted[30, 14:27] == 4).all()
+    assert (painted[12:22, 10:20] == 1).all()
+    assert painted[40:].max() == 0
+    assert reader.state(A) == "suggested"
+    reader.host.press("Ctrl+Return")
+    assert reader.state(A) == "accepted"
+    assert reader.workspace.current == B
+    (annotation,) = reader.workspace.study.annotations()
+    assert np.array_equal(annotation.labels, painted)
+    assert annotation.provenance == "corrected"
+    assert "corrected" in reader.ui.effortLabel.text
+    assert "pixels added, 0 removed" in reader.ui.effortLabel.text
+
+
+def test_retained_contour_of_a_known_correction(reader: Reader) -> None:
+    # The square moves one column: 18 of the 40 mm of its outline stay, the top and bottom edges less one each.
+    reader.workspace.sync.write(A, square(1, left=11))
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.ui.effortLabel.text.startswith("Accepted slice 4: corrected. 45% of your contour was in the pre-annotation")
+    assert "10 pixels added, 10 removed" in reader.ui.effortLabel.text
+    reader.host.click(reader.ui.acceptButton)
+    assert "Accepted slice 6: unchanged. 100%" in reader.ui.effortLabel.text
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.ui.effortLabel.text == "Accepted slice 8: empty. There was no pre-annotation to compare with."
+
+
+def test_erasing_and_the_ignore_brush(reader: Reader) -> None:
+    reader.brush("Erase", diameter=4)
+    reader.drag((16, 10), (16, 20))
+    assert (reader.labels()[16, 11:19] == 0).all()
+    reader.host.click(reader.ui.ignoreButton)
+    assert reader.editor.currentSegmentID() == "ignore"
+    reader.brush(segment="ignore", diameter=4)
+    reader.drag((20, 8), (20, 22))
+    assert (reader.labels()[20, 9:21] == 255).all()
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert set(np.unique(annotation.labels)) == {0, 1, 255}
+
+
+def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
+    import slicer
+
+    ui, workspace = reader.ui, reader.workspace
+    assert ui.acceptButton.isEnabled()
+    node = workspace.scene.segmentation
+    node.GetSegmentation().AddEmptySegment("Segment_1", "my own", [1, 0, 0])
+    reader.host.waitUntil(lambda: not ui.acceptButton.isEnabled(), 3, "the foreign segment")
+    assert "my own" in ui.guidance.text
+    reader.host.press("Ctrl+Return")
+    assert reader.state(A) == "suggested"
+    assert reader.said[-1] == ("warning", ui.guidance.text)
+    node.GetSegmentation().RemoveSegment("Segment_1")
+    reader.host.waitUntil(lambda: ui.acceptButton.isEnabled(), 3, "the way free")
+    workspace.views.displayed.discard(A)
+    reader.host.waitUntil(lambda: "has not been shown" in ui.guidance.text, 3)
+    workspace.views.displayed.add(A)
+    node.GetSegmentation().RemoveSegment("value-4")
+    reader.host.waitUntil(lambda: "right lobe" in ui.guidance.text, 3)
+    slicer.mrmlScene.RemoveNode(node)
+    reader.host.waitUntil(lambda: "being loaded" in ui.guidance.text, 3)
+    workspace.closeStudy()
+    assert ui.guidance.text == "Open a study first."
+    assert not ui.acceptButton.isEnabled()
+
+
+def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
+    reader.effect("Draw")
+    corners = [(30.0, 10.0), (30.0, 20.0), (38.0, 20.0), (38.0, 10.0)]
+    reader.drag(*corners)
+    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the outline")
+    assert "outline" in reader.ui.guidance.text
+    reader.host.press("Ctrl+Return")
+    assert reader.state(A) == "suggested"
+    reader.editor.setActiveEffectByName("")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
+
+
+def test_a_preview_that_is_not_applied_blocks(reader: Reader) -> None:
+    effect = reader.effect("Fill between slices")
+    effect.self().onPreview()
+    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the preview")
+    assert "Fill between slices" in reader.ui.guidance.text
+    effect.self().onCancel()
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
+
+
+def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
+    refs = [SliceRef("case0", 0, index) for index in (2, 3, 4)]
+    for ref in refs:
+        reader.workspace.sync.write(ref, square(4, top=ref.native_index))
+    reader.host.waitUntil(lambda: reader.ui.toBox.value == 5, 3, "the range")
+    assert (reader.ui.fromBox.value, reader.ui.toBox.value) == (3, 5)
+    assert not reader.ui.acceptRangeButton.isEnabled()
+    assert "Slice 3 and 5 has not been shown yet" in reader.ui.changedLabel.text
+    for ref in refs:
+        reader.scroll(ref)
+    reader.host.waitUntil(lambda: reader.ui.acceptRangeButton.isEnabled(), 3, "the range to be accepted")
+    reader.host.click(reader.ui.acceptRangeButton)
+    annotations = reader.workspace.study.annotations()
+    assert [a.ref for a in annotations] == refs
+    assert len({a.batch for a in annotations}) == 1
+    assert all(np.array_equal(a.labels, square(4, top=a.ref.native_index)) for a in annotations)
+    assert "Accepted slice 3-5" in reader.ui.effortLabel.text
+
+
+def test_undo_and_reopen(reader: Reader) -> None:
+    reader.workspace.sync.write(A, square(4))
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.workspace.current == B
+    reader.host.click(reader.ui.undoAcceptButton)
+    reader.open(A)
+    assert reader.state(A) == "draft"
+    assert np.array_equal(reader.labels(), square(4))
+    assert not reader.ui.undoAcceptButton.isEnabled()
+    reader.host.click(reader.ui.acceptButton)
+    reader.open(A)
+    reader.host.click(reader.ui.reopenButton)
+    assert reader.state(A) == "draft"
+    assert len(reader.workspace.study.annotations()) == 1
+    reader.workspace.sync.write(A, square(1, side=3))
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert np.array_equal(annotation.labels, square(1, side=3))
+
+
+def test_undo_in_the_editor_reaches_no_accepted_slice(reader: Reader) -> None:
+    reader.brush()
+    reader.drag((30, 12), (30, 28))
+    painted = reader.labels()
+    reader.host.press("Ctrl+Return")
+    reader.open(B)
+    reader.editor.undo()
+    reader.host.pump(0.4)
+    assert np.array_equal(reader.labels(A), painted)
+    assert reader.state(A) == "accepted"
+
+
+def test_undo_in_the_editor_makes_no_draft_of_what_the_study_replaced(reader: Reader) -> None:
+    reader.brush()
+    reader.drag((30, 12), (30, 28))
+    add_round(reader.workspace.study, {A: "suggested", C: "suggested"}, {C: square(4, side=5)})
+    reader.workspace.statesChanged()
+    reader.editor.undo()
+    reader.host.pump(0.4)
+    reader.workspace.saveNow()
+    assert {draft.ref for draft in reader.workspace.session.drafts()} == {A}
+    assert np.array_equal(reader.labels(C), square(4, side=5))
+
+
+def test_a_second_reader_reviews(reader: Reader) -> None:
+    from SuggestiveAnnotationLib.session import Session
+
+    first = Session(reader.workspace.study, annotator="Dr First")
+    first.accept({A: square(4), B: square(1)})
+    reader.workspace.statesChanged()
+    assert reader.ui.reviewBox.isVisible()
+    assert "Dr First" in reader.ui.reviewLabel.text
+    assert np.array_equal(reader.labels(A), square(4))
+    reader.host.click(reader.ui.approveButton)
+    assert reader.state(A) == "reviewed"
+    reader.open(B)
+    reader.host.type(reader.ui.noteEdit, "too small")
+    reader.host.click(reader.ui.returnButton)
+    (review,) = [r for r in reader.workspace.study.reviews().values() if r.verdict == "returned"]
+    assert review.note == "too small"
+    assert first.status(B).state == "returned"
+
+
+def test_tools_come_back_with_the_study(reader: Reader, path: Path) -> None:
+    reader.open(B)
+    reader.effect("Erase", "value-4")
+    reader.workspace.closeStudy()
+    assert reader.editor.segmentationNode() is None
+    assert reader.editor.activeEffect() is None
+    reader.workspace.openStudy(path)
+    reader.open(B)
+    assert reader.editor.currentSegmentID() == "value-4"
+    assert reader.editor.activeEffect().name == "Erase"
+
+
+def test_leaving_puts_the_tools_down_and_coming_back_takes_them_up(reader: Reader) -> None:
+    from SlicerHost.pythonqt import Shortcut
+
+    reader.effect("Erase", "value-4")
+    reader.workspace.sync.write(A, square(4))
+    taken = len([s for s in Shortcut.alive if s.key.toString() == "Esc"])
+    reader.host.exit("SuggestiveAnnotation")
+    assert reader.editor.activeEffect() is None
+    assert len([s for s in Shortcut.alive if s.key.toString() == "Esc"]) == taken - 1
+    assert [draft.ref for draft in reader.workspace.session.drafts()] == [A]
+    reader.host.enter("SuggestiveAnnotation")
+    reader.open(A)
+    assert reader.editor.activeEffect().name == "Erase"
+    assert reader.editor.currentSegmentID() == "value-4"
+
+
+def test_the_scene_is_closed_and_the_slice_comes_back(reader: Reader) -> None:
+    reader.brush()
+    reader.drag((30, 12), (30, 28))
+    painted = reader.labels()
+    reader.host.closeScene()
+    reader.host.waitUntil(lambda: reader.workspace.scene.segmentation is not None, what="the case")
+    reader.open(A)
+    assert np.array_equal(reader.labels(), painted)
+    assert reader.state(A) == "draft"
+    reader.brush(segment="value-4")
+    reader.drag((40, 12), (40, 28))
+    assert (reader.labels()[40, 14:27] == 4).all()
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.state(A) == "accepted"
+
+
+def test_the_gauge_is_off_until_it_is_wanted(reader: Reader) -> None:
+    from SuggestiveAnnotationPanel import settings
+
+    assert not reader.ui.gaugeBox.checked
+    assert reader.ui.gaugeLabel.text == ""
+    reader.host.click(reader.ui.gaugeBox)
+    assert settings.gauge()
+    assert reader.ui.gaugeLabel.text == "100% of the contour is the pre-annotation's."
+    reader.workspace.sync.write(A, square(1, left=11))
+    reader.host.waitUntil(lambda: reader.ui.gaugeLabel.text.startswith("45%"), 3, "the gauge")
+
+
+def test_names_of_segments_cannot_be_changed_and_segments_not_be_added(reader: Reader) -> None:
+    import qt
+    import slicer
+
+    table = slicer.util.findChild(reader.editor, "SegmentsTable")
+    assert table.editTriggers == qt.QAbstractItemView.NoEditTriggers
+    assert not reader.editor.addRemoveSegmentButtonsVisible
+    node = reader.editor.mrmlSegmentEditorNode()
+    assert node.GetOverwriteMode() == node.OverwriteAllSegments
+
+
+def test_work_that_cannot_be_accepted_is_kept(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up between the draft and the accept: the sentence is shown, and the draft is there."""
+    from SuggestiveAnnotationLib.errors import StorageError
+
+    reader.workspace.sync.write(A, square(4))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(reader.workspace.study, "accept", full)
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.said[-1] == ("error", "The disk is full.")
+    assert reader.workspace.current == A
+    (draft,) = reader.workspace.session.drafts()
+    assert np.array_equal(draft.labels, square(4))
+    monkeypatch.undo()
+    reader.host.click(reader.ui.acceptButton)
+    assert reader.state(A) == "accepted"

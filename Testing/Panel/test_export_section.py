@@ -1,0 +1,228 @@
+"""Section 6 with the real worker: files, nodes and the report, compared voxel by voxel with what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from review_study import READER, reviewed_study
+
+from SuggestiveAnnotationLib.engine.export import case_labelmap
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+
+
+@pytest.fixture
+def path(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    return reviewed_study(tmp_path_factory, tmp_path)
+
+
+@pytest.fixture
+def export(host: Any, panel: Any, opened: Callable[[Path], Any], path: Path, tmp_path: Path) -> Any:
+    """The section, unfolded, with a folder of its own."""
+    opened(path)
+    section = panel.sections[5]
+    section.widget.collapsed = False
+    section.ui.folderEdit.currentPath = str(tmp_path / "out")
+    host.pump(0.1)
+    return section
+
+
+def table(export: Any) -> dict[str, tuple[bool, int, int, int]]:
+    import qt
+
+    widget = export.ui.casesTable
+    found = {}
+    for row in range(widget.rowCount):
+        numbers = [int(widget.item(row, column).text()) for column in (1, 2, 3)]
+        found[widget.item(row, 0).text()] = (widget.item(row, 0).checkState() == qt.Qt.Checked, *numbers)
+    return found
+
+
+def tick(export: Any, case: str, on: bool) -> None:
+    import qt
+
+    widget = export.ui.casesTable
+    row = list(table(export)).index(case)
+    widget.item(row, 0).setCheckState(qt.Qt.Checked if on else qt.Qt.Unchecked)
+
+
+def press(host: Any, export: Any, button: Any) -> None:
+    host.showInPanel(button)
+    host.click(button)
+    host.waitUntil(lambda: export.workspace.task is None, 60, "the worker")
+    host.pump(0.1)
+
+
+def load(host: Any, export: Any) -> None:
+    export.ui.resultLabel.text = ""
+    press(host, export, export.ui.sceneButton)
+    host.waitUntil(lambda: export.ui.resultLabel.text.startswith("In the scene"), 20, "the nodes")
+
+
+def expected(study: Study, case: str, states: tuple[str, ...] = ("accepted", "reviewed")) -> np.ndarray:
+    return case_labelmap(study, case, states=states)[0]
+
+
+def test_before_there_is_a_study_it_says_so(panel: Any) -> None:
+    section = panel.sections[5]
+    assert section.ui.guidance.text == "Open a study first."
+    for name in ("exportButton", "sceneButton", "reportButton", "openReportButton", "openFolderButton", "allButton", "noneButton"):
+        assert not getattr(section.ui, name).enabled, name
+
+
+def test_cases_are_counted_by_state_and_drafts_are_named_as_left_out(export: Any) -> None:
+    study = export.workspace.study
+    accepted = {case.name: len({a.ref for a in study.annotations(case=case.name)}) for case in study.cases()}
+    drafts = [draft.ref.case for draft in Session(study, annotator=READER).drafts()]
+    assert len(drafts) == 1
+    assert table(export) == {case: (True, n, 0, drafts.count(case)) for case, n in accepted.items() if n or case in drafts}
+    total = sum(accepted.values())
+    assert export.ui.guidance.text.startswith(f"{total} slices of {len(accepted)} cases will be exported.")
+
+
+def test_files_hold_what_was_accepted_and_ignore_elsewhere_and_no_draft(host: Any, export: Any, tmp_path: Path) -> None:
+    study = export.workspace.study
+    press(host, export, export.ui.exportButton)
+    draft = Session(study, annotator=READER).drafts()[0]
+    for case in table(export):
+        image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / f"{case}_annotation.nii.gz")))
+        assert np.array_equal(image, expected(study, case))
+        stack = study.frame(case).stack(image)
+        accepted = {a.ref.native_index: a.labels for a in study.annotations(case=case)}
+        for index, labels in enumerate(stack):
+            assert np.array_equal(labels, accepted.get(index, np.full_like(labels, study.schema.ignore_value))), (case, index)
+        assert draft.ref.case != case or draft.ref.native_index not in accepted
+    text = export.ui.resultLabel.text
+    assert text.startswith(f"{3 * len(table(export))} files of {len(table(export))} cases were written to {tmp_path / 'out'}.")
+    assert text.endswith("Left out: 1 drafts.")
+    assert export.ui.openFolderButton.enabled
+
+
+def test_only_ticked_cases_and_chosen_states_go_out(host: Any, export: Any, tmp_path: Path) -> None:
+    workspace = export.workspace
+    first, *others = table(export)
+    reviewed = [a.ref for a in workspace.study.annotations(case=first)][:2]
+    Session(workspace.study, annotator="Dr B").review(reviewed, verdict="approved")
+    workspace.statesChanged()
+    assert table(export)[first][2] == 2
+    host.click(export.ui.acceptedBox)
+    assert [case for case, row in table(export).items() if row[0]] == [first]
+    export.ui.formatBox.setCurrentText(".nrrd")
+    press(host, export, export.ui.exportButton)
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == [f"{first}_annotated-mask.nrrd", f"{first}_annotation.json", f"{first}_annotation.nrrd"]
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / f"{first}_annotation.nrrd")))
+    assert np.array_equal(image, expected(workspace.study, first, ("reviewed",)))
+    assert f"{len(workspace.study.annotations()) - 2} accepted slices that were not chosen" in export.ui.resultLabel.text
+    # Without any state there is nothing to export, and it says why.
+    host.click(export.ui.reviewedBox)
+    assert not export.ui.exportButton.enabled
+    assert export.ui.guidance.text == "Choose which slices: accepted, reviewed, or both."
+    host.click(export.ui.acceptedBox)
+    for other in others:
+        tick(export, other, False)
+    assert export.chosenCases() == (first,)
+    # The ticks stay when the states change.
+    workspace.statesChanged()
+    assert export.chosenCases() == (first,)
+    host.click(export.ui.noneButton)
+    assert not export.ui.exportButton.enabled
+    assert export.ui.guidance.text == "Tick the cases to export."
+    host.click(export.ui.allButton)
+    assert export.chosenCases() == (first, *others)
+
+
+def test_files_that_are_there_are_replaced_only_after_asking(host: Any, export: Any, tmp_path: Path) -> None:
+    press(host, export, export.ui.exportButton)
+    kept = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
+    host.dialogs.answers.append(False)
+    press(host, export, export.ui.exportButton)
+    assert "Replace the files" in host.dialogs.said[-1][1]
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()} == kept
+    host.dialogs.answers.append(True)
+    press(host, export, export.ui.exportButton)
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
+    assert after.keys() == kept.keys()
+    assert all(after[name] > kept[name] for name in kept)
+
+
+def test_a_folder_that_cannot_be_written_is_said(host: Any, panel: Any, export: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    export.ui.folderEdit.currentPath = str(tmp_path / "file" / "out")
+    press(host, export, export.ui.exportButton)
+    assert panel.messageLabel.text.startswith("Error: ")
+    assert str(tmp_path / "file") in panel.messageLabel.text
+    assert export.ui.resultLabel.text == ""
+
+
+def test_labelmap_nodes_have_the_voxels_the_place_and_the_names(host: Any, export: Any, tmp_path: Path) -> None:
+    import slicer
+
+    study = export.workspace.study
+    press(host, export, export.ui.exportButton)
+    load(host, export)
+    for case in table(export):
+        node = slicer.util.getNode(f"{case} accepted")
+        assert node.GetClassName() == "vtkMRMLLabelMapVolumeNode"
+        assert np.array_equal(slicer.util.arrayFromVolume(node), expected(study, case))
+        image = sitk.ReadImage(str(tmp_path / "out" / f"{case}_annotation.nii.gz"))
+        for ijk in ((0, 0, 0), (3, 7, 5)):
+            x, y, z = image.TransformIndexToPhysicalPoint(ijk)
+            matrix = slicer.util.arrayFromVTKMatrix(_matrix(node))
+            assert (matrix @ [*ijk, 1])[:3] == pytest.approx((-x, -y, z), abs=1e-4)
+        colours = node.GetDisplayNode().GetColorNode()
+        for one in study.schema.classes:
+            assert colours.GetColorName(one.value) == one.name
+            found = [0.0] * 4
+            colours.GetColor(one.value, found)
+            assert found[:3] == pytest.approx([channel / 255 for channel in one.colour], abs=0.01)
+        assert colours.GetColorName(study.schema.ignore_value) == "ignore"
+    # A second time the first nodes stay: somebody may have worked on them.
+    load(host, export)
+    assert len(slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode")) == 2 * len(table(export))
+
+
+def _matrix(node: Any) -> Any:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def test_segmentation_nodes_have_the_structures_and_nothing_where_nobody_looked(host: Any, export: Any) -> None:
+    import slicer
+    from SuggestiveAnnotationPanel import segments
+
+    study = export.workspace.study
+    export.ui.nodeBox.setCurrentText("segmentation")
+    load(host, export)
+    for case in table(export):
+        node = slicer.util.getNode(f"{case} accepted")
+        labels, mask = case_labelmap(study, case)
+        read = segments.readVolume(node, study.case(case).geometry, study.schema)
+        assert np.array_equal(read, np.where(mask, labels, 0))
+        names = [node.GetSegmentation().GetNthSegment(i).GetName() for i in range(len(study.schema.classes))]
+        assert names == [one.name for one in study.schema.classes]
+
+
+def test_the_report_is_written_without_names_unless_asked_for(host: Any, export: Any, tmp_path: Path) -> None:
+    ui = export.ui
+    assert not ui.openReportButton.enabled
+    assert ui.redactedBox.checked
+    ui.reportEdit.currentPath = str(tmp_path / "report.html")
+    press(host, export, ui.reportButton)
+    page = (tmp_path / "report.html").read_text()
+    assert READER not in page
+    assert "case0" not in page
+    assert str(tmp_path / "report.html") in ui.reportLabel.text
+    assert ui.openReportButton.enabled
+    host.click(ui.redactedBox)
+    press(host, export, ui.reportButton)
+    page = (tmp_path / "report.html").read_text()
+    assert "case0" in page

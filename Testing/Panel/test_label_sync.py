@@ -1,0 +1,330 @@
+"""Edits become drafts, and what comes from the study does not: a real scene, a real study, a real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panel_study import SHAPE, add_round, make_study, square
+
+from SuggestiveAnnotationLib.types import SliceRef
+
+OBLIQUE = tuple(float(v) for v in (np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])).ravel())
+A, B, C, FREE = (SliceRef("case0", 0, index) for index in (3, 5, 7, 8))
+PREDICTED = {A: square(1), B: square(4), C: square(1, left=20)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports(host: Any) -> None:
+    """Slicer's modules are there once the host runs."""
+    global slicer, segments, settings
+    import slicer
+    from SuggestiveAnnotationPanel import segments, settings
+
+
+class Desk:
+    """What the module widget composes, without the views."""
+
+    def __init__(self, host: Any) -> None:
+        from SuggestiveAnnotationPanel.case_scene import CaseScene
+        from SuggestiveAnnotationPanel.label_sync import LabelSync
+        from SuggestiveAnnotationPanel.workspace import Workspace
+
+        self.host = host
+        self.workspace = Workspace()
+        self.workspace.scene = self.scene = CaseScene(self.workspace)
+        self.workspace.sync = self.sync = LabelSync(self.workspace)
+        self.said: list[tuple[str, str]] = []
+        self.workspace.message.connect(lambda level, text: self.said.append((level, text)))
+
+    def open(self, ref: SliceRef) -> None:
+        self.workspace.openSlice(ref)
+        self.host.waitUntil(lambda: self.scene.case == ref.case, what=f"case {ref.case}")
+        self.host.pump(0.01)
+
+    @property
+    def node(self) -> Any:
+        return self.scene.segmentation
+
+    def paint(self, ref: SliceRef, labels: np.ndarray) -> None:
+        """A change as an effect makes it: through the logic, slice by slice."""
+        self.sync.write(ref, labels)
+
+    def labels(self, ref: SliceRef) -> np.ndarray:
+        volume = segments.readVolume(self.node, self.scene.geometry, self.scene.schema)
+        return np.asarray(self.scene.frame.stack(volume)[ref.native_index])
+
+    def drafts(self) -> dict[SliceRef, np.ndarray]:
+        return {draft.ref: draft.labels for draft in self.workspace.session.drafts()}
+
+
+@pytest.fixture(scope="module")
+def one_desk(host: Any, _imports: None) -> Iterator[Desk]:
+    host.closeScene()
+    settings.setAnnotator("Dr A")
+    made = Desk(host)
+    yield made
+    made.workspace.cleanup()
+    made.sync.cleanup()
+    made.scene.cleanup()
+
+
+@pytest.fixture
+def desk(one_desk: Desk, tmp_path: Path) -> Iterator[Desk]:
+    """A study with three predicted suggestions in case0 and one in case1, opened."""
+    study = make_study(tmp_path)
+    add_round(study, {ref: "suggested" for ref in (*PREDICTED, SliceRef("case1", 0, 4))}, PREDICTED)
+    study.close()
+    one_desk.workspace.openStudy(study.path)
+    yield one_desk
+    one_desk.workspace.closeStudy()
+    assert [said for said in one_desk.said if said[0] == "error"] == []
+
+
+def test_looking_makes_no_draft(desk: Desk) -> None:
+    for ref in (A, B, SliceRef("case1", 0, 4), A):
+        desk.open(ref)
+        desk.host.pump(0.3)
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+    assert all(np.array_equal(desk.labels(ref), labels) for ref, labels in PREDICTED.items())
+
+
+def test_a_change_is_seen_after_a_moment_and_saved_with_the_slice(desk: Desk) -> None:
+    desk.open(A)
+    seen: list[int] = []
+    desk.sync.edited.connect(lambda: seen.append(1))
+    desk.paint(A, square(1, left=14))
+    assert not seen
+    desk.host.waitUntil(lambda: seen, seconds=2, what="the change")
+    assert desk.sync.changedSlices() == [A]
+    assert desk.drafts() == {}
+    desk.open(B)
+    assert list(desk.drafts()) == [A]
+    assert np.array_equal(desk.drafts()[A], square(1, left=14))
+    assert desk.drafts()[A].dtype == np.uint16
+
+
+def test_every_slice_that_a_tool_changed_becomes_a_draft(desk: Desk) -> None:
+    desk.open(A)
+    for index in (2, 3, 4, 8):
+        desk.paint(SliceRef("case0", 0, index), square(4, top=index))
+    desk.workspace.saveNow()
+    assert {ref.native_index: labels[ref.native_index, 12] for ref, labels in desk.drafts().items()} == {2: 4, 3: 4, 4: 4, 8: 4}
+
+
+def test_work_is_saved_by_itself(desk: Desk) -> None:
+    desk.open(A)
+    desk.sync._saves.setInterval(400)
+    desk.paint(A, square(1, left=2))
+    desk.host.waitUntil(lambda: desk.drafts(), seconds=3, what="the autosave")
+    desk.sync._saves.setInterval(10_000)
+
+
+def test_undo_to_where_the_person_began_leaves_no_draft(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(1, left=14))
+    desk.workspace.saveNow()
+    assert list(desk.drafts()) == [A]
+    desk.paint(A, PREDICTED[A])
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+    assert desk.workspace.session.status(A).state == "suggested"
+
+
+def test_undo_and_redo_of_the_segment_editor_are_seen(desk: Desk) -> None:
+    desk.open(A)
+    history = slicer.vtkSegmentationHistory()
+    history.SetSegmentation(desk.node.GetSegmentation())
+    history.SaveState()
+    desk.paint(A, square(1, left=14))
+    desk.workspace.saveNow()
+    assert list(desk.drafts()) == [A]
+    assert history.RestorePreviousState()
+    desk.host.pump(0.4)
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+    assert history.RestoreNextState()
+    desk.host.pump(0.4)
+    desk.workspace.saveNow()
+    assert np.array_equal(desk.drafts()[A], square(1, left=14))
+
+
+def test_a_draft_of_another_day_is_not_dropped_by_an_undo_to_it(desk: Desk) -> None:
+    desk.workspace.session.draft(A, square(4, left=3))
+    desk.open(A)
+    assert np.array_equal(desk.labels(A), square(4, left=3))
+    assert desk.sync.changedSlices() == [A]
+    desk.paint(A, square(1))
+    desk.workspace.saveNow()
+    desk.paint(A, square(4, left=3))
+    desk.workspace.saveNow()
+    assert np.array_equal(desk.drafts()[A], square(4, left=3))
+
+
+def test_an_undone_accept_is_not_dropped_by_an_edit_and_back(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4))
+    desk.workspace.session.accept({A: desk.sync.labels(A)})
+    desk.sync.accepted([A])
+    desk.workspace.statesChanged()
+    assert desk.sync.changedSlices() == []
+    desk.workspace.session.undo()
+    desk.workspace.statesChanged()
+    desk.paint(A, square(1, left=1))
+    desk.workspace.saveNow()
+    desk.paint(A, square(4))
+    desk.workspace.saveNow()
+    assert np.array_equal(desk.drafts()[A], square(4))
+
+
+def test_fresh_pre_annotations_touch_neither_drafts_nor_accepted_slices(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(1, left=14))
+    desk.workspace.saveNow()
+    desk.workspace.session.accept({B: square(4, top=2)})
+    desk.workspace.statesChanged()
+    assert np.array_equal(desk.labels(B), square(4, top=2))
+    desk.paint(FREE, square(4, side=3))
+    fresh = {ref: square(1, top=30, left=30, side=5) for ref in (A, B, C, FREE)}
+    add_round(desk.workspace.study, {ref: "suggested" for ref in fresh}, fresh)
+    desk.workspace.statesChanged()
+    assert np.array_equal(desk.labels(A), square(1, left=14))
+    assert np.array_equal(desk.labels(B), square(4, top=2))
+    assert np.array_equal(desk.labels(C), fresh[C])
+    assert np.array_equal(desk.labels(FREE), square(4, side=3))
+    desk.workspace.saveNow()
+    assert set(desk.drafts()) == {A, FREE}
+
+
+def test_many_fresh_pre_annotations_come_at_once_and_are_nobodys_drafts(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(C, square(4, side=4))
+    fresh = {SliceRef("case0", 0, index): square(1, top=index, left=30, side=6) for index in range(SHAPE[0])}
+    add_round(desk.workspace.study, {ref: "suggested" for ref in fresh}, fresh)
+    told: list[int] = []
+    desk.sync.rewritten.connect(lambda: told.append(1))
+    desk.workspace.statesChanged()
+    desk.host.pump(0.4)
+    desk.workspace.saveNow()
+    assert told == [1]
+    assert list(desk.drafts()) == [C]
+    for ref, labels in fresh.items():
+        assert np.array_equal(desk.labels(ref), square(4, side=4) if ref == C else labels)
+
+
+def test_what_expired_without_work_is_taken_away(desk: Desk) -> None:
+    desk.open(A)
+    add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(1)})
+    desk.workspace.statesChanged()
+    assert not desk.labels(A).any()
+    assert np.array_equal(desk.labels(FREE), square(1))
+
+
+def test_an_audit_slice_shows_nothing(desk: Desk) -> None:
+    add_round(desk.workspace.study, {A: "audit", B: "suggested"}, {A: square(1), B: square(4)})
+    desk.open(A)
+    assert not desk.labels(A).any()
+    assert np.array_equal(desk.labels(B), square(4))
+
+
+def test_effort_on_a_slice_reached_by_scrolling_is_measured_against_what_was_in_view(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(B, square(4, left=11))
+    desk.workspace.saveNow()
+    (annotation,) = desk.workspace.session.accept({B: desk.sync.labels(B)})
+    assert annotation.provenance == "corrected"
+    assert annotation.effort is not None
+
+
+def test_ignored_pixels_and_random_edits_come_back_as_drawn(desk: Desk) -> None:
+    desk.open(A)
+    rng = np.random.default_rng(0)
+    drawn = {}
+    for _ in range(8):
+        ref = SliceRef("case0", 0, int(rng.integers(SHAPE[0])))
+        drawn[ref] = rng.choice([0, 1, 4, 255], (12, 10)).repeat(4, 0).repeat(4, 1).astype(np.uint16)
+        desk.paint(ref, drawn[ref])
+    desk.workspace.saveNow()
+    drafts = desk.drafts()
+    assert set(drafts) == set(drawn)
+    for ref, labels in drawn.items():
+        assert np.array_equal(drafts[ref], labels)
+        assert np.array_equal(desk.sync.labels(ref), labels)
+
+
+def test_going_to_another_case_and_back_finds_the_draft(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4, left=22))
+    desk.open(SliceRef("case1", 0, 4))
+    assert list(desk.drafts()) == [A]
+    assert not desk.labels(SliceRef("case1", 0, 3)).any()
+    desk.open(A)
+    assert np.array_equal(desk.labels(A), square(4, left=22))
+    assert np.array_equal(desk.labels(B), PREDICTED[B])
+
+
+def test_drafts_survive_the_close_of_the_scene(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4, left=22))
+    # What the module does at the two events.
+    desk.workspace.saveNow()
+    desk.sync.detach()
+    desk.scene.dropReferences()
+    slicer.mrmlScene.Clear(0)
+    assert desk.node is None
+    desk.scene.restore()
+    desk.host.waitUntil(lambda: desk.node is not None, what="the case")
+    assert np.array_equal(desk.labels(A), square(4, left=22))
+    assert np.array_equal(desk.labels(B), PREDICTED[B])
+
+
+def test_a_study_that_closes_takes_its_nodes_with_it(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4, left=22))
+    path = desk.workspace.path
+    desk.workspace.closeStudy()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeDisplayNode") == 0
+    desk.workspace.openStudy(path)
+    desk.host.waitUntil(lambda: desk.scene.case == "case0", what="the case")
+    assert np.array_equal(desk.labels(A), square(4, left=22))
+
+
+def test_strokes_are_recorded_only_with_the_readers_consent(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4))
+    desk.workspace.saveNow()
+    assert desk.workspace.study.events(kind="stroke") == ()
+    desk.workspace.session.timing = True
+    desk.paint(A, square(4, left=3))
+    desk.workspace.saveNow()
+    assert [event.ref for event in desk.workspace.study.events(kind="stroke")] == [A]
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_every_plane_of_an_oblique_image(one_desk: Desk, tmp_path: Path, plane: Any) -> None:
+    study = make_study(tmp_path, cases=1, direction=OBLIQUE, plane=plane)
+    frame = study.frame("case0")
+    refs = frame.refs("case0")
+    shape = (frame.rows, frame.columns)
+    shown = {refs[2]: np.zeros(shape, np.uint16), refs[6]: np.zeros(shape, np.uint16)}
+    shown[refs[2]][1:4, 2:9] = 1
+    shown[refs[6]][3:8, 1:4] = 4
+    add_round(study, {ref: "suggested" for ref in shown}, shown)
+    study.close()
+    one_desk.workspace.openStudy(study.path)
+    one_desk.open(refs[2])
+    assert all(np.array_equal(one_desk.labels(ref), labels) for ref, labels in shown.items())
+    drawn = np.zeros(shape, np.uint16)
+    drawn[2:7, 3:8], drawn[0, 0], drawn[-1, -2] = 4, 255, 1
+    one_desk.paint(refs[4], drawn)
+    one_desk.workspace.saveNow()
+    assert list(one_desk.drafts()) == [refs[4]]
+    assert np.array_equal(one_desk.drafts()[refs[4]], drawn)
+    assert all(np.array_equal(one_desk.labels(ref), labels) for ref, labels in shown.items())
+    one_desk.workspace.closeStudy()

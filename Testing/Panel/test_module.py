@@ -1,0 +1,136 @@
+"""The module as Slicer sees it: imported with nothing installed, entered, left, reloaded, tested by Slicer itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "SuggestiveAnnotation" / "SuggestiveAnnotation.py"
+NOT_IN_SLICER = ("torch", "monai", "sqlalchemy", "sklearn", "safetensors", "matplotlib", "jinja2", "nilearn", "skimage", "pandas")
+
+
+def test_the_panel_is_built_where_nothing_is_installed(host: Any, tmp_path: Path) -> None:
+    code = f"""
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NOT_IN_SLICER!r}:
+            raise ImportError(f"{{name}} must not be imported here")
+
+sys.meta_path.insert(0, Block())
+from SlicerHost import boot
+host = boot({str(tmp_path)!r})
+panel = host.loadModule({str(MODULE)!r})
+assert [section.ui.guidance.text for section in panel.sections if not section.ui.guidance.text] == []
+host.exit("SuggestiveAnnotation")
+host.enter("SuggestiveAnnotation")
+host.unload("SuggestiveAnnotation")
+"""
+    places = os.pathsep.join(str(ROOT / name) for name in ("", "Testing"))
+    env = {**os.environ, "PYTHONPATH": places, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+
+
+def test_the_application_finds_out_what_the_module_is(host: Any, panel: Any) -> None:
+    import slicer
+
+    parent = slicer.app.moduleManager().module("SuggestiveAnnotation")
+    described = sys.modules["SuggestiveAnnotation"].SuggestiveAnnotation
+    assert described.__doc__
+    assert parent is not None
+    text = MODULE.read_text(encoding="utf-8")
+    for word in ("title", "categories", "dependencies", "contributors", "helpText", "acknowledgementText"):
+        assert f"self.parent.{word} = " in text
+    assert (MODULE.parent / "Resources" / "Icons" / "SuggestiveAnnotation.png").exists()
+
+
+def test_first_only_section_1_can_be_used_and_every_section_says_what_to_do(panel: Any) -> None:
+    study, round_, _suggestions, annotate, _review, export = panel.sections
+    assert study.ui.sampleButton.enabled
+    assert not round_.ui.startButton.enabled
+    assert not annotate.ui.acceptButton.enabled
+    assert not export.ui.exportButton.enabled
+    assert all(section.ui.guidance.text for section in panel.sections)
+
+
+def test_messages_tell_their_level_by_word_and_colour(panel: Any) -> None:
+    seen = set()
+    for level, text in (("info", "Done."), ("warning", "Note: Done."), ("error", "Error: Done.")):
+        panel.workspace.message(level, "Done.")
+        assert panel.messageLabel.text == text
+        seen.add(panel.messageLabel.styleSheet)
+    assert len(seen) == 3
+
+
+def test_an_error_in_a_slot_reaches_the_message_line(panel: Any) -> None:
+    from SuggestiveAnnotationPanel.connect import guarded
+
+    guarded(lambda: 1 / 0)()
+    assert panel.messageLabel.text == "Error: ZeroDivisionError: division by zero"
+
+
+def test_slicers_own_test_of_the_module_passes(host: Any, panel: Any) -> None:
+    sys.modules["SuggestiveAnnotation"].SuggestiveAnnotationTest().runTest()
+
+
+@pytest.fixture
+def same_modules() -> Iterator[None]:
+    """Reloading reads the library again; the tests after this one go on with the classes that they imported."""
+    ours = ("SuggestiveAnnotation", "SuggestiveAnnotationPanel", "SuggestiveAnnotationLib")
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ours}
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+        del sys.modules[name]
+    sys.modules.update(kept)
+
+
+@pytest.mark.usefixtures("same_modules")
+def test_reloading_brings_back_the_study_the_slice_and_the_keys(host: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    import slicer
+
+    workspace = opened(in_round_0)
+    here, process = workspace.current, workspace.process.processId
+    library = sys.modules["SuggestiveAnnotationPanel.workspace"]
+    new = host.reload("SuggestiveAnnotation")
+    assert new is not panel
+    assert new is slicer.util.getModuleWidget("SuggestiveAnnotation")
+    assert sys.modules["SuggestiveAnnotationPanel.workspace"] is not library
+    assert new.workspace.path == in_round_0
+    # Its class was read again too.
+    assert astuple(new.workspace.current) == astuple(here)
+    assert panel.workspace.study is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    host.waitUntil(lambda: new.workspace.current in new.workspace.views.displayed, 60, "the slice")
+    host.press("N")
+    assert astuple(new.workspace.current) != astuple(here)
+
+
+def test_a_scene_closed_in_another_module_is_filled_again_at_entering(host: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    workspace = opened(in_round_0)
+    here = workspace.current
+    host.exit("SuggestiveAnnotation")
+    host.closeScene()
+    assert workspace.scene.segmentation is None
+    host.pump(0.3)
+    assert workspace.scene.segmentation is None
+    host.enter("SuggestiveAnnotation")
+    host.waitUntil(lambda: workspace.scene.case == here.case and workspace.scene.segmentation is not None, 60, "the case")
+    assert workspace.current == here
+
+
+def test_scripts_open_a_study_through_the_logic(panel: Any, sample: Path) -> None:
+    study = panel.logic.openStudy(str(sample))
+    assert study.name == "Sample study"
+    study.close()

@@ -1,0 +1,135 @@
+"""What is missing is found, asked for once, installed in the right order, and named when it is not to be had."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+HERE = {"numpy>=1.0": "numpy"}
+TOO_OLD = {"numpy>=999": "numpy"}
+ABSENT = {"no-such-package>=1.0": "no_such_package"}
+
+
+@pytest.fixture
+def requirements(host: Any, panel: Any) -> Any:
+    from SuggestiveAnnotationPanel import requirements
+
+    return requirements
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes packages look absent, until they are installed."""
+    return lambda *names: [monkeypatch.setitem(sys.modules, name, None) for name in names]
+
+
+def test_what_is_there_in_a_version_that_will_do_is_not_missing(requirements: Any) -> None:
+    assert requirements.missing(HERE) == []
+
+
+def test_what_is_too_old_or_absent_is_missing(requirements: Any) -> None:
+    assert requirements.missing(HERE, TOO_OLD, ABSENT) == ["no-such-package>=1.0", "numpy>=999"]
+
+
+def test_packages_that_slicer_brings_are_taken_in_any_version(requirements: Any) -> None:
+    assert requirements.missing({"numpy": "numpy"}) == []
+    # A module without metadata of the package index: built into the program.
+    assert requirements.missing({"xml>=999": "xml"}) == []
+
+
+def test_torch_comes_first(requirements: Any, absent: Any) -> None:
+    absent("torch", "monai")
+    assert requirements.missing(requirements.LEARNING, ABSENT) == ["torch>=2.5", "monai>=1.6", "no-such-package>=1.0"]
+
+
+def test_nothing_is_asked_when_nothing_is_missing(requirements: Any, host: Any) -> None:
+    assert requirements.ensure(HERE) is False
+    assert host.dialogs.said == []
+
+
+def test_a_refusal_installs_nothing_and_says_what_is_missing(requirements: Any, host: Any) -> None:
+    host.dialogs.answers = [False]
+    with pytest.raises(requirements.NotInstalled, match="no-such-package"):
+        requirements.ensure(ABSENT)
+    assert host.packages.requested == []
+    assert "no-such-package" in host.dialogs.said[0][1]
+
+
+def test_after_consent_torch_is_installed_by_the_pytorch_extension_and_the_rest_by_slicer(
+    requirements: Any, host: Any, absent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import PyTorchUtils
+    import slicer.packaging
+
+    absent("torch", "monai")
+    asked = []
+
+    class Logic:
+        def installTorch(
+            self, askConfirmation: bool = False, forceComputationBackend: Any = None, torchVersionRequirement: Any = None
+        ) -> Any:
+            asked.append(("torch", askConfirmation, torchVersionRequirement))
+            monkeypatch.delitem(sys.modules, "torch")
+            return object()
+
+    def pip_ensure(wanted: list[str], **options: Any) -> None:
+        asked.append((wanted, options["prompt_install"], options["skip_in_testing"]))
+        monkeypatch.delitem(sys.modules, "monai")
+
+    monkeypatch.setattr(PyTorchUtils, "PyTorchUtilsLogic", Logic)
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", pip_ensure)
+    host.dialogs.answers = [True]
+    assert requirements.ensure(requirements.LEARNING) is True
+    # The person was asked once, for both.
+    assert asked == [("torch", False, ">=2.5"), (["monai>=1.6"], False, False)]
+    assert len(host.dialogs.said) == 1
+
+
+def test_without_the_pytorch_extension_a_sentence_says_where_to_get_it(requirements: Any, host: Any, absent: Any) -> None:
+    absent("torch", "PyTorchUtils")
+    host.dialogs.answers = [True]
+    with pytest.raises(requirements.NotInstalled, match="PyTorch extension"):
+        requirements.ensure(requirements.LEARNING)
+
+
+def test_an_old_torch_is_not_replaced_under_other_extensions(requirements: Any, host: Any) -> None:
+    host.dialogs.answers = [True]
+    with pytest.raises(requirements.NotInstalled, match="too old"):
+        requirements.ensure({"torch>=999": "torch"})
+    assert host.packages.requested == []
+
+
+def test_an_installation_that_fails_is_told_in_a_sentence(requirements: Any, host: Any) -> None:
+    host.dialogs.answers = [True]
+    host.packages.fail = True
+    try:
+        with pytest.raises(requirements.NotInstalled, match="Not installed: no-such-package"):
+            requirements.ensure(ABSENT)
+    finally:
+        host.packages.fail = False
+
+
+def test_what_is_still_missing_after_the_installation_is_named(requirements: Any, host: Any) -> None:
+    host.dialogs.answers = [True]
+    with pytest.raises(requirements.NotInstalled, match="Still missing after the installation: no-such-package"):
+        requirements.ensure(ABSENT)
+
+
+def test_a_worker_that_is_idle_starts_again_after_an_installation(panel: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from SuggestiveAnnotationPanel import requirements
+
+    from SuggestiveAnnotationLib.worker import protocol
+
+    workspace, answers = panel.workspace, []
+    workspace.ask(protocol.Status(), answers.append)
+    host.waitUntil(lambda: answers, 60, "the worker")
+    first = workspace.process.processId
+    monkeypatch.setattr(requirements, "ensure", lambda *groups: True)
+    assert workspace.ensure(requirements.PANEL)
+    assert not workspace.worker.running
+    assert panel.messageLabel.text == ""
+    workspace.ask(protocol.Status(), answers.append)
+    host.waitUntil(lambda: len(answers) == 2, 60, "the worker again")
+    assert workspace.process.processId != first

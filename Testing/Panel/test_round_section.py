@@ -1,0 +1,139 @@
+"""Section 2: what it offers, what it says can be done, and the way through a round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
+
+
+@pytest.fixture
+def section(panel: Any) -> Any:
+    return panel.sections[1]
+
+
+def test_strategies_that_need_reference_labels_are_not_offered(section: Any) -> None:
+    box = section.ui.strategyBox
+    titles = [box.itemText(i) for i in range(box.count)]
+    assert titles == [entry.title for entry in offered()]
+    assert not {entry.title for entry in ENTRIES if entry.needs_reference} & set(titles)
+
+
+def test_each_strategy_has_its_line_of_help_and_of_evidence(section: Any) -> None:
+    for entry in offered():
+        section.ui.strategyBox.setCurrentText(entry.title)
+        assert (section.ui.strategyHelp.text, section.ui.strategyEvidence.text) == (entry.help, entry.evidence)
+
+
+def test_without_a_study_nothing_can_be_started_and_it_says_why(section: Any) -> None:
+    ui = section.ui
+    assert ui.guidance.text == "Open a study first."
+    assert [ui.startButton.enabled, ui.cancelButton.enabled, ui.finishButton.enabled] == [False, False, False]
+    assert ui.startButton.toolTip == ui.guidance.text
+    assert ui.cancelButton.toolTip
+    assert ui.finishButton.toolTip
+
+
+def test_what_is_set_is_kept_in_the_scene(host: Any, panel: Any, section: Any) -> None:
+    ui, parameters = section.ui, panel.logic.getParameterNode()
+    assert section.options() == {
+        "strategy": "gradient-guided", "budget": 10, "audit": 2, "unit": "slice", "min_gap": 1, "context": 0, "seed": 0, "steps": 300,
+        "network": "thin", "device": "auto", "warm_start": False,
+    }  # fmt: skip
+    ui.budgetBox.value, ui.auditBox.value = 15, 30
+    ui.strategyBox.setCurrentText("Evenly spaced")
+    ui.networkBox.setCurrentText("tiny")
+    ui.warmStartBox.checked = True
+    assert (parameters.budget, parameters.strategy, parameters.network, parameters.warmStart) == (15, "Evenly spaced", "tiny", True)
+    # 30 % of 15 are 4.5; Python rounds to the even neighbour.
+    assert section.options()["audit"] == 4
+    parameters.budget = 7
+    assert ui.budgetBox.value == 7
+    # As any module's parameters: a closed scene begins with the defaults again.
+    host.closeScene()
+    assert ui.budgetBox.value == panel.logic.getParameterNode().budget == 10
+
+
+def test_a_study_without_a_round_begins_with_round_0(section: Any, panel: Any, sample: Path) -> None:
+    panel.workspace.openStudy(sample)
+    assert section.ui.startButton.text == "Start round 0"
+    assert section.ui.startButton.enabled
+    assert section.ui.guidance.text.startswith("Start round 0: evenly spaced slices")
+    assert not section.ui.finishButton.enabled
+
+
+def test_a_round_that_waits_counts_what_waits_and_can_be_finished(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
+    workspace, ui = panel.workspace, section.ui
+    workspace.openStudy(in_round_0)
+    assert ui.guidance.text == "Still to answer in 3: 6. You can start round 1 at any time."
+    host.dialogs.answers = [False]
+    host.click(ui.finishButton)
+    assert workspace.study.current_round().stage == "annotating"
+    assert "Suggestions not answered yet: 6." in host.dialogs.said[-1][1]
+    host.dialogs.answers = [True]
+    host.click(ui.finishButton)
+    assert workspace.study.current_round().stage == "finished"
+    assert ui.startButton.text == "Start round 1"
+    assert not ui.finishButton.enabled
+
+
+def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
+    workspace, ui = panel.workspace, section.ui
+    workspace.openStudy(in_round_0)
+    for row in workspace.suggestions():
+        ref = row.suggestion.ref
+        workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
+    workspace.statesChanged()
+    assert ui.guidance.text == "Every suggestion is answered. Start round 1."
+    ui.strategyBox.setCurrentText("Random")
+    ui.budgetBox.value, ui.auditBox.value, ui.stepsBox.value = 4, 50, 40
+    ui.networkBox.setCurrentText("tiny")
+    host.click(ui.startButton)
+    assert host.dialogs.said == []
+    assert not ui.startButton.enabled
+    assert ui.cancelButton.enabled
+    assert ui.guidance.text == "The worker is busy; you can go on annotating meanwhile."
+    host.waitUntil(lambda: "train the segmentation network" in ui.stageLabel.text and ui.progressBar.value > 0, 90, "training")
+    assert "loss" in ui.stageLabel.text
+    host.click(ui.cancelButton)
+    assert not ui.cancelButton.enabled
+    host.waitUntil(lambda: workspace.task is None, 20, "cancelling")
+    assert ui.startButton.text == "Resume round 1"
+    assert ui.guidance.text == "Round 1 was interrupted. Start goes on where it stopped."
+    assert not ui.progressBar.isVisible()
+    host.click(ui.startButton)
+    host.waitUntil(lambda: workspace.task is None, 120, "the round")
+    current = workspace.study.current_round()
+    assert (current.number, current.stage, current.settings["network"]) == (1, "annotating", "tiny")
+    # Half of the four on top are audit slices.
+    assert len(workspace.suggestions()) == 6
+    assert ui.stageLabel.text.startswith("Round 1 suggests 6 slices.")
+    assert workspace.current in {row.suggestion.ref for row in workspace.suggestions()}
+    host.showInPanel(ui.logButton)
+    host.click(ui.logButton)
+    assert "run_round" in ui.logText.plainText
+
+
+def test_images_that_are_not_prepared_are_prepared_first(host: Any, section: Any, panel: Any, sample: Path, tmp_path: Path) -> None:
+    from SuggestiveAnnotationLib.study.study import Study
+
+    prepared = Study(sample)
+    bare = Study.create(
+        tmp_path / "bare",
+        name="bare",
+        cases=prepared.cases()[:2],
+        schema=prepared.schema,
+        modalities=prepared.modalities,
+        reference=prepared.reference_modality,
+    )
+    bare.close()
+    prepared.close()
+    panel.workspace.openStudy(tmp_path / "bare")
+    assert section.ui.startButton.text == "Prepare the images"
+    assert section.ui.guidance.text.startswith("The images are not prepared yet.")
+    host.click(section.ui.startButton)
+    host.waitUntil(lambda: panel.workspace.task is None, 60, "preparing")
+    assert section.ui.startButton.text == "Start round 0"

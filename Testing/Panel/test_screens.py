@@ -1,0 +1,84 @@
+"""Pictures of every section and of the whole window, for the README; `make screenshots` keeps them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6 import QtGui
+
+from SuggestiveAnnotationLib.engine.run_round import run_round
+from SuggestiveAnnotationLib.engine.sample import create_sample
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "Resources" / "Screenshots"
+NAMES = ("study", "round", "suggestions", "annotate", "review", "export")
+
+
+@pytest.fixture(scope="module")
+def in_round_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rounds answered with the reference, a third waiting with pre-annotations."""
+    path = create_sample(tmp_path_factory.mktemp("screens"), subjects=4)
+    study = Study(path)
+    session = Session(study, annotator="reader 1")
+    manifold = ManifoldOptions(manifold_steps=80)
+    options = RoundOptions(strategy="gradient-guided", budget=8, audit=2, min_gap=2, steps=80)
+    for _ in range(2):
+        run_round(study, options=options, manifold=manifold)
+        for row in session.suggestions():
+            ref = row.suggestion.ref
+            session.open(ref)
+            session.accept({ref: study.reference_labels(ref.case)[ref.native_index]})
+        session.finish_round()
+    run_round(study, options=options, manifold=manifold)
+    for row in session.suggestions()[:4]:
+        ref = row.suggestion.ref
+        session.open(ref)
+        session.accept({ref: study.reference_labels(ref.case)[ref.native_index]})
+    study.close()
+    return path
+
+
+@pytest.mark.slow
+def test_every_section_and_the_window_can_be_looked_at(
+    host: Any, panel: Any, opened: Callable[[Path], Any], in_round_2: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(in_round_2, tmp_path / "Glioma pilot")
+    folder = SCREENSHOTS if os.environ.get("KEEP_SCREENSHOTS") else tmp_path / "screens"
+    workspace = opened(tmp_path / "Glioma pilot")
+    review = panel.sections[4]
+    host.waitUntil(lambda: not review.latentPlot.empty, 60, "the latent view")
+    waiting = [row.suggestion for row in workspace.suggestions() if row.state == "suggested" and row.suggestion.kind == "suggested"]
+    drawn = {one.ref: int((workspace.session.pre_annotation(one.ref).labels > 1).sum()) for one in waiting}
+    workspace.openSlice(max(drawn, key=lambda ref: drawn[ref]))
+    host.waitUntil(lambda: workspace.current in workspace.views.displayed, 60, "a slice with a pre-annotation")
+    host.pump(1.0)
+    for index, (section, name) in enumerate(zip(panel.sections, NAMES, strict=True)):
+        for other in panel.sections:
+            other.widget.collapsed = other is not section
+        host.pump(0.3)
+        section.enter()
+        if name == "review":
+            host.click(section.ui.decodeButton)
+            host.pump(2.0)
+        host.pump(0.6)
+        host.panel.verticalScrollBar().value = 0
+        host.screenshot(folder / f"{index + 1}-{name}.png", host.panel)
+    for section, collapsed in zip(panel.sections, (True, True, False, False, True, True), strict=True):
+        section.widget.collapsed = collapsed
+    host.pump(0.5)
+    host.screenshot(folder / "window.png")
+    picture = QtGui.QImage(str(folder / "window.png"))
+    assert (picture.width(), picture.height()) == (1280, 820)
+    for name in (*(f"{i + 1}-{name}" for i, name in enumerate(NAMES)), "window"):
+        image = QtGui.QImage(str(folder / f"{name}.png")).convertToFormat(QtGui.QImage.Format_Grayscale8)
+        pixels = np.frombuffer(image.constBits(), np.uint8)
+        assert len(np.unique(pixels)) > 50, f"{name} is nearly blank"
+    assert workspace.current is not None

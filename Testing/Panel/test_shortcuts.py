@@ -1,0 +1,86 @@
+"""The module's keys collide with nothing, work while the module is open, and are gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def press(host: Any, key: str) -> None:
+    """A key with the pointer's view in focus: a letter typed into a line of the panel is a letter."""
+    import slicer
+
+    host.press(key, slicer.app.layoutManager().sliceWidget("SuggestiveSlice").sliceView())
+
+
+@pytest.fixture
+def shortcuts(panel: Any) -> Any:
+    return panel.shortcuts
+
+
+def test_no_key_of_the_module_is_taken(shortcuts: Any) -> None:
+    assert len(shortcuts.actions) >= 6
+    assert shortcuts.collisions() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "owner"),
+    [
+        ("z", "Segment Editor"),
+        ("Shift+3", "Segment Editor"),
+        ("x", "effects of the Segment Editor"),
+        ("g", "slice views"),
+        ("ctrl+s", "main window"),
+        ("Ctrl+Shift+T", "tool bars and tables"),
+    ],
+)
+def test_a_taken_key_is_found_however_it_is_written(panel: Any, key: str, owner: str) -> None:
+    from SuggestiveAnnotationPanel.shortcuts import Shortcuts
+
+    assert owner in {who for _key, who in Shortcuts([(key, "something", print)]).collisions()}
+
+
+def test_a_key_that_the_module_has_twice_is_found(panel: Any) -> None:
+    from SuggestiveAnnotationPanel.shortcuts import Shortcuts
+
+    assert Shortcuts([("N", "one", print), ("n", "two", print)]).collisions() == [("N", "this module")]
+
+
+def test_keys_work_while_the_module_is_open(host: Any, panel: Any, in_round_0: Path, opened: Callable[[Path], Any]) -> None:
+    workspace = opened(in_round_0)
+    first = workspace.current
+    press(host, "N")
+    second = workspace.current
+    assert second != first
+    press(host, "P")
+    assert workspace.current == first
+    host.exit("SuggestiveAnnotation")
+    press(host, "N")
+    assert workspace.current == first
+    host.enter("SuggestiveAnnotation")
+    press(host, "N")
+    assert workspace.current == second
+
+
+def test_the_settings_switch_them_off(host: Any, panel: Any, in_round_0: Path, opened: Callable[[Path], Any]) -> None:
+    from SuggestiveAnnotationPanel import settings
+
+    workspace = opened(in_round_0)
+    first = workspace.current
+    settings.setShortcutsOn(False)
+    panel.shortcuts.install()
+    press(host, "N")
+    assert workspace.current == first
+    settings.setShortcutsOn(True)
+    panel.shortcuts.install()
+    press(host, "N")
+    assert workspace.current != first
+
+
+def test_the_text_names_every_key(shortcuts: Any) -> None:
+    lines = shortcuts.text().splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [key for key, _text, _action in shortcuts.actions]
+    assert all(line.partition(": ")[2] for line in lines)

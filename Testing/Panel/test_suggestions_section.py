@@ -1,0 +1,279 @@
+"""Section 3 by mouse and key: the tree, what it says of each slice, and every answer other than drawing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from Support.panel_study import add_round, make_study, square
+
+from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion
+
+FIRST, BESIDE, SECOND, AUDIT = (SliceRef("case0", 0, i) for i in (3, 4, 6, 8))
+FAR = SliceRef("case1", 0, 5)
+
+
+@pytest.fixture
+def study_path(tmp_path: Path) -> Path:
+    """Two cases: in the first two suggestions, one with a context slice, and an audit slice; in the second one suggestion."""
+    study = make_study(tmp_path / "two")
+    number = study.start_round(strategy="random", budget=4, seed=0, unit="slice", settings={}).number
+    rows = [
+        Suggestion(FIRST, 0, Rationale("random", "The model is least sure here.")),
+        Suggestion(BESIDE, 1, Rationale("random", "It lies beside slice 4."), kind="context", context_of=FIRST),
+        Suggestion(SECOND, 2, Rationale("random", "Unlike every slice so far.")),
+        Suggestion(AUDIT, 3, Rationale("audit", "Drawn at random: the others are judged by it."), kind="audit"),
+        Suggestion(FAR, 4, Rationale("random", "Of a case not seen yet.")),
+    ]
+    study.publish_suggestions(number, rows)
+    study.enter_stage(number, "annotating")
+    study.close()
+    return study.path
+
+
+@pytest.fixture
+def workspace(study_path: Path, opened: Callable[[Path], Any]) -> Any:
+    return opened(study_path)
+
+
+@pytest.fixture
+def section(panel: Any, workspace: Any) -> Any:
+    return panel.sections[2]
+
+
+def outline(item: Any, depth: int = 0) -> list[tuple[int, str, str]]:
+    """Depth, slice and state of an item and of those below it."""
+    below = [outline(item.child(n), depth + 1) for n in range(item.childCount())]
+    return [(depth, item.text(0), item.text(1)), *(one for lines in below for one in lines)]
+
+
+def tree(section: Any) -> list[tuple[int, str, str]]:
+    widget = section.ui.suggestionTree
+    return [line for n in range(widget.topLevelItemCount) for line in outline(widget.topLevelItem(n))]
+
+
+def press_item(host: Any, section: Any, ref: SliceRef) -> None:
+    """Click a row."""
+    import qt
+
+    widget, item = section.ui.suggestionTree, section._items[ref]
+    host.showInPanel(widget)
+    widget.scrollToItem(item)
+    place = widget.visualItemRect(item).center()
+    qt.QTest.mouseClick(widget.viewport(), qt.Qt.LeftButton, qt.Qt.NoModifier, place)
+    host.pump(0.2)
+
+
+def shown(host: Any, workspace: Any, ref: SliceRef) -> None:
+    host.waitUntil(lambda: workspace.views.shownSlice() == ref, 30, f"{ref}")
+
+
+def test_cases_hold_their_slices_and_suggestions_their_context(section: Any) -> None:
+    assert tree(section) == [
+        (0, "case case0: 0/4", ""),
+        (1, "slice 4", "◇ suggested"),
+        (2, "context 5", "◇ suggested"),
+        (1, "slice 7", "◇ suggested"),
+        (1, "slice 9", "◇ suggested"),
+        (0, "case case1: 0/1", ""),
+        (1, "slice 6", "◇ suggested"),
+    ]
+
+
+def test_each_row_says_why_and_an_audit_slice_does_not_tell(section: Any) -> None:
+    why = {ref: item.text(2) for ref, item in section._items.items()}
+    assert why[FIRST] == "The model is least sure here."
+    assert why[AUDIT] == "Chosen for this round."
+    assert section._items[AUDIT].toolTip(0) == why[AUDIT]
+    colours = {ref: item.foreground(1).color().name() for ref, item in section._items.items()}
+    assert colours[AUDIT] == colours[FIRST]
+    assert section._items[AUDIT].foreground(0).color() == section._items[FIRST].foreground(0).color()
+    assert section._items[BESIDE].foreground(0).color() != section._items[FIRST].foreground(0).color()
+
+
+def test_choosing_a_row_opens_its_slice_once(host: Any, workspace: Any, section: Any) -> None:
+    changes: list[Any] = []
+    workspace.sliceChanged.connect(lambda: changes.append(workspace.current))
+    press_item(host, section, SECOND)
+    shown(host, workspace, SECOND)
+    assert changes == [SECOND]
+    assert section.ui.reasonLabel.text == "Unlike every slice so far."
+    press_item(host, section, FAR)
+    shown(host, workspace, FAR)
+    assert changes == [SECOND, FAR]
+
+
+def test_the_selection_follows_the_open_slice(host: Any, workspace: Any, section: Any) -> None:
+    assert section._items[FIRST].isSelected()
+    host.click(section.ui.nextButton)
+    assert workspace.current == BESIDE
+    assert [ref for ref, item in section._items.items() if item.isSelected()] == [BESIDE]
+    host.click(section.ui.previousButton)
+    assert [ref for ref, item in section._items.items() if item.isSelected()] == [FIRST]
+    workspace.openSlice(SliceRef("case0", 0, 0))
+    assert not any(item.isSelected() for item in section._items.values())
+    assert section.ui.reasonLabel.text == ""
+
+
+def test_arrow_keys_run_through_the_list_and_open_where_they_stop(host: Any, workspace: Any, section: Any) -> None:
+    import qt
+
+    changes: list[Any] = []
+    workspace.sliceChanged.connect(lambda: changes.append(workspace.current))
+    section.ui.suggestionTree.setFocus()
+    for _time in range(3):
+        qt.QTest.keyClick(section.ui.suggestionTree, qt.Qt.Key_Down)
+    host.pump(0.3)
+    assert changes == [AUDIT]
+
+
+def test_states_change_in_place(workspace: Any, section: Any) -> None:
+    kept = section._items[FIRST]
+    workspace.session.draft(FIRST, square(1))
+    workspace.statesChanged()
+    assert section._items[FIRST] is kept
+    assert kept.text(1) == "✎ draft"
+    workspace.session.accept({FIRST: square(1)})
+    workspace.statesChanged()
+    assert kept.text(1) == "✔ accepted"
+    assert tree(section)[0][1] == "case case0: 1/4"
+
+
+def test_only_those_that_wait_can_be_listed(host: Any, workspace: Any, section: Any) -> None:
+    workspace.session.mark_empty([FIRST])
+    host.showInPanel(section.ui.waitingOnlyBox)
+    host.click(section.ui.waitingOnlyBox)
+    assert FIRST not in section._items
+    # Its suggestion is not listed, so the context slice stands below the case.
+    assert tree(section)[:2] == [(0, "case case0: 1/4", ""), (1, "context 5", "◇ suggested")]
+    host.click(section.ui.waitingOnlyBox)
+    assert FIRST in section._items
+
+
+def test_skip_with_a_reason(host: Any, workspace: Any, section: Any) -> None:
+    host.showInPanel(section.ui.reasonBox)
+    section.ui.reasonBox.setEditText("cut off at the top")
+    host.click(section.ui.skipButton)
+    status = workspace.session.status(FIRST)
+    assert (status.state, status.reason) == ("skipped", "cut off at the top")
+    assert workspace.current == BESIDE
+    assert section._items[FIRST].text(1) == "» skipped"
+    assert section._items[FIRST].text(2).startswith("skipped: cut off at the top.")
+    assert section.ui.reasonBox.currentText == ""
+
+
+def test_unreadable_without_a_reason(host: Any, workspace: Any, section: Any) -> None:
+    host.showInPanel(section.ui.unreadableButton)
+    host.click(section.ui.unreadableButton)
+    status = workspace.session.status(FIRST)
+    assert (status.state, status.reason) == ("unreadable", "no reason given")
+    assert section._items[FIRST].text(1) == "✖ unreadable"
+
+
+def test_empty_accepts_background_and_clears_what_the_view_shows(host: Any, workspace: Any, section: Any) -> None:
+    host.showInPanel(section.ui.emptyButton)
+    host.click(section.ui.emptyButton)
+    assert workspace.session.status(FIRST).state == "accepted"
+    assert workspace.study.annotations(case="case0")[-1].provenance == "empty"
+    assert not workspace.sync.labels(FIRST).any()
+    assert workspace.current == BESIDE
+
+
+def test_an_answered_slice_cannot_be_skipped(workspace: Any, section: Any) -> None:
+    workspace.session.mark_empty([FIRST])
+    workspace.statesChanged()
+    ui = section.ui
+    assert workspace.current == FIRST
+    assert [button.enabled for button in (ui.skipButton, ui.unreadableButton, ui.emptyButton)] == [False] * 3
+    assert ui.skipButton.toolTip == "Open a slice that waits first."
+    assert ui.excludeCaseButton.enabled
+
+
+def test_a_case_is_excluded_only_after_yes(host: Any, workspace: Any, section: Any) -> None:
+    host.showInPanel(section.ui.excludeCaseButton)
+    host.dialogs.answers = [False]
+    host.click(section.ui.excludeCaseButton)
+    assert workspace.study.case("case0").role == "pool"
+    assert workspace.current == FIRST
+    host.dialogs.answers = [True]
+    section.ui.reasonBox.setEditText("wrong patient")
+    host.click(section.ui.excludeCaseButton)
+    assert [text for kind, text in host.dialogs.said if "case0" in text and "Exclude" in text]
+    case = workspace.study.case("case0")
+    assert (case.role, case.excluded_reason) == ("excluded", "wrong patient")
+    assert workspace.current == FAR
+    shown(host, workspace, FAR)
+
+
+def test_the_line_says_what_to_do_next(host: Any, panel: Any, study_path: Path, opened: Callable[[Path], Any], tmp_path: Path) -> None:
+    section = panel.sections[2]
+    assert section.ui.guidance.text == "Open a study in 1."
+    assert not section.ui.nextButton.enabled
+    empty = make_study(tmp_path / "new", cases=1)
+    empty.close()
+    opened(empty.path)
+    assert section.ui.guidance.text == "There are no suggestions yet. Start a round in 2."
+    workspace = opened(study_path)
+    assert section.ui.guidance.text == "5 of 5 wait. Choose one, or press N for the next."
+    workspace.session.mark_empty([FIRST, BESIDE, SECOND, AUDIT])
+    workspace.session.mark_empty([FAR])
+    workspace.statesChanged()
+    assert section.ui.guidance.text == "All 5 are answered. Start the next round in 2, or review in 5."
+    assert section.ui.nextButton.toolTip == "No suggestion waits."
+
+
+def test_a_click_on_the_strip_opens_a_slice(host: Any, workspace: Any, section: Any) -> None:
+    import qt
+
+    label = section.ui.stripLabel
+    host.showInPanel(label)
+    assert label.isVisible()
+    x = round(section._strip.placeOf(SECOND))
+    qt.QTest.mouseClick(label, qt.Qt.LeftButton, qt.Qt.NoModifier, qt.QPoint(x, 34))
+    shown(host, workspace, SECOND)
+    assert section._items[SECOND].isSelected()
+
+
+def test_the_strip_follows_the_view(host: Any, workspace: Any, section: Any) -> None:
+    import slicer
+
+    node = slicer.app.layoutManager().sliceWidget("SuggestiveSlice").mrmlSliceNode()
+    node.JumpSliceByOffsetting(*workspace.scene.centre(SliceRef("case0", 0, 9)))
+    assert section._strip._shown == SliceRef("case0", 0, 9)
+    assert section._strip._open == FIRST
+
+
+def test_two_hundred_rows_are_rebuilt_quickly(host: Any, panel: Any, tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    study = make_study(tmp_path / "long", cases=4, shape=(50, 24, 20))
+    add_round(study, {SliceRef(f"case{n}", 0, k): "suggested" for n in range(4) for k in range(50)})
+    study.close()
+    opened(study.path)
+    section = panel.sections[2]
+    assert len(section._items) == 200
+    seconds = []
+    for _time in range(5):
+        section._listed = None
+        start = time.process_time()
+        section.refresh()
+        seconds.append(time.process_time() - start)
+    print("rebuild", seconds)
+    assert sorted(seconds)[2] < 0.1
+    again = []
+    for _time in range(5):
+        start = time.process_time()
+        section.refresh()
+        again.append(time.process_time() - start)
+    print("update", again)
+    assert sorted(again)[2] < 0.1
+
+
+def test_a_picture_of_the_section(host: Any, workspace: Any, section: Any, tmp_path: Path) -> None:
+    workspace.session.skip(SECOND, reason="motion")
+    workspace.statesChanged()
+    host.pump(0.5)
+    host.showInPanel(section.widget)
+    host.screenshot(tmp_path / "suggestions.png", section.widget)
+    assert (tmp_path / "suggestions.png").stat().st_size > 5000
