@@ -1,8 +1,9 @@
-"""How many cores the project takes."""
+"""How many cores the project takes, and how much memory it took."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 
 def share_the_processor() -> None:
@@ -13,3 +14,12 @@ def share_the_processor() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes; 0 where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

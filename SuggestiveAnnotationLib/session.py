@@ -174,7 +174,7 @@ class Session(ReaderView):
         if accepted:
             sentence = f"C{describe(ref)[1:]}, is accepted already, by {accepted[-1].annotator}."
             raise StudyError(sentence, hint="Undo that accept first, or have another reader return it.")
-        self.study.skip_suggestion(ref, reason=reason, unreadable=state == "unreadable")
+        self.study.skip_suggestion(ref, reason=reason, state=state)
         self.study.record_event(state, annotator=self.annotator, ref=ref, payload={"reason": reason})
 
     def exclude_case(self, case: str, *, reason: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import qt
 import slicer
 
@@ -33,6 +35,16 @@ class Dialog:
         """The window is needed no more."""
         self.widget.hide()
         self.widget.deleteLater()
+
+
+def freePath(folder, name, otherwise, suffix=""):
+    """A path in a folder that nothing has, after a name a person gave; `otherwise` where nothing of the name can be in a path."""
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or otherwise
+    path, number = folder / f"{name}{suffix}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}{suffix}"
+    return path
 
 
 def tick(on=True):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+from typing import get_args
 
 import qt
 from slicer.i18n import tr as _
 
-from .connect import connect
-from .dialogs import Dialog, columns, fit, fixed, tick
+from SuggestiveAnnotationLib.types import Plane, Role
 
-PLANES = ("axial", "coronal", "sagittal")
-ROLES = ("pool", "validation", "test", "excluded")
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+from . import state_style
+from .connect import connect
+from .dialogs import Dialog, columns, fit, fixed, freePath, tick
+
+PLANES, ROLES = get_args(Plane), get_args(Role)
+PALETTE = (*state_style.OKABE_ITO, "#999999")
 """Okabe and Ito's colours, which people with colour vision deficiency tell apart."""
 CASE, ROLE, SEQUENCES, LABELS, REMARK = range(5)
 VALUE, NAME, COLOUR = range(3)
@@ -142,12 +144,7 @@ class NewStudyDialog(Dialog):
         return row
 
     def _onTitle(self, title):
-        name = re.sub(r"[^\w.-]+", "-", title).strip("-.") or "study"
-        path, number = self._folder / name, 1
-        while path.exists():
-            number += 1
-            path = self._folder / f"{name}-{number}"
-        self.ui.folderEdit.currentPath = str(path)
+        self.ui.folderEdit.currentPath = str(freePath(self._folder, title, otherwise="study"))
 
     # Confirming
 

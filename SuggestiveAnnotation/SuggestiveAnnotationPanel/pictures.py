@@ -8,6 +8,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+DARK = 1
+"""Percentile shown as black."""
+
 
 def pixmap(pixels):
     """A `qt.QPixmap` of an RGB array `(row, column, 3)`, uint8, first row on top."""
@@ -21,13 +24,12 @@ def pixmap(pixels):
     return qt.QPixmap.fromImage(picture)
 
 
-def grey(image, side):
-    """An image `(row, column)` of any values as RGB, at most `side` pixels high and wide."""
-    step = max(1, int(np.ceil(max(image.shape) / side)))
-    small = np.asarray(image[::step, ::step], np.float32)
-    low, high = np.percentile(small, (1, 99))
-    levels = np.clip((small - low) / max(high - low, 1e-6), 0, 1) * 255
-    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
+def shades(values, bright=99.5):
+    """Images of any values, `(..., row, column)`, as RGB `(..., row, column, 3)` on one scale, from dark to the percentile `bright`."""
+    values = np.asarray(values, np.float32)
+    low, high = np.percentile(values, (DARK, bright))
+    levels = np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255
+    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def outlined(pixels, labels, colours):

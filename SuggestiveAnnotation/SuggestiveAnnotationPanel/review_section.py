@@ -250,9 +250,7 @@ class ReviewSection(Section):
             return
         images = np.load(data["path"], allow_pickle=False)
         # One scale for all, so that a darker image is darker.
-        low, high = np.percentile(images, (1, 99))
-        levels = (np.clip((images - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
-        self._decoded, self._values, self._decodedOf = np.repeat(levels[..., None], 3, axis=3), data["values"], ref
+        self._decoded, self._values, self._decodedOf = pictures.shades(images, bright=99), data["values"], ref
         for label, caption, image, value in zip(self._pictures, self._captions, self._decoded, self._values, strict=True):
             label.setPixmap(self._scaled(image, PICTURE))
             caption.text = _("{value:+.1f} SD").format(value=value)

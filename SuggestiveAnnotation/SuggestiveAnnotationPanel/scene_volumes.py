@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .connect import connect
-from .dialogs import Dialog, columns, fit, fixed, tick
+from .dialogs import Dialog, columns, fit, fixed, freePath, tick
 
 USE, _VOLUME, CASE, SEQUENCE, KIND = range(5)
 FOLDER = "Volumes of the scene"
@@ -69,11 +68,7 @@ def writeVolume(node, folder):
     """Write a volume where it lies in the world into a folder. Returns: path of the file. Raises: OSError, when it cannot be written."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", node.GetName()).strip("-.") or "volume"
-    path, number = folder / f"{name}.nrrd", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}.nrrd"
+    path = freePath(folder, node.GetName(), otherwise="volume", suffix=".nrrd")
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(0)

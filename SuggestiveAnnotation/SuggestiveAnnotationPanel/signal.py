@@ -23,10 +23,6 @@ class Signal:
         if receiver in self._receivers:
             self._receivers.remove(receiver)
 
-    def disconnectAll(self) -> None:
-        """Forget every receiver."""
-        self._receivers.clear()
-
     def emit(self, *arguments: Any) -> None:
         """Call every receiver. Raises the first error once all were called, unless an error handler was given."""
         errors = []

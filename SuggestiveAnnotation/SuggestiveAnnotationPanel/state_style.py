@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE, GREY = "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#888888"
+OKABE_ITO = (ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE)
 
 STYLES = {
     "suggested": ("◇", ORANGE),

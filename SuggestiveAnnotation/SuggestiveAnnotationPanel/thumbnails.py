@@ -7,11 +7,10 @@ import qt
 
 from . import pictures
 from .connect import connect
+from .pictures import shades
 
 SIDE = 80
 """Pixels, twice what a list shows: sharp also on dense screens."""
-DARK, BRIGHT = 1, 99.5
-"""Percentiles shown as black and white."""
 
 
 class Thumbnails:
@@ -85,14 +84,6 @@ def sampling(box, spacing, side):
         start + ((np.arange(max(1, round(length / step))) + 0.5) * step / pixel).astype(int).clip(0, stop - start - 1)
         for start, stop, length, pixel in ((top, bottom, height, spacing[0]), (left, right, width, spacing[1]))
     )
-
-
-def shades(image):
-    """An image of any values as RGB, dark to bright."""
-    image = np.asarray(image, np.float32)
-    low, high = np.percentile(image, (DARK, BRIGHT))
-    levels = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def squared(pixels, side):

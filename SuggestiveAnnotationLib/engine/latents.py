@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_array
-from SuggestiveAnnotationLib.report.collect_latents import Embedding, among_neighbours, flatten
+from SuggestiveAnnotationLib.report.collect_latents import Embedding, among_neighbours, flatten, has_arrow
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
 
@@ -46,8 +46,8 @@ def latent_view(study: Study, *, method: str = "auto", seed: int = 0) -> Path:
     chosen, vectors = [], []
     newest = study.current_round()
     for row in study.suggestions(newest.number) if newest is not None else ():
-        one = row.suggestion.rationale
-        if one.source_latent and one.projected and one.chosen_latent and len(one.source_latent) == latents.shape[1]:
+        if has_arrow(row, latents.shape[1]):
+            one = row.suggestion.rationale
             chosen.append(row.suggestion.ref)
             vectors += [one.source_latent, one.projected, one.chosen_latent]
     extra = np.asarray(vectors, np.float32).reshape(-1, latents.shape[1])

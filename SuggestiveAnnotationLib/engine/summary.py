@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, ResolutionCeiling, SavedEffort
 from SuggestiveAnnotationLib.engine.ceiling import CEILING
+from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
 
@@ -47,7 +47,7 @@ def summary(study: Study) -> dict[str, Any]:
         "simulated_minutes": round(minutes, 2),
         "resolution_ceiling": _effort_by_class(study, ResolutionCeiling.from_json(ceiling) if ceiling else None),
         "seed": next((r.seed for r in study.rounds()), None),
-        "peak_memory_gb": round(peak_memory_gb(), 2),
+        "peak_memory_gb": round(peak_memory() / 1e9, 2),
         "versions": study.models()[-1].card.get("versions", {}) if study.models() else {},
     }
 
@@ -94,13 +94,3 @@ def _effort_by_class(study: Study, quantity: ContourQuantity | None) -> dict[str
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def peak_memory_gb() -> float:
-    """Largest resident memory of this process so far, 10^9 bytes; 0 where the system does not tell (Windows)."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -116,12 +116,13 @@ def among_neighbours(
 
 def _with_arrows(study: Study, size: int) -> list[SuggestionRow]:
     """Gradient-guided choices of the newest round that has some, made in this latent space."""
-    rows = [row for row in study.suggestions() if _has_arrow(row, size)]
+    rows = [row for row in study.suggestions() if has_arrow(row, size)]
     newest = max((row.round for row in rows), default=0)
     return [row for row in rows if row.round == newest]
 
 
-def _has_arrow(row: SuggestionRow, size: int) -> bool:
+def has_arrow(row: SuggestionRow, size: int) -> bool:
+    """Whether a suggestion was led to by a gradient in a latent space of `size` units."""
     rationale = row.suggestion.rationale
     vectors = (rationale.source_latent, rationale.projected, rationale.chosen_latent)
     return all(v is not None and len(v) == size for v in vectors)

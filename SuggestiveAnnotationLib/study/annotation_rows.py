@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -213,10 +214,7 @@ class AnnotationRows:
 
     def accepted_counts(self) -> dict[str, int]:
         """Case -> number of slices with an accepted annotation; reads no labels."""
-        counts: dict[str, int] = {}
-        for ref in self.annotated_refs():
-            counts[ref.case] = counts.get(ref.case, 0) + 1
-        return counts
+        return Counter(ref.case for ref in self.annotated_refs())
 
     def review(self, annotation_ids: Sequence[int], *, reviewer: str, verdict: Verdict, note: str = "") -> None:
         """Keep what a second reader says of annotations, in one transaction.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
@@ -33,7 +33,6 @@ from SuggestiveAnnotationLib.types import (
     RoundStage,
     SliceRef,
     Suggestion,
-    SuggestionKind,
     SuggestionState,
     Unit,
 )
@@ -163,19 +162,10 @@ class RoundRows:
                 SuggestionStateRow(r.id, r.round, row_ref(r), r.rank, r.kind, r.state, r.reason) for r in connection.execute(query)
             )
 
-    def suggestion_kind(self, ref: SliceRef, number: int) -> SuggestionKind | None:
-        """As what a round suggested a slice, None when it did not."""
-        table = tables.suggestions
-        with self.database.read() as connection:
-            kind: SuggestionKind | None = connection.execute(
-                select(table.c.kind).where(*same_slice(table, ref), table.c.round == number)
-            ).scalar()
-        return kind
-
-    def skip_suggestion(self, ref: SliceRef, *, reason: str, unreadable: bool = False) -> None:
+    def skip_suggestion(self, ref: SliceRef, *, reason: str, state: Literal["skipped", "unreadable"] = "skipped") -> None:
         """Answer the newest suggestion of a slice with a reason; nothing happens where there is none."""
         with self.database.write() as connection:
-            answer_suggestion(connection, ref, "unreadable" if unreadable else "skipped", reason=reason)
+            answer_suggestion(connection, ref, state, reason=reason)
 
     def skip_case(self, case: str, *, reason: str) -> None:
         """Answer every suggestion of a case that waits, in one transaction."""
@@ -201,10 +191,7 @@ class RoundRows:
 
     def newest_predictions(self, case: str) -> dict[SliceRef, int]:
         """Slice -> id of the newest prediction of it; reads no labels."""
-        table = tables.predictions
-        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(table.c.case == case).order_by(table.c.model_id)
-        with self.database.read() as connection:
-            return {row_ref(row): row.id for row in connection.execute(query)}
+        return self._prediction_ids(tables.predictions.c.case == case)
 
     # Models and predictions
 
@@ -280,8 +267,11 @@ class RoundRows:
 
     def prediction_ids(self, model_id: int) -> dict[SliceRef, int]:
         """Slice -> id of what one model said of it; reads no labels."""
+        return self._prediction_ids(tables.predictions.c.model_id == model_id)
+
+    def _prediction_ids(self, wanted: ColumnElement[bool]) -> dict[SliceRef, int]:
         table = tables.predictions
-        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(table.c.model_id == model_id)
+        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(wanted).order_by(table.c.model_id)
         with self.database.read() as connection:
             return {row_ref(row): row.id for row in connection.execute(query)}
 

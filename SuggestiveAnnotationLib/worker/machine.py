@@ -68,16 +68,6 @@ def _total_memory() -> int:
         return 0
 
 
-def memory_mib() -> float:
-    """Largest resident memory of this process so far, MiB; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def device_memory_mib() -> float:
     """Memory that this process holds on the GPU, MiB."""
     cuda = _cuda()

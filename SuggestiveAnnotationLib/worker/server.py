@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from SuggestiveAnnotationLib.errors import Cancelled, SuggestiveAnnotationError
+from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.worker import machine
 from SuggestiveAnnotationLib.worker.protocol import (
@@ -253,7 +254,7 @@ class Server:
             "running": None if running is None else running.command.name,
             "waiting": [one.command.name for one in self._waiting],
             "models": self._verbs.models,
-            "memory_mib": machine.memory_mib(),
+            "memory_mib": round(peak_memory() / 2**20, 1),
             "device_memory_mib": machine.device_memory_mib(),
         }
 
