@@ -211,9 +211,10 @@ class AnnotateSection(Section):
         refs = self._range()
         if refs and self._accept(refs):
             self.ui.rangePinBox.checked = False
+            self.workspace.statesChanged()
 
     def _accept(self, refs):
-        """Whether the slices were accepted; says why when they were not."""
+        """Whether the slices were accepted, which the caller tells the others; says why when they were not."""
         why = self.obstacle(refs)
         if why:
             self.workspace.message("warning", why)
@@ -225,7 +226,6 @@ class AnnotateSection(Section):
         sync.accepted(refs)
         self._tools.forgetUndo()
         self.ui.effortLabel.text = effort_text.acceptedText(annotations)
-        self.workspace.statesChanged()
         return True
 
     def undoAccept(self):
