@@ -30,6 +30,12 @@ class InputError(SuggestiveAnnotationError):
     exit_code = 2
 
 
+class ExistsError(InputError):
+    """Something is there already that would be replaced, and nobody agreed to that."""
+
+    kind = "exists"
+
+
 class StudyError(SuggestiveAnnotationError):
     """The study cannot do what was asked in its present state."""
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.errors import StorageError
+
+_LONGEST = 150
+"""Bytes of a case's name in a file name, which may have 255 in all."""
 
 
 @contextmanager
@@ -46,6 +52,28 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise storage_error(error, path) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def file_stem(name: str) -> str:
+    """The name of a case as part of a file name. One with characters that files must not have, or too many, gets a hash, so that two never
+    meet.
+    """
+    plain = re.sub(r"[^\w.-]", "-", name)
+    if plain == name and not plain.startswith((".", "-")) and len(name.encode()) <= _LONGEST:
+        return name
+    while len(plain.encode()) > _LONGEST:
+        plain = plain[:-1]
+    return f"case{plain if plain[:1] in '.-' else '-' + plain}-{_hash(name)}"
+
+
+def quoted_stem(name: str) -> str:
+    """The name of a case as a file name inside a study: percent-encoded; one that would be hidden or too long gets a hash instead."""
+    plain = quote(name, safe=" ", errors="surrogatepass")
+    return plain if len(plain) <= _LONGEST and not plain.startswith(".") else f"%{_hash(name)}{_hash(name[::-1])}"
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ lies nearest to the plane's normal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import permutations
@@ -59,8 +60,20 @@ class Geometry:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Geometry:
-        """The inverse of `to_json`."""
-        return cls(**{name: tuple(value) for name, value in data.items()})
+        """The inverse of `to_json`. Raises: ValueError, when there can be no such grid."""
+        try:
+            grid = cls(**{name: tuple(value) for name, value in data.items()})
+            lengths = (len(grid.size), len(grid.spacing), len(grid.origin_lps), len(grid.direction_lps))
+            numbers = (*grid.spacing, *grid.origin_lps, *grid.direction_lps)
+            good = lengths == (3, 3, 3, 9) and all(type(n) is int and n > 0 for n in grid.size)
+            good = good and all(type(n) in (int, float) and abs(n) < math.inf for n in numbers) and min(grid.spacing) > 0
+            matrix = np.reshape(np.asarray(grid.direction_lps, np.float64), (3, 3)) if good else np.zeros((3, 3))
+            good = good and bool(np.abs(matrix).max() < 2 and np.abs(matrix.T @ matrix - np.eye(3)).max() < 0.1)
+        except (AttributeError, TypeError, OverflowError) as error:
+            raise ValueError("a voxel grid that cannot be read") from error
+        if not good:
+            raise ValueError("a voxel grid that there cannot be")
+        return grid
 
     def same_grid(self, other: Geometry, *, tolerance: float = 1e-3) -> bool:
         """Same size, and every corner within `tolerance` of a voxel (as ITK compares grids)."""

@@ -1,9 +1,11 @@
-"""How many cores the project takes, and how much memory it took."""
+"""How many cores the project takes, how much memory there is, and how much it took."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 
 def share_the_processor() -> None:
@@ -23,3 +25,18 @@ def peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def memory_size() -> int:
+    """Bytes that this process may take: of the computer, of its container, or by its own limit; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        limits.append(soft)
+    with suppress(OSError, ValueError):
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(limits)

@@ -62,7 +62,7 @@ class CancelToken:
 
     def raise_if_cancelled(self) -> None:
         """Raises: Cancelled, once `cancel` has been called."""
-        if self._event.is_set():
+        if self.cancelled:
             raise Cancelled()
 
 

@@ -27,7 +27,12 @@ SuggestionKind = Literal["suggested", "context", "audit"]
 AnnotationState = Literal["accepted", "superseded", "undone", "returned"]
 Verdict = Literal["approved", "returned"]
 RoundStage = Literal["training", "suggesting", "predicting", "annotating", "finished"]
-ModelKind = Literal["manifold", "segmentation"]
+ModelKind = Literal["manifold", "segmentation", "committee", "imported"]
+LabelUse = Literal["reference", "validation", "first-batch", "pre-annotation"]
+"""What the labels that a cohort brings are for: to judge by, to stop training by, as accepted slices, or to be corrected."""
+AnnotatedRule = Literal["all", "labelled", "span", "marked"]
+"""Which slices of such labels count as annotated: all (those without a label are empty), those that hold a label, those from the first to
+the last that does, or those that are not the ignore value throughout."""
 
 
 @dataclass(frozen=True, order=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from SuggestiveAnnotationLib.cohort.merge import UNKNOWN_HINT, apply_merge, unknown_sentence, unknown_values
-from SuggestiveAnnotationLib.cohort.read import read_geometry, read_labels, read_volume
-from SuggestiveAnnotationLib.cohort.resample import no_overlap, overlap
+from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_header, read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.files.resample import no_overlap, overlap
+from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation
+from SuggestiveAnnotationLib.cohort.labels.merge import UNKNOWN_HINT, apply_merge, unknown_sentence, unknown_values
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
@@ -69,7 +70,9 @@ def examine_case(
             problems.append(f"{case.name} has no {modality} image.")
             continue
         try:
-            grids[modality] = read_volume(case.images[modality]).geometry
+            volume = read_volume(case.images[modality])
+            grids[modality] = volume.geometry
+            warnings += volume.notes
         except InputError as error:
             problems.append(str(error))
     grid = grids.get(wanted)
@@ -103,14 +106,25 @@ def examine_case(
     return CaseReport(tuple(problems), tuple(warnings))
 
 
-def quick_check(case: Case, reference: str, reasons: Sequence[str] = ()) -> Case:
-    """`case` with its geometry and, from headers alone, its problems; excluded when there are reasons or it cannot be used."""
+def quick_check(case: Case, reference: str, reasons: Sequence[str] = (), *, geometry_of: Callable[[str], Geometry] = read_geometry) -> Case:
+    """`case` with its geometry and, from headers alone, its problems; excluded when there are reasons or it cannot be used.
+
+    Args:
+        case: as the folder tells it.
+        reference: modality whose grid labels and mask must be on.
+        reasons: sentences that exclude it already.
+        geometry_of: path in the case -> its grid, where a path is no file that can be read as it stands.
+    """
     problems = list(reasons)
     warnings: list[str] = []
     grids: dict[str, Geometry] = {}
     for modality, path in case.images.items():
         try:
-            grids[modality] = read_geometry(path)
+            if geometry_of is read_geometry:
+                grids[modality], said = read_header(path)
+                warnings += said
+            else:
+                grids[modality] = geometry_of(path)
         except InputError as error:
             problems.append(str(error))
     grid = grids.get(reference)
@@ -119,8 +133,11 @@ def quick_check(case: Case, reference: str, reasons: Sequence[str] = ()) -> Case
         problems += more
         warnings += [*notes, *thin(case.images[reference], grid, None)[1]]
     for file in filter(None, (case.label, case.mask)):
+        if is_segmentation(file.partition("#")[0]):
+            # Often cropped to what was drawn; it is put onto the image's grid when the study is made.
+            continue
         try:
-            problems += _other_grid(file, read_geometry(file), grid, case.images.get(reference, ""))
+            problems += _other_grid(file, geometry_of(file), grid, case.images.get(reference, ""))
         except InputError as error:
             problems.append(str(error))
     if not problems:
@@ -128,13 +145,13 @@ def quick_check(case: Case, reference: str, reasons: Sequence[str] = ()) -> Case
     return replace(case, geometry=grid, role="excluded", excluded_reason=problems[0], problems=(*problems, *warnings))
 
 
-def label_modalities(case: Case) -> tuple[str, ...]:
+def label_modalities(case: Case, *, geometry_of: Callable[[str], Geometry] = read_geometry) -> tuple[str, ...]:
     """Modalities whose grid the case's labels are on, by headers; empty where something cannot be read."""
     if case.label is None:
         return ()
     try:
-        grid = read_geometry(case.label)
-        return tuple(m for m, path in case.images.items() if read_geometry(path).same_grid(grid))
+        grid = geometry_of(case.label)
+        return tuple(m for m, path in case.images.items() if geometry_of(path).same_grid(grid))
     except InputError:
         return ()
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
-from SuggestiveAnnotationLib.cohort.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.cohort.origin import Source
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.geometry import Geometry
-from SuggestiveAnnotationLib.types import Case, LabelSchema
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse
+
+Layout = Literal["dicom", "bids", "dataset-json", "challenge", "names"]
+"""Kinds of cohort folders: `dataset-json` as of nnU-Net or the Medical Segmentation Decathlon; `names` tells cases apart by file names."""
+
+_PLAIN = ("folder", "reference", "label_pattern", "mask_pattern", "layout", "labels_as", "annotated_slices", "labels_by")
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,12 @@ class CohortPlan:
         guessed: which of the modalities, `"label"` and `"mask"` were guessed and not given.
         alternatives: modality, `"label"` or `"mask"` -> globs of other files that would fit there.
         warnings: plain sentences.
-        schema: what is annotated, once it is known: guessed from the labels, or given.
+        schema: what is annotated, once it is known: guessed from the labels, told by the layout, or given.
+        layout: kind of folder that was recognised, as a person calls it ("BIDS", "DICOM", ...); empty when cases were told apart by names.
+        sources: path in a case -> what it is made from when the study is created, where it is no volume that can be used as it stands. Such
+            a path need not exist.
+        identities: patient -> what identifies the person in the source (DICOM). Kept in the study and nowhere else.
+        labels_as: what the labels are for. annotated_slices: which of their slices count. labels_by: who drew them.
     """
 
     folder: str
@@ -41,12 +52,18 @@ class CohortPlan:
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     schema: LabelSchema | None = None
+    layout: str = ""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    labels_as: LabelUse = "reference"
+    annotated_slices: AnnotatedRule = "all"
+    labels_by: str = "existing labels"
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary of JSON values."""
         cases = [{**asdict(replace(c, geometry=None)), "geometry": c.geometry.to_json() if c.geometry else None} for c in self.cases]
         return {
-            **{name: getattr(self, name) for name in ("folder", "reference", "label_pattern", "mask_pattern")},
+            **{name: getattr(self, name) for name in _PLAIN},
             "cases": [{**case, "images": dict(case["images"]), "problems": list(case["problems"])} for case in cases],
             "modalities": list(self.modalities),
             "patterns": dict(self.patterns),
@@ -54,29 +71,44 @@ class CohortPlan:
             "alternatives": {name: list(globs) for name, globs in self.alternatives.items()},
             "warnings": list(self.warnings),
             "schema": None if self.schema is None else schema_to_json(self.schema),
+            "sources": {path: source.to_json() for path, source in self.sources.items()},
+            "identities": {patient: dict(known) for patient, known in self.identities.items()},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CohortPlan:
         """The inverse of `to_json`. Raises: InputError, when something is missing or does not fit."""
         try:
-            cases = []
-            for one in data["cases"]:
-                geometry = Geometry.from_json(one["geometry"]) if one.get("geometry") else None
-                cases.append(Case(**{**one, "geometry": geometry, "problems": tuple(one.get("problems", ()))}))
+            kept = dict(data)
+            patterns, alternatives, sources, identities = (
+                _mapping(kept.get(name, {}), name) for name in ("patterns", "alternatives", "sources", "identities")
+            )
+            for name in _PLAIN:
+                optional = name in ("label_pattern", "mask_pattern")
+                if name in kept and not (optional and kept[name] is None):
+                    _text(kept[name], name)
+            for name, allowed in (("labels_as", LabelUse), ("annotated_slices", AnnotatedRule)):
+                if name in kept and kept[name] not in get_args(allowed):
+                    raise ValueError(f"{name} is {str(kept[name])[:60]!r}")
             return cls(
                 **{
-                    **data,
-                    "cases": tuple(cases),
-                    "modalities": tuple(data["modalities"]),
-                    "guessed": frozenset(data.get("guessed", ())),
-                    "alternatives": {name: tuple(globs) for name, globs in data.get("alternatives", {}).items()},
-                    "warnings": tuple(data.get("warnings", ())),
-                    "schema": schema_from_json(data["schema"]) if data.get("schema") else None,
+                    **kept,
+                    "cases": tuple(_case(one) for one in _list(kept["cases"], "cases")),
+                    "modalities": _texts(kept["modalities"], "modalities"),
+                    "patterns": {name: _text(glob, "a pattern") for name, glob in patterns.items()},
+                    "guessed": frozenset(_texts(kept.get("guessed", []), "guessed")),
+                    "alternatives": {name: _texts(globs, "alternatives") for name, globs in alternatives.items()},
+                    "warnings": _texts(kept.get("warnings", []), "warnings"),
+                    "schema": schema_from_json(kept["schema"]) if kept.get("schema") else None,
+                    "sources": {path: Source.from_json(_mapping(source, "a source")) for path, source in sources.items()},
+                    "identities": {
+                        patient: {what: _text(value, "identities") for what, value in _mapping(known, "identities").items()}
+                        for patient, known in identities.items()
+                    },
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"That is no plan of a cohort: {error}.", hint="Look for the cases again.") from error
+            raise InputError(f"That is no plan of a cohort: {str(error)[:300]}.", hint="Look for the cases again.") from error
 
     @property
     def usable(self) -> tuple[Case, ...]:
@@ -98,12 +130,13 @@ class CohortPlan:
         rows = [("what", "files", "found", "")]
         for modality in self.modalities:
             count = sum(modality in c.images for c in self.cases)
-            rows.append((f"image {modality}", self.patterns[modality], str(count), self._remark(modality)))
+            rows.append((f"image {modality}", self.patterns.get(modality, "chosen by hand"), str(count), self._remark(modality)))
         labels, masks = sum(c.label is not None for c in self.cases), sum(c.mask is not None for c in self.cases)
         rows.append(("label", self.label_pattern or "none", str(labels), self._remark("label")))
         rows.append(("foreground mask", self.mask_pattern or "none", str(masks), self._remark("mask")))
         widths = [max(len(r[i]) for r in rows) for i in range(3)]
-        lines = [f"{self.folder}: {len(self.usable)} of {len(self.cases)} cases can be used, {self._people()}."]
+        kind = f" ({self.layout})" if self.layout else ""
+        lines = [f"{self.folder}{kind}: {len(self.usable)} of {len(self.cases)} cases can be used, {self._people()}."]
         lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows]
         for what, globs in self.alternatives.items():
             option = f"--{what} " if what in ("label", "mask") else f"--image {what}="
@@ -124,3 +157,46 @@ class CohortPlan:
         roles = Counter(c.role for c in self.usable)
         shares = ", ".join(f"{roles[r]} {r}" for r in ("pool", "validation", "test") if roles[r])
         return f"of {people} {'person' if people == 1 else 'people'}" + (f" ({shares})" if shares else "")
+
+
+def _case(data: Any) -> Case:
+    """The case of a plan. Raises: ValueError or TypeError, when something is missing or of another kind."""
+    one = dict(_mapping(data, "a case"))
+    name = _text(one["name"], "the name of a case")
+    if not name.strip():
+        raise ValueError("a case without a name")
+    images = {modality: _text(path, f"an image of {name}") for modality, path in _mapping(one["images"], f"the images of {name}").items()}
+    for what in ("label", "mask"):
+        if one.get(what) is not None:
+            _text(one[what], f"the {what} of {name}")
+    for what in ("patient", "role", "site", "excluded_reason"):
+        _text(one.get(what, ""), f"the {what} of {name}")
+    grid = one.get("geometry")
+    geometry = None if grid is None else Geometry.from_json(_mapping(grid, f"the grid of {name}"))
+    return Case(**{**one, "images": images, "geometry": geometry, "problems": _texts(one.get("problems", []), "problems")})
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError(f"{what} cannot be read")
+    for key in value:
+        _text(key, what)
+    return value
+
+
+def _list(value: Any, what: str) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{what} cannot be read")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{what} is no text")
+    # Half a character can be written neither into a database nor into a file name.
+    value.encode()
+    return value
+
+
+def _texts(value: Any, what: str) -> tuple[str, ...]:
+    return tuple(_text(one, what) for one in _list(value, what))

@@ -8,11 +8,13 @@ excluded; `train` means pool.
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from SuggestiveAnnotationLib.cohort.files.text_file import read_text_file
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Case, Role
 
@@ -61,16 +63,18 @@ def read_table(path: str | Path) -> tuple[TableRow, ...]:
     file = Path(path)
     if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
         raise InputError(f"{file} is a spreadsheet, not a text table.", hint="Save it as CSV.")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"The table {file} cannot be read: {error.strerror}.", hint="Check the path.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"The table {file} is not text in UTF-8.", hint="Save it as CSV with UTF-8 encoding.") from None
+    text = read_text_file(file, "table")
     lines = text.splitlines()
     header = lines[0] if lines else ""
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(lines, delimiter=delimiter)
+    try:
+        return _rows(reader, file)
+    except csv.Error as error:
+        raise InputError(f"The table {file}, line {reader.line_num}, cannot be read: {error}.", hint="Correct that line.") from None
+
+
+def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
     columns = {what: _column(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
     if columns["case"] is None:
         raise InputError(f"The table {file} has no column for the case.", hint='Name it "case"; the others are patient, site and role.')
@@ -98,9 +102,9 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
     Raises:
         InputError: no row names a case, or a patient ends up on both sides of a split.
     """
-    by_name = {row.case.casefold(): row for row in rows}
-    known = {c.name.casefold() for c in cases}
-    strangers = [row for row in rows if row.case.casefold() not in known]
+    by_name = {_folded(row.case): row for row in rows}
+    known = {_folded(c.name) for c in cases}
+    strangers = [row for row in rows if _folded(row.case) not in known]
     if len(strangers) == len(rows):
         raise InputError(
             f"{source} names none of the cases that were found.",
@@ -113,7 +117,7 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
     has_roles = any(row.role for row in rows)
     out = []
     for case in cases:
-        row = by_name.get(case.name.casefold())
+        row = by_name.get(_folded(case.name))
         role = row.role if row else None
         new: Role
         if case.role == "excluded":
@@ -154,7 +158,7 @@ def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
     first: dict[str, TableRow] = {}
     roles: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
-        twin = first.setdefault(row.case.casefold(), row)
+        twin = first.setdefault(_folded(row.case), row)
         if twin is not row:
             raise InputError(f"{file} lists case {row.case} twice, in lines {twin.line} and {row.line}.", hint="Remove one of them.")
         if row.patient and row.role and row.role != "excluded":
@@ -167,6 +171,11 @@ def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
                 f"{other.case} is {other.role} (line {other.line}).",
                 hint="Give all cases of a patient the same role.",
             )
+
+
+def _folded(name: str) -> str:
+    """The name whatever its capitals, and whichever system it was typed on."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> str | None:

@@ -55,7 +55,7 @@ def test_what_is_wrong_in_a_table_is_said(tmp_path: Path, text: str, says: str) 
 def test_spreadsheets_missing_files_and_other_encodings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="spreadsheet"):
         read_table(tmp_path / "people.xlsx")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes("case,site\na,Köln\n".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):

@@ -1,0 +1,1 @@
+"""The embedded cohort: made-up brains for demos, tests and experiments."""

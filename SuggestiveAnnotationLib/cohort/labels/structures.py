@@ -1,0 +1,71 @@
+"""A label schema from a list of values and names, as look-up tables and dataset descriptions give it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
+from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
+
+IGNORE = "ignore"
+"""Name of what counts for nothing, by nnU-Net's convention."""
+
+_OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r"}
+_OTHER_SIDE |= {other: side for side, other in _OTHER_SIDE.items()}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One value and what it means. Colour is red, green, blue, 0 to 255; terminology as in `LabelClass`."""
+
+    value: int
+    name: str
+    colour: tuple[int, int, int] | None = None
+    terminology: str | None = None
+
+
+def schema_of(
+    structures: Sequence[Structure], *, name: str, regions: Mapping[str, tuple[int, ...]] | None = None, ignore_value: int | None = None
+) -> LabelSchema:
+    """The schema of structures with different values from 1 to 65535, in order of value.
+
+    A name that stands twice gets its value added. Structures without a colour get one that no other has. Two names that differ in the side
+    only (`Left-Putamen` and `Right-Putamen`, `ctx-lh-cuneus` and `ctx-rh-cuneus`) are partners.
+
+    Args:
+        structures: at least one.
+        name: of the schema.
+        regions: name -> values, for evaluation.
+        ignore_value: of pixels that count for nothing; the first free of 255, 65535, 65534 where None.
+    """
+    ordered = sorted(structures, key=lambda s: s.value)
+    twice = {n for n, count in Counter(s.name for s in ordered).items() if count > 1}
+    names = [f"{s.name} ({s.value})" if s.name in twice else s.name for s in ordered]
+    by_name = {n: s.value for n, s in zip(names, ordered, strict=True)}
+    given = {s.colour for s in ordered if s.colour}
+    free = (c for c in distinct_colours(len(ordered) + len(given)) if c not in given)
+    classes = tuple(
+        LabelClass(s.value, n, s.colour or next(free), _partner(n, by_name), s.terminology) for n, s in zip(names, ordered, strict=True)
+    )
+    values = {s.value for s in ordered}
+    ignore = ignore_value if ignore_value is not None else next(v for v in (255, 65535, 65534) if v not in values)
+    return LabelSchema(name=name, classes=classes, regions=dict(regions or {}), ignore_value=ignore)
+
+
+def _partner(name: str, values: Mapping[str, int]) -> int | None:
+    mirrored = _mirrored(name)
+    return values.get(mirrored) if mirrored != name and _mirrored(mirrored) == name else None
+
+
+def _mirrored(name: str) -> str:
+    return re.sub(r"[^\W_]+", lambda found: _other_side(found[0]), name)
+
+
+def _other_side(word: str) -> str:
+    other = _OTHER_SIDE.get(word.casefold())
+    if other is None:
+        return word
+    return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other

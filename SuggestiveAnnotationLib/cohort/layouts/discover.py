@@ -1,0 +1,269 @@
+"""Finds the cases of a cohort by itself: a folder per case, flat files, or a folder per sequence."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from SuggestiveAnnotationLib.cohort.checks import label_modalities, quick_check
+from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
+from SuggestiveAnnotationLib.cohort.files.scan import scan
+from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, patient_of, signature
+from SuggestiveAnnotationLib.cohort.layouts.naming import (
+    IMAGE,
+    Guess,
+    ImageFile,
+    guess,
+    matches,
+    modality_order,
+    natural_order,
+    nnunet_channel,
+    words,
+)
+from SuggestiveAnnotationLib.cohort.plan import CohortPlan
+from SuggestiveAnnotationLib.cohort.table import apply_table, read_table
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.types import Case
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """The files of one modality, of the labels or of the masks: case name -> candidates, and the glob they were chosen by."""
+
+    files: Mapping[str, tuple[ImageFile, ...]]
+    pattern: str
+    others: tuple[str, ...] = ()
+
+
+def discover(
+    folder: str | Path,
+    *,
+    images: Mapping[str, str] | None = None,
+    label: str | None = None,
+    mask: str | None = None,
+    table: str | Path | None = None,
+    reference: str | None = None,
+) -> CohortPlan:
+    """Look for the cases in `folder`. Headers are read, voxels are not (see `checks.check_case`).
+
+    Args:
+        folder: of NIfTI, NRRD or MetaImage files, in any of the three layouts. Hidden files and folders are left out, links are followed
+            once.
+        images: modality -> glob on the path inside the cohort or on the file name, whatever the case, in channel order. None: guessed.
+        label, mask: globs of the reference labels and the foreground masks. None: guessed; `""`: there are none.
+        table: CSV file with patient, site and role per case, see `table.read_table`.
+        reference: modality whose grid annotations live on. None: the one that the labels are on, else the first.
+
+    Raises:
+        InputError: no such folder, no image in it, a pattern that fits nothing, an unknown reference, or a table that does not fit.
+    """
+    root = Path(folder).expanduser()
+    images = images or None
+    warnings: list[str] = []
+    files = scan(root, notes=warnings)
+    guesses = _classify(files, images, label, mask)
+    keys = case_keys(guesses)
+    slots = _image_slots(guesses, keys, images, warnings)
+    label_slot, mask_slot = _label_and_mask(guesses, keys, label, mask)
+    names = _case_names(slots, label_slot, mask_slot, warnings)
+    chosen_reference = reference or next(iter(slots))
+    if chosen_reference not in slots:
+        raise InputError(f"There is no modality {reference} in {root}.", hint=f"Found: {', '.join(slots)}.")
+    build = _Builder(slots, label_slot, mask_slot)
+    cases = [build.case(name, chosen_reference) for name in names]
+    if reference is None and label_slot and len(slots) > 1:
+        better = _reference_of_labels(cases, chosen_reference)
+        if better != chosen_reference:
+            chosen_reference = better
+            cases = [build.case(name, better) for name in names]
+    finished: Sequence[Case] = cases
+    if table is not None:
+        finished, notes = apply_table(cases, read_table(table), source=str(table))
+        warnings += notes
+    parts = {**slots, **({"label": label_slot} if label_slot else {}), **({"mask": mask_slot} if mask_slot else {})}
+    given = {*(images or {}), *(["label"] if label is not None else []), *(["mask"] if mask is not None else [])}
+    return CohortPlan(
+        folder=str(root.resolve()),
+        cases=tuple(finished),
+        modalities=tuple(slots),
+        reference=chosen_reference,
+        patterns={m: s.pattern for m, s in slots.items()},
+        label_pattern=label_slot.pattern if label_slot else None,
+        mask_pattern=mask_slot.pattern if mask_slot else None,
+        guessed=frozenset(parts) - given,
+        alternatives={what: slot.others for what, slot in parts.items() if slot.others},
+        warnings=tuple(warnings),
+    )
+
+
+def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
+    universal = frozenset(set.intersection(*({w.casefold() for c in f.components for w in words(c)} for f in files)))
+    images_of = _named_images(files, images or {}, universal, guard=label is None)
+    guesses: dict[ImageFile, Guess] = {}
+    for file in files:
+        if mask and matches(mask, file):
+            guesses[file] = Guess("mask", "mask")
+        elif label and matches(label, file):
+            guesses[file] = Guess("label", "label")
+        elif file in images_of:
+            guesses[file] = Guess("image", images_of[file])
+        elif channel := nnunet_channel(file):
+            guesses[file] = Guess("image", channel[1], rank=50)
+        else:
+            found = guess(file, universal=universal)
+            given = {"image": images is not None, "label": label is not None, "mask": mask is not None}[found.kind]
+            if not given:
+                guesses[file] = found
+    for what, pattern in {**(images or {}), **{k: v for k, v in (("label", label), ("mask", mask)) if v}}.items():
+        kind = what if what in ("label", "mask") and (images is None or what not in images) else "image"
+        if not any(g.kind == kind and (kind != "image" or g.name == what) for g in guesses.values()):
+            raise InputError(f'No file fits the pattern "{pattern}" for {what}.', hint=f"A file there is for example {files[0].relative}.")
+    return _bare_masks(guesses, label, mask)
+
+
+def _named_images(files: Sequence[ImageFile], images: Mapping[str, str], universal: frozenset[str], *, guard: bool) -> dict[ImageFile, str]:
+    """File -> modality by the given patterns. With `guard`, `*_t1*` does not take `x_t1_seg` beside `x_t1`."""
+    out: dict[ImageFile, str] = {}
+    for modality, pattern in images.items():
+        fitting = [f for f in files if f not in out and matches(pattern, f)]
+        plain = [f for f in fitting if guess(f, universal=universal).kind == "image"]
+        out.update(dict.fromkeys(plain if plain and guard else fitting, modality))
+    return out
+
+
+def _bare_masks(guesses: dict[ImageFile, Guess], label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
+    """Files called just `mask` are the labels when nothing else can be: a lesion mask, not a brain mask."""
+    if label is None and mask is None and not any(g.kind == "label" or (g.kind == "mask" and g.sure) for g in guesses.values()):
+        return {f: Guess("label", "mask") if g.kind == "mask" else g for f, g in guesses.items()}
+    return guesses
+
+
+def _image_slots(
+    guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str], images: Mapping[str, str] | None, warnings: list[str]
+) -> dict[str, _Slot]:
+    by_name: dict[str, list[ImageFile]] = defaultdict(list)
+    for file, found in guesses.items():
+        if found.kind == "image":
+            by_name[found.name].append(file)
+    if not by_name:
+        raise InputError("Only labels or masks were found, no images.", hint='Name the images, for example --image T1="*_t1.nii.gz".')
+    if images is not None:
+        return {m: _slot(by_name[m], keys, guesses, images[m]) for m in images}
+    slots = {m: _slot(by_name[m], keys, guesses, None) for m in sorted(by_name, key=modality_order)}
+    covered = {m: len(s.files) for m, s in slots.items()}
+    total = len({c for s in slots.values() for c in s.files})
+    # Without a word for the sequence, files count as images only where no other file does.
+    named = [m for m in slots if m != IMAGE or any(guesses[f].sure for f in by_name[m])] or list(slots)
+    enough = [m for m in named if covered[m] * 2 >= total] or [max(named, key=lambda m: covered[m])]
+    for m in slots:
+        if m not in enough:
+            some = f"{covered[m]} file{'' if covered[m] == 1 else 's'} such as {by_name[m][0].relative}"
+            why = "whose name names no sequence" if m == IMAGE else f"of {m}, which less than half of the cases have,"
+            warnings.append(f"{some} {why} {'was' if covered[m] == 1 else 'were'} left out; name the images (--image) to use them.")
+    return {m: slots[m] for m in enough}
+
+
+def _label_and_mask(
+    guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str], label: str | None, mask: str | None
+) -> tuple[_Slot | None, _Slot | None]:
+    slots: list[_Slot | None] = []
+    for kind, pattern in (("label", label), ("mask", mask)):
+        files = [f for f, found in guesses.items() if found.kind == kind] if pattern != "" else []
+        slots.append(_slot(files, keys, guesses, pattern) if files else None)
+    return slots[0], slots[1]
+
+
+def _slot(files: Sequence[ImageFile], keys: Mapping[ImageFile, str], guesses: Mapping[ImageFile, Guess], pattern: str | None) -> _Slot:
+    """One candidate per case where it can be: of several files that differ in more than the case, the kind with the most telling word.
+
+    A kind that less than half as many cases have as the most frequent one comes after all others. A further kind fills in only where it
+    never stands beside those before it, as when each site names its files in its own way.
+    """
+    by_signature: dict[str, list[ImageFile]] = defaultdict(list)
+    for file in files:
+        by_signature[_bare(signature(file, keys[file]))].append(file)
+    covered = {s: len({keys[f] for f in found}) for s, found in by_signature.items()}
+    most = max(covered.values())
+    order = sorted(by_signature, key=lambda s: (2 * covered[s] < most, guesses[by_signature[s][0]].rank, -covered[s], len(s), s))
+    chosen: dict[str, list[ImageFile]] = {}
+    used: list[str] = []
+    for name in order:
+        mine: dict[str, list[ImageFile]] = defaultdict(list)
+        for file in by_signature[name]:
+            mine[keys[file]].append(file)
+        if not mine.keys() & chosen.keys():
+            chosen.update(mine)
+            used.append(name)
+    shown = pattern or " or ".join(signature(by_signature[s][0], keys[by_signature[s][0]]) for s in used[:3])
+    rest = tuple(signature(by_signature[s][0], keys[by_signature[s][0]]) for s in order if s not in used)
+    return _Slot({key: tuple(found) for key, found in chosen.items()}, shown, rest)
+
+
+def _bare(glob: str) -> str:
+    """The signature less its suffix: the same name as .nii.gz and .nrrd is a duplicate, not another kind."""
+    return next(glob[: -len(s)] for s in SUFFIXES if glob.lower().endswith(s)).casefold()
+
+
+def _case_names(slots: Mapping[str, _Slot], label: _Slot | None, mask: _Slot | None, warnings: list[str]) -> list[str]:
+    names = sorted({case for slot in slots.values() for case in slot.files}, key=natural_order)
+    for what, slot in (("label", label), ("mask", mask)):
+        stray = sorted(set(slot.files) - set(names)) if slot else []
+        if slot and stray:
+            example = slot.files[stray[0]][0].relative
+            warnings.append(f"{len(stray)} {what} file{'' if len(stray) == 1 else 's'} fit no image, for example {example}.")
+    return names
+
+
+class _Builder:
+    """Makes the `Case` of a name out of the chosen files."""
+
+    def __init__(self, slots: Mapping[str, _Slot], label: _Slot | None, mask: _Slot | None) -> None:
+        self._slots = slots
+        self._label = label
+        self._mask = mask
+        self._folded = Counter(name.casefold() for name in {c for s in slots.values() for c in s.files})
+
+    def case(self, name: str, reference: str) -> Case:
+        """The case, checked by its headers; excluded with the reason when it cannot be used."""
+        reasons: list[str] = []
+        one = {m: self._one(name, s, m, reasons) for m, s in self._slots.items()}
+        images = {m: f.path for m, f in one.items() if f is not None}
+        absent = [m for m, slot in self._slots.items() if name not in slot.files]
+        hint = "Add it, or name other images (--image)."
+        reasons += [f"{name} has no {m} image ({self._slots[m].pattern}). {hint}" for m in absent]
+        label = self._one(name, self._label, "label", reasons) if self._label else None
+        mask = self._one(name, self._mask, "mask", reasons) if self._mask else None
+        if self._folded[name.casefold()] > 1:
+            twin = next(c for s in self._slots.values() for c in s.files if c != name and c.casefold() == name.casefold())
+            where = f"{self._any_file(name).path} and {self._any_file(twin).path}"
+            reasons.append(f"Two cases are called {name} and {twin}, which differ in capitals only: {where}. Rename one of them.")
+        first = next(f for f in one.values() if f is not None) if images else self._any_file(name)
+        case = Case(
+            name=name,
+            patient=patient_of(first, name),
+            role="pool",
+            images=images,
+            label=label.path if label else None,
+            mask=mask.path if mask else None,
+        )
+        return quick_check(case, reference, reasons)
+
+    @staticmethod
+    def _one(name: str, slot: _Slot, what: str, reasons: list[str]) -> ImageFile | None:
+        found = slot.files.get(name, ())
+        if len(found) > 1:
+            reasons.append(f"{name} has {len(found)} files for {what}: {found[0].path} and {found[1].path}. Keep one of them.")
+            return None
+        return found[0] if found else None
+
+    def _any_file(self, name: str) -> ImageFile:
+        return next(s.files[name][0] for s in self._slots.values() if name in s.files)
+
+
+def _reference_of_labels(cases: Sequence[Case], first: str) -> str:
+    """The modality on whose grid most labels lie; `first` unless another does better."""
+    votes = Counter(m for case in cases[:20] for m in label_modalities(case))
+    best = max(votes.values(), default=0)
+    return first if votes[first] == best else max(votes, key=lambda m: votes[m])

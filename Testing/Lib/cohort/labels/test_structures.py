@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.cohort.labels.structures import Structure, schema_of
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "partners"),
+    [
+        ("Left-Putamen", "Right-Putamen", True),
+        ("ctx-lh-cuneus", "ctx-rh-cuneus", True),
+        ("HIPPOCAMPUS_L", "HIPPOCAMPUS_R", True),
+        ("left caudate", "right caudate", True),
+        ("left caudate", "right putamen", False),
+        ("lEFT x", "right x", False),
+        ("core", "rim", False),
+    ],
+)
+def test_names_that_differ_in_the_side_are_partners(one: str, other: str, partners: bool) -> None:
+    schema = schema_of([Structure(2, other), Structure(1, one)], name="x")
+    assert [(c.value, c.partner) for c in schema.classes] == ([(1, 2), (2, 1)] if partners else [(1, None), (2, None)])
+    assert schema_from_json(schema_to_json(schema)) == schema
+
+
+def test_colours_differ_and_given_ones_stay() -> None:
+    given = [Structure(v, f"s{v}", (230, 159, 0) if v == 3 else None) for v in range(1, 30)]
+    schema = schema_of(given, name="x")
+    assert schema.classes[2].colour == (230, 159, 0)
+    assert len({c.colour for c in schema.classes}) == 29
+
+
+def test_a_name_that_stands_twice_gets_its_value() -> None:
+    schema = schema_of([Structure(1, "lesion"), Structure(4, "lesion"), Structure(2, "core")], name="x")
+    assert [c.name for c in schema.classes] == ["lesion (1)", "core", "lesion (4)"]
+
+
+def test_the_ignore_value_is_free() -> None:
+    assert schema_of([Structure(1, "a")], name="x").ignore_value == 255
+    assert schema_of([Structure(255, "a")], name="x").ignore_value == 65535
+    assert schema_of([Structure(1, "a")], name="x", ignore_value=2).ignore_value == 2
