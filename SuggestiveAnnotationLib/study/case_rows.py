@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import now
+from SuggestiveAnnotationLib.study.trust import check_cases, check_properties, geometry_of, image_path, record_of
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
 
 _ROLE_BEFORE = "role before exclusion: "
@@ -21,12 +22,15 @@ _ROLE_BEFORE = "role before exclusion: "
 class CaseRows:
     """Part of `Study`: what there is to annotate."""
 
+    path: Path
     database: Database
 
     def properties(self) -> dict[str, Any]:
         """Name -> value of everything the study was created with."""
         with self.database.read() as connection:
-            return {row.name: row.value for row in connection.execute(select(tables.properties))}
+            kept = {row.name: row.value for row in connection.execute(select(tables.properties))}
+        check_properties(kept)
+        return kept
 
     def set_property(self, name: str, value: Any) -> None:
         """Keep one JSON value under a name."""
@@ -60,13 +64,14 @@ class CaseRows:
     def _cases(self, query: Select[Any]) -> tuple[Case, ...]:
         with self.database.read() as connection:
             rows = connection.execute(query).all()
+            check_cases(rows)
             wanted = select(tables.images)
             if len(rows) == 1:
                 wanted = wanted.where(tables.images.c.case == rows[0].name)
             images: dict[str, dict[str, str]] = {}
             for image in connection.execute(wanted):
                 images.setdefault(image.case, {})[image.modality] = image.path
-        return tuple(_case(row, images.get(row.name, {})) for row in rows)
+        return tuple(_case(row, images.get(row.name, {}), self.path) for row in rows)
 
     def exclude_case(self, name: str, reason: str, *, retry: bool = False) -> None:
         """Take a case out of everything, with the reason. With `retry`, `prepare` may take it back when its files are mended."""
@@ -123,8 +128,7 @@ class CaseRows:
             row = connection.execute(select(tables.preprocessing)).first()
         if row is None:
             return None
-        kept: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.record.items()}
-        return PreprocessingRecord(**kept)
+        return record_of(row.record)
 
 
 def put_property(connection: Connection, name: str, value: Any) -> None:
@@ -134,8 +138,8 @@ def put_property(connection: Connection, name: str, value: Any) -> None:
         connection.execute(insert(tables.properties).values(name=name, value=value))
 
 
-def insert_cases(connection: Connection, cases: Sequence[Case]) -> None:
-    """Add the cohort inside a running transaction."""
+def insert_cases(connection: Connection, cases: Sequence[Case], *, folder: Path) -> None:
+    """Add the cohort inside a running transaction. Paths inside the study's folder are kept relative to it, so that it can be moved."""
     for position, case in enumerate(cases):
         connection.execute(
             insert(tables.cases).values(
@@ -144,27 +148,33 @@ def insert_cases(connection: Connection, cases: Sequence[Case]) -> None:
                 patient=case.patient,
                 site=case.site,
                 role=case.role,
-                label=case.label,
-                mask=case.mask,
+                label=_kept(case.label, folder),
+                mask=_kept(case.mask, folder),
                 geometry=case.geometry.to_json() if case.geometry else None,
                 excluded_reason=case.excluded_reason,
                 problems=list(case.problems),
             )
         )
         for modality, path in case.images.items():
-            connection.execute(insert(tables.images).values(case=case.name, modality=modality, path=path))
+            connection.execute(insert(tables.images).values(case=case.name, modality=modality, path=_kept(path, folder)))
 
 
-def _case(row: Any, images: dict[str, str]) -> Case:
+def _kept(path: str | None, folder: Path) -> str | None:
+    if path is None or not Path(path).is_relative_to(folder):
+        return path
+    return Path(path).relative_to(folder).as_posix()
+
+
+def _case(row: Any, images: dict[str, str], folder: Path) -> Case:
     return Case(
         name=row.name,
         patient=row.patient,
         role=row.role,
-        images=images,
-        label=row.label,
-        mask=row.mask,
+        images={modality: image_path(folder, path, row.name) for modality, path in images.items()},
+        label=None if row.label is None else image_path(folder, row.label, row.name),
+        mask=None if row.mask is None else image_path(folder, row.mask, row.name),
         site=row.site,
-        geometry=Geometry.from_json(row.geometry) if row.geometry else None,
+        geometry=None if row.geometry is None else geometry_of(row.geometry, row.name),
         excluded_reason=row.excluded_reason,
         problems=tuple(row.problems),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
@@ -14,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.tables import metadata
+from SuggestiveAnnotationLib.study.trust import BACKUP, MAX_VALUE_BYTES, refuse_strange_schema
 from SuggestiveAnnotationLib.study.version import SCHEMA_VERSION
 
 BUSY_SECONDS = 30.0
@@ -40,7 +43,7 @@ class Database:
         path: of the SQLite file; it must exist (see `create`).
 
     Raises:
-        StudyError: no study there, not a database, or made by a newer version.
+        StudyError: no study there, not a database, one with more than plain tables, or made by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,8 +85,9 @@ class Database:
                 with connection.begin():
                     yield connection
         except DatabaseError as error:
-            # A damaged file is a plain DatabaseError; the other kinds are mistakes of a caller.
-            if not isinstance(error.orig, sqlite3.OperationalError) and type(error.orig) is not sqlite3.DatabaseError:
+            # A damaged file is a plain DatabaseError, a value that is too large a DataError; the other kinds are mistakes of a caller.
+            damaged = type(error.orig) in (sqlite3.DatabaseError, sqlite3.DataError)
+            if not isinstance(error.orig, sqlite3.OperationalError) and not damaged:
                 raise
             raise translated(error.orig, self.path) from error
 
@@ -94,10 +98,15 @@ class Database:
 
 def _engine(path: Path) -> Engine:
     # Connections are kept: closing the last one would checkpoint the log, two more syncs an accept.
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"isolation_level": None, "timeout": BUSY_SECONDS})
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+        json_deserializer=_from_json,
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+        _restrict(connection)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -109,13 +118,33 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
+def _restrict(connection: sqlite3.Connection) -> None:
+    """What somebody else put into the file calls no function and reaches no other file."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+
+
+def _from_json(text: Any) -> Any:
+    # SQLite keeps a number as a number, also in a column of JSON.
+    if isinstance(text, (int, float)):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else error
+        raise StudyError(f"The study database is damaged: a value in it is no JSON ({reason}).", hint=BACKUP) from None
+
+
 def _bring_up_to_date(path: Path) -> None:
-    if not path.is_file():
+    if not path.is_file():  # a pipe would never open
         raise StudyError(f"There is no study at {path.parent}.", hint="Create one with `study create`, or check the path.")
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            _restrict(connection)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             page = connection.execute("PRAGMA page_size").fetchone()[0]
+            refuse_strange_schema(connection, path, metadata)
     except sqlite3.DatabaseError as error:
         raise translated(error, path) from error
     log = Path(f"{path}-wal")
@@ -127,7 +156,7 @@ def _bring_up_to_date(path: Path) -> None:
             f"The study at {path.parent} was made by a newer version (schema {version}; this version knows {SCHEMA_VERSION}).",
             hint="Update SuggestiveAnnotation.",
         )
-    if version == 0:
+    if version <= 0:
         hint = "Restore it from a backup; only if nothing was ever annotated in it, delete the folder and create the study again."
         raise StudyError(f"{path} is not a study database: it is empty.", hint=hint)
     if version < SCHEMA_VERSION:

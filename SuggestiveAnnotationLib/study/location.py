@@ -13,6 +13,9 @@ from SuggestiveAnnotationLib.errors import StorageError, StudyLockedError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.database import translated
 
+LOCK_SECONDS = 1.0
+"""So long a process that was killed may hold its files; then another one is taken to be at work."""
+
 NETWORK_FILESYSTEMS = frozenset(
     {"9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.gvfsd-fuse", "fuse.rclone"}
     | {"fuse.sshfs", "fuse.vmhgfs-fuse", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs3", "nfs4", "smb", "smb2", "smb3", "smbfs"}
@@ -82,6 +85,15 @@ def _windows_share(path: Path) -> str:
     return "network drive" if kind == remote else ""
 
 
+def _holder(note: Path) -> str:
+    try:
+        with note.open("rb") as file:
+            text = file.read(20).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return "unknown"
+    return text if text.isdecimal() else "unknown"
+
+
 class WorkerLock:
     """Held by the one process that works on a study; the system releases it when the process ends, however it ends.
 
@@ -95,7 +107,7 @@ class WorkerLock:
     def __init__(self, folder: Path) -> None:
         self._note, lock = folder / "worker.pid", folder / "worker.lock"
         try:
-            self._connection = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         except sqlite3.DatabaseError as error:
             raise translated(error, lock) from error
         try:
@@ -104,7 +116,7 @@ class WorkerLock:
             self._connection.close()
             if "locked" not in str(error):
                 raise translated(error, lock) from error
-            holder = self._note.read_text(encoding="utf-8").strip() if self._note.exists() else "unknown"
+            holder = _holder(self._note)
             raise StudyLockedError(
                 f"Another worker (process {holder}) is at work on the study {folder}.",
                 hint="Wait for it, or close it, then try again.",

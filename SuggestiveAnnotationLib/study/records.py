@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.study.trust import MAX_AXIS, slice_ref
 from SuggestiveAnnotationLib.types import (
     AnnotationState,
     LabelArray,
@@ -26,6 +27,9 @@ from SuggestiveAnnotationLib.types import (
     Verdict,
     describe,
 )
+
+MAX_PIXELS = 2**27
+"""No label slice has more pixels."""
 
 
 @dataclass(frozen=True)
@@ -215,9 +219,19 @@ def pack(labels: LabelArray) -> dict[str, Any]:
 
 def unpack(row: Any, ref: SliceRef) -> LabelArray:
     """Columns of a row -> label slice. Raises: StudyError, naming the slice, when they are damaged."""
+    rows, columns = row.rows, row.columns
     try:
-        return np.frombuffer(zlib.decompress(row.labels), "<u2").reshape(row.rows, row.columns).astype(np.uint16)
-    except (zlib.error, ValueError) as error:
+        if type(rows) is not int or type(columns) is not int or not (0 < rows < MAX_AXIS and 0 < columns < MAX_AXIS):
+            raise ValueError(f"{rows} x {columns} pixels")
+        if rows * columns > MAX_PIXELS:
+            raise ValueError(f"{rows} x {columns} pixels")
+        # No more than the slice has: a small value can unpack to any size.
+        stream = zlib.decompressobj()
+        data = stream.decompress(row.labels, 2 * rows * columns + 1)
+        if not stream.eof:
+            raise ValueError("another number of pixels")
+        return np.frombuffer(data, "<u2").reshape(rows, columns).astype(np.uint16)
+    except (zlib.error, ValueError, TypeError) as error:
         sentence = f"The study database is damaged: the labels of {describe(ref)} cannot be read."
         raise StudyError(sentence, hint="Restore it from a backup.") from error
 
@@ -228,5 +242,5 @@ def ref_columns(ref: SliceRef) -> dict[str, Any]:
 
 
 def row_ref(row: Any) -> SliceRef:
-    """Columns of a row -> slice."""
-    return SliceRef(row.case, row.axis, row.native_index)
+    """Columns of a row -> slice. Raises: StudyError, when there can be no such slice."""
+    return slice_ref(row.case, row.axis, row.native_index)

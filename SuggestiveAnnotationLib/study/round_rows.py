@@ -1,19 +1,19 @@
-"""Rows about the work of the machine: rounds, models, predictions, suggestions, metrics."""
+"""Rows about the work of the machine: rounds, models, predictions, suggestions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
-from SuggestiveAnnotationLib.study.database import Database
+from SuggestiveAnnotationLib.study.arrays import open_npy
+from SuggestiveAnnotationLib.study.metric_rows import MetricRows
 from SuggestiveAnnotationLib.study.records import (
-    Metric,
     Model,
     Prediction,
     Round,
@@ -26,6 +26,7 @@ from SuggestiveAnnotationLib.study.records import (
     unpack,
 )
 from SuggestiveAnnotationLib.study.tables import same_slice
+from SuggestiveAnnotationLib.study.trust import damaged, geometry_of, inside, relative_inside, slice_ref
 from SuggestiveAnnotationLib.types import (
     LabelArray,
     ModelKind,
@@ -35,17 +36,17 @@ from SuggestiveAnnotationLib.types import (
     Suggestion,
     SuggestionState,
     Unit,
+    describe,
 )
 
 GO_ON = "`run-round` goes on with it, `finish-round --abandon` drops it."
 _OPEN_STATES = ("suggested", "draft")
 
 
-class RoundRows:
+class RoundRows(MetricRows):
     """Part of `Study`: rounds and what they made."""
 
     path: Path
-    database: Database
 
     # Rounds
 
@@ -287,41 +288,26 @@ class RoundRows:
         table = tables.case_predictions
         with self.database.read() as connection:
             row = connection.execute(select(table).where(table.c.case == case, table.c.model_id == model_id)).first()
+            grid = connection.execute(select(tables.cases.c.geometry).where(tables.cases.c.name == case)).scalar()
         if row is None:
             return None
+        path = inside(self.path, row.path, what=f"the prediction of case {case}")
         try:
-            np.lib.format.open_memmap(self.path / row.path, mode="r")
+            array = open_npy(path)
         except (OSError, ValueError):
             return None
-        return self.path / str(row.path)
-
-    # Metrics
-
-    def put_metrics(self, metrics: Iterable[Metric]) -> None:
-        """Insert or replace measured numbers, in one transaction."""
-        table = tables.metrics
-        with self.database.write() as connection:
-            for m in metrics:
-                key = (table.c.round == m.round, table.c.name == m.name, table.c.case == m.case, table.c.label == m.label)
-                connection.execute(delete(table).where(*key))
-                connection.execute(insert(table).values(round=m.round, name=m.name, case=m.case, label=m.label, value=m.value))
-
-    def metrics(self, number: int | None = None) -> tuple[Metric, ...]:
-        """Measured numbers of one round or of all."""
-        table = tables.metrics
-        query = select(table).order_by(table.c.round, table.c.name, table.c.case, table.c.label)
-        if number is not None:
-            query = query.where(table.c.round == number)
-        with self.database.read() as connection:
-            return tuple(Metric(r.round, r.name, r.case, r.label, r.value) for r in connection.execute(query))
+        fits = array.dtype in (np.uint8, np.uint16) and array.shape == geometry_of(grid, case).shape
+        return path if fits else None
 
     def _inside(self, path: Path) -> str:
-        return path.resolve().relative_to(self.path.resolve()).as_posix()
+        return relative_inside(self.path, path, what="a model or a prediction")
 
     def _model(self, row: Any) -> Model:
         return Model(
-            id=row.id, kind=row.kind, round=row.round, record_key=row.record_key, path=self.path / row.path,
-            latents=self.path / row.latents if row.latents else None, card=row.card, created=row.created,
+            id=row.id, kind=row.kind, round=row.round, record_key=row.record_key,
+            path=inside(self.path, row.path, what=f"model {row.id}"),
+            latents=None if row.latents is None else inside(self.path, row.latents, what=f"the latents of model {row.id}"),
+            card=row.card if isinstance(row.card, dict) else {}, created=row.created,
         )  # fmt: skip
 
 
@@ -387,17 +373,24 @@ def _prediction(row: Any) -> Prediction:
 
 
 def _round(row: Any) -> Round:
-    values = {**row._mapping, "notes": tuple(row.notes)}
+    kinds = ((row.settings, dict), (row.seconds, dict), (row.notes, list), (row.number, int), (row.budget, int), (row.stage, str))
+    if not all(isinstance(value, kind) for value, kind in kinds) or row.stage not in get_args(RoundStage):
+        raise damaged(f"round {str(row.number)[:20]} cannot be read")
+    values = {**row._mapping, "notes": tuple(map(str, row.notes))}
     return Round(**values)
 
 
 def _suggestion(row: Any) -> SuggestionRow:
     ref = row_ref(row)
+    try:
+        rationale = Rationale.from_json(row.rationale)
+    except (AttributeError, TypeError, ValueError, KeyError):
+        raise damaged(f"the reason for {describe(ref)} cannot be read") from None
     suggestion = Suggestion(
         ref=ref,
         rank=row.rank,
-        rationale=Rationale.from_json(row.rationale),
+        rationale=rationale,
         kind=row.kind,
-        context_of=None if row.context_of is None else SliceRef(ref.case, ref.axis, row.context_of),
+        context_of=None if row.context_of is None else slice_ref(ref.case, ref.axis, row.context_of),
     )
     return SuggestionRow(id=row.id, round=row.round, suggestion=suggestion, state=row.state, reason=row.reason)

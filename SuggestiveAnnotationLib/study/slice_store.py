@@ -13,27 +13,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from SuggestiveAnnotationLib.cohort.checks import moved_grid, thin
-from SuggestiveAnnotationLib.cohort.itk import sitk
-from SuggestiveAnnotationLib.cohort.merge import apply_merge
-from SuggestiveAnnotationLib.cohort.read import read_labels, read_volume
-from SuggestiveAnnotationLib.cohort.resample import resample_onto
+from SuggestiveAnnotationLib.cohort.files.itk import sitk
+from SuggestiveAnnotationLib.cohort.files.read import read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
+from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
+from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge
 from SuggestiveAnnotationLib.errors import InputError, StudyError
-from SuggestiveAnnotationLib.files import whole_file, write_array, write_text
+from SuggestiveAnnotationLib.files import quoted_stem, whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
-from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane, content_key
+from SuggestiveAnnotationLib.study.arrays import open_npy
+from SuggestiveAnnotationLib.study.trust import MAX_AXIS
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, Plane, content_key
 
 CLIP = 5.0
 BLANK_BELOW = 0.001
 CONSTANT_BACKGROUND_FROM = 0.05
 STORE_VERSION = 1
+_KINDS = {".npy": np.dtype(np.float16), ".labels.npy": np.dtype(np.uint16), ".mask.npy": np.dtype(np.uint8)}
+"""Arrays of a case by the end of their file's name."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,20 @@ class StoreSettings:
 
     Attributes:
         plane: of the slices. modalities: channel order. reference: modality that gives the grid. schema: labels are merged into it.
+        annotated: which slices of a label file count; the others become the ignore value throughout.
     """
 
     plane: Plane
     modalities: tuple[str, ...]
     reference: str
     schema: LabelSchema
+    annotated: AnnotatedRule = "all"
 
     @property
     def key(self) -> str:
-        """Name of the folder: hash of the settings."""
-        return content_key([self.plane, self.modalities, self.reference, self.schema.key, STORE_VERSION])
+        """Name of the folder: hash of the settings; the rule has part in it only where it changes the arrays."""
+        rule = [] if self.annotated == "all" else [self.annotated]
+        return content_key([self.plane, self.modalities, self.reference, self.schema.key, STORE_VERSION, *rule])
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,10 @@ class SliceStore:
                 sentence = f"{case.label} lies on another voxel grid than {case.images[settings.reference]}."
                 raise InputError(sentence, hint="Resample the labels onto the image.")
             merged = apply_merge(labels, settings.schema, mask, name=case.label)
-            hashes[".labels.npy"] = _save(self._path(case.name, ".labels.npy"), frame.stack(merged))
+            stack = frame.stack(merged)
+            counted = annotated_slices(stack, settings.annotated, settings.schema.ignore_value)
+            stack[sorted(set(range(len(stack))) - set(counted))] = settings.schema.ignore_value
+            hashes[".labels.npy"] = _save(self._path(case.name, ".labels.npy"), stack)
         if mask is not None:
             hashes[".mask.npy"] = _save(self._path(case.name, ".mask.npy"), frame.stack(mask > 0).astype(np.uint8))
         fraction = foreground.mean(axis=(1, 2))
@@ -196,13 +206,20 @@ class SliceStore:
             return None
         return self._mapped(name, ".mask.npy", slices=len(note["foreground_fraction"]))
 
+    def hashes(self, name: str) -> Mapping[str, str]:
+        """SHA-256 of what a case was built from and of its arrays as files: "sources" (of the source files together), ".npy",
+        ".labels.npy", ".mask.npy"; empty where it is not built.
+        """
+        note = self._note(name)
+        return {} if note is None else {"sources": note["content"], **note["hashes"]}
+
     def _mapped(self, name: str, suffix: str, *, slices: int) -> NDArray[Any]:
         path = self._path(name, suffix)
         try:
-            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-            if len(array) == slices:
+            array = open_npy(path)
+            if array.ndim == (4 if suffix == ".npy" else 3) and array.dtype == _KINDS[suffix] and len(array) == slices:
                 return array
-            reason = "another number of slices"
+            reason = "another number of slices, or another kind of array"
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
         raise StudyError(f"The prepared slices of case {name} in {path} are damaged: {reason}.", hint="Run `prepare` to build them again.")
@@ -211,9 +228,9 @@ class SliceStore:
         """What was written about a case; None when nothing was, or it is damaged."""
         try:
             note = json.loads(self._path(name, ".json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
-        return note if isinstance(note, dict) and "hashes" in note else None
+        return note if _is_note(note) else None
 
     def _whole_note(self, name: str) -> dict[str, Any] | None:
         """The note of a case whose arrays are what was written, byte for byte."""
@@ -225,7 +242,26 @@ class SliceStore:
         return note if whole else None
 
     def _path(self, name: str, suffix: str) -> Path:
-        return self.folder / (quote(name, safe=" ") + suffix)
+        return self.folder / (quoted_stem(name) + suffix)
+
+
+def _is_note(note: Any) -> bool:
+    """Whether it says what `build` writes, in kind."""
+    if (
+        not isinstance(note, dict)
+        or not isinstance(note.get("hashes"), dict)
+        or not isinstance(note.get("content"), str)
+        or "stamps" not in note
+    ):
+        return False
+    lists: list[Any] = [note.get(name) for name in ("box", "spacing", "foreground_fraction")]
+    if not all(isinstance(one, list) for one in lists):
+        return False
+    box, spacing, fraction = lists
+    if note["hashes"].keys() - _KINDS.keys() or len(box) != 4 or len(spacing) != 3:
+        return False
+    numbers = all(type(n) in (int, float) and abs(n) < 1e30 for n in (*spacing, *fraction))
+    return numbers and all(type(n) is int and 0 <= n < MAX_AXIS for n in box) and min(spacing) > 0
 
 
 def foreground_of(image: NDArray[Any], mask: NDArray[Any] | None) -> NDArray[np.bool_]:

@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import errno
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib import __version__
-from SuggestiveAnnotationLib.cohort.schema import schema_from_json, schema_to_json
+from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schema_to_json
 from SuggestiveAnnotationLib.errors import StorageError, StudyError
 from SuggestiveAnnotationLib.files import storage_error, whole_file
 from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
+from SuggestiveAnnotationLib.study.arrays import read_npz
 from SuggestiveAnnotationLib.study.case_rows import CaseRows, insert_cases, put_property
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.location import WorkerLock, refuse_network_share
 from SuggestiveAnnotationLib.study.records import Model, now
 from SuggestiveAnnotationLib.study.round_rows import RoundRows
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
-from SuggestiveAnnotationLib.types import Case, LabelSchema, PreprocessingRecord, SliceRef
+from SuggestiveAnnotationLib.study.trust import damaged, refuse_strange_files, slice_ref
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, PreprocessingRecord, SliceRef
 
 DATABASE_NAME = "study.sqlite"
+CONVERTED = "converted"
+"""Folder of images that were made for the study, from DICOM series for example."""
+IDENTITIES = "identities"
+"""Property with what identifies the people behind the pseudonyms."""
+_SCRATCH = f".{DATABASE_NAME}"
+_REMAINS = tuple(_SCRATCH + suffix for suffix in ("", "-wal", "-shm", "-journal"))
+
+
+def check_free(path: Path) -> None:
+    """A new study can be made at `path`: nothing is there but what an interrupted creation left.
+
+    Raises:
+        StudyError: something is there already.
+        StorageError: the folder cannot be read, or is on a network share.
+    """
+    refuse_network_share(path)
+    try:
+        if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {*_REMAINS, CONVERTED}):
+            raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 class Study(CaseRows, RoundRows, AnnotationRows):
@@ -39,13 +60,15 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         path: the study folder.
 
     Raises:
-        StudyError: no study there, damaged, or made by a newer version.
+        StudyError: no study there, damaged, made by a newer version, or with something in it that no study holds: a link that leads out, a
+            pipe, a trigger in the database (see `trust`).
         StorageError: the folder is read-only or on a network share.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         refuse_network_share(self.path)
+        refuse_strange_files(self.path)
         self.database = Database(self.path / DATABASE_NAME)
         self._open_slices: dict[str, CaseSlices] = {}
         self._frames: dict[str, SliceFrame] = {}
@@ -63,29 +86,30 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         modalities: Sequence[str],
         reference: str,
         settings: Mapping[str, Any] | None = None,
+        identities: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Study:
-        """Make a new study at `path`, which must be absent or empty.
+        """Make a new study at `path`, which must be absent or empty but for images that were converted for it.
+
+        Args:
+            identities: patient -> what identifies the person in the source of the images. It is kept apart from all that goes out.
 
         Raises:
             StudyError: something is there already.
             StorageError: the folder cannot be written, or is on a network share.
         """
         path = Path(path)
-        refuse_network_share(path)
+        check_free(path)
         # The database appears under its name only when it is complete, so an interrupted creation is no study and leaves only these.
-        scratch = path / f".{DATABASE_NAME}"
-        remains = {scratch.name + suffix for suffix in ("", "-wal", "-shm", "-journal")}
+        scratch = path / _SCRATCH
         try:
-            if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - remains):
-                raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
             path.mkdir(parents=True, exist_ok=True)
-            for name_left in remains:
-                (path / name_left).unlink(missing_ok=True)
+            for left in _REMAINS:
+                (path / left).unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, path) from error
         database = Database.create(scratch)
         with database.write() as connection:
-            insert_cases(connection, cases)
+            insert_cases(connection, cases, folder=path)
             for key, value in {
                 "name": name,
                 "created": now(),
@@ -94,10 +118,11 @@ class Study(CaseRows, RoundRows, AnnotationRows):
                 "reference": reference,
                 "schema": schema_to_json(schema),
                 "settings": dict(settings or {}),
+                IDENTITIES: {patient: dict(known) for patient, known in (identities or {}).items()},
             }.items():
                 put_property(connection, key, value)
         database.close()
-        if (path / f"{scratch.name}-wal").exists():
+        if (path / f"{_SCRATCH}-wal").exists():
             # Closing moves everything from the log into the database, unless there is no room.
             raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path / DATABASE_NAME)
         try:
@@ -117,6 +142,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         Raises:
             StudyLockedError: another process is.
         """
+        refuse_strange_files(self.path)
         lock = WorkerLock(self.path)
         self._sweep()
         return lock
@@ -152,10 +178,34 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         """What the study was created with beyond the cohort."""
         return dict(self._created_with["settings"])
 
+    @property
+    def labels_as(self) -> LabelUse:
+        """What the labels that the cohort brought are for. Raises: StudyError, damaged."""
+        use: LabelUse = self.settings.get("labels_as", "reference")
+        if use not in get_args(LabelUse):
+            raise damaged("the use of its labels is unknown")
+        return use
+
+    @property
+    def annotated_slices(self) -> AnnotatedRule:
+        """Which slices of the labels that the cohort brought count as annotated. Raises: StudyError, damaged."""
+        rule: AnnotatedRule = self.settings.get("annotated_slices", "all")
+        if rule not in get_args(AnnotatedRule):
+            raise damaged("the rule for slices of its labels is unknown")
+        return rule
+
+    @property
+    def labels_by(self) -> str:
+        """Who drew the labels that the cohort brought."""
+        return str(self.settings.get("labels_by") or "existing labels")
+
     @cached_property
     def schema(self) -> LabelSchema:
         """What is annotated."""
-        return schema_from_json(self._created_with["schema"])
+        try:
+            return schema_from_json(self._created_with.get("schema"))
+        except (ValueError, TypeError) as error:
+            raise damaged(f"its label schema cannot be read ({error})") from None
 
     @property
     def record(self) -> PreprocessingRecord:
@@ -169,7 +219,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
     def slice_store(self) -> SliceStore:
         """The slice store of the frozen record."""
         record = self.record
-        return self.store_for(StoreSettings(record.plane, record.modalities, record.reference, self.schema))
+        return self.store_for(StoreSettings(record.plane, record.modalities, record.reference, self.schema, self.annotated_slices))
 
     def store_for(self, settings: StoreSettings) -> SliceStore:
         """The slice store of given settings, also before they are frozen."""
@@ -224,10 +274,13 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         if model is None or model.latents is None:
             raise StudyError("No manifold has been fitted yet.", hint="Run `fit-manifold` first.")
         try:
-            with np.load(model.latents, allow_pickle=False) as kept:
-                columns = zip(kept["case"].tolist(), kept["axis"].tolist(), kept["native_index"].tolist(), strict=True)
-                return tuple(SliceRef(*c) for c in columns), kept["latents"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+            kept = read_npz(model.latents)
+            columns = zip(kept["case"].tolist(), kept["axis"].tolist(), kept["native_index"].tolist(), strict=True)
+            refs, latents = tuple(slice_ref(*c) for c in columns), kept["latents"]
+            if latents.ndim != 2 or latents.dtype != np.float32 or len(latents) != len(refs) or not np.isfinite(latents).all():
+                raise ValueError("they are no table of numbers, one row a slice")
+            return refs, latents
+        except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
             sentence = f"The latents {model.latents} of the manifold are damaged or gone: {error}."
             raise StudyError(sentence, hint="Run `fit-manifold` again.") from error
 

@@ -61,6 +61,8 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         modalities: tuple[str, ...] = ("t1",),
         direction: tuple[float, ...] | None = None,
         labelled: bool = True,
+        settings: dict[str, str] | None = None,
+        change_labels: Callable[[int, np.ndarray], np.ndarray] = lambda index, labels: labels,
     ) -> Study:
         folder = tmp_path / f"{name}-cohort"
         folder.mkdir()
@@ -73,7 +75,7 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
                 paths[modality] = str(folder / f"case{index}_{modality}.nii.gz")
                 geometry = write_volume(Path(paths[modality]), image * (number + 1), direction=direction)
             label = folder / f"case{index}_label.nii.gz"
-            write_volume(label, labels, direction=direction)
+            write_volume(label, change_labels(index, labels), direction=direction)
             role = roles[index] if index < len(roles) else "pool"
             rows.append(
                 Case(
@@ -85,7 +87,9 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
                     geometry=geometry,
                 )
             )
-        study = Study.create(tmp_path / name, name=name, cases=rows, schema=SCHEMA, modalities=modalities, reference=modalities[0])
+        study = Study.create(
+            tmp_path / name, name=name, cases=rows, schema=SCHEMA, modalities=modalities, reference=modalities[0], settings=settings
+        )
         if prepared:
             from SuggestiveAnnotationLib.engine.prepare import prepare
 
