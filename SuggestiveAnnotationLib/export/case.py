@@ -1,10 +1,8 @@
-"""Export of one case: the annotated slices with their mask, and, apart from them, the volume that a model completed."""
+"""Labelmaps of cases: the annotated slices with their mask, and, apart from them, the volume that a model completed."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.errors import ExistsError, InputError
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid, newest, place, storage_type
+from SuggestiveAnnotationLib.export.case_images import earlier_readers
+from SuggestiveAnnotationLib.export.content import Exported, StudyContent
 from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, numbers
 from SuggestiveAnnotationLib.export.volume_file import SUFFIXES, write_volume
-from SuggestiveAnnotationLib.files import whole_file
+from SuggestiveAnnotationLib.files import file_stem, whole_file
+from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef, Suggestion
 
 
@@ -29,6 +30,25 @@ class ExportedFiles:
     labelmap: Path
     mask: Path
     sidecar: Path
+
+
+def write_labelmaps(folder: Path, content: StudyContent, *, suffix: str, overwrite: bool, stage: Stage) -> Exported:
+    """The labelmap, mask and JSON of every case, see `export_annotations`; what the labelmap formats of `export.formats` share.
+
+    Raises:
+        InputError: the format cannot hold the grid of a case.
+        ExistsError: a file of any case exists and `overwrite` is off; nothing is written then.
+        StorageError: the folder is read-only or the disk is full.
+    """
+    _refuse_present([_paths(folder, case.grid.case, *_ANNOTATION, suffix) for case in content.cases], overwrite=overwrite)
+    files: list[Path] = []
+    for case in content.cases:
+        one = export_annotations(
+            folder, case.grid, case.annotations, suggestions=case.suggestions, models=case.models, suffix=suffix, overwrite=overwrite
+        )
+        files += [one.labelmap, one.mask, one.sidecar]
+        stage.advance()
+    return Exported(tuple(files), earlier_readers(content))
 
 
 def export_annotations(
@@ -56,14 +76,15 @@ def export_annotations(
         overwrite: files of the same name are replaced.
 
     Raises:
-        InputError: a file exists and `overwrite` is off, the suffix is unknown, or an annotation does not fit the grid or the schema.
+        InputError: the suffix is unknown, or an annotation does not fit the grid or the schema.
+        ExistsError: a file exists and `overwrite` is off.
         StorageError: the folder is read-only or the disk is full.
     """
     listed = tuple(annotations)
     shown = newest(grid, listed)
     labels, mask = place(grid, {ref.native_index: a.labels for ref, a in shown.items()})
     entries = describe_annotations(listed, shown, suggestions=suggestions or {}, models=models or {})
-    files = _paths(folder, grid.case, "annotation", "annotated-mask", suffix)
+    files = _paths(folder, grid.case, *_ANNOTATION, suffix)
     return _write(files, grid, labels, mask, kind="annotation", content={"annotations": entries}, overwrite=overwrite)
 
 
@@ -110,12 +131,7 @@ def export_completed(
     return _write(files, grid, labels, mask, kind="model-completed", content=content, overwrite=overwrite)
 
 
-def file_stem(case: str) -> str:
-    """The case's name as part of a file name. A name with characters that files must not have gets a hash, so that two never meet."""
-    plain = re.sub(r"[^\w.-]", "-", case)
-    if plain == case and not plain.startswith((".", "-")):
-        return case
-    return f"case{plain if plain[:1] in '.-' else '-' + plain}-{hashlib.sha256(case.encode()).hexdigest()[:8]}"
+_ANNOTATION = ("annotation", "annotated-mask")
 
 
 def _paths(folder: Path, case: str, labelmap: str, mask: str, suffix: str) -> ExportedFiles:
@@ -124,6 +140,14 @@ def _paths(folder: Path, case: str, labelmap: str, mask: str, suffix: str) -> Ex
     stem = file_stem(case)
     folder = Path(folder)
     return ExportedFiles(folder / f"{stem}_{labelmap}{suffix}", folder / f"{stem}_{mask}{suffix}", folder / f"{stem}_{labelmap}.json")
+
+
+def _refuse_present(wanted: Sequence[ExportedFiles], *, overwrite: bool) -> None:
+    present = [path for files in wanted for path in (files.labelmap, files.mask, files.sidecar) if path.exists()]
+    if present and not overwrite:
+        more = f" and {len(present) - 3} more" if len(present) > 3 else ""
+        what = f"{present[0].parent} already has {' and '.join(path.name for path in present[:3])}{more}."
+        raise ExistsError(what, hint="Choose another folder or allow overwriting.")
 
 
 def _write(
@@ -136,10 +160,7 @@ def _write(
     content: Mapping[str, Any],
     overwrite: bool,
 ) -> ExportedFiles:
-    present = [path.name for path in (files.labelmap, files.mask, files.sidecar) if path.exists()]
-    if present and not overwrite:
-        what = f"{files.labelmap.parent} already has {' and '.join(present)}."
-        raise InputError(what, hint="Choose another folder or allow overwriting.")
+    _refuse_present([files], overwrite=overwrite)
     with ExitStack() as stack:
         # Renamed in the opposite order, and only when all three are written: the JSON, which knows the hashes of the others, comes last.
         sidecar, mask_file, labelmap = (stack.enter_context(whole_file(p)) for p in (files.sidecar, files.mask, files.labelmap))

@@ -1,20 +1,23 @@
-"""Annotations from labelmaps that a person drew elsewhere."""
+"""Annotations from labelmaps and segmentations that a person drew elsewhere."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.read import read_labels
+from SuggestiveAnnotationLib.cohort.files.read import read_labels
+from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices, silent_slices
+from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation, labels_on, read_label_file
+from SuggestiveAnnotationLib.cohort.labels.segment_values import values_by_name
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid
 from SuggestiveAnnotationLib.geometry import Geometry
-from SuggestiveAnnotationLib.types import LabelArray, LabelSchema, SliceRef, describe, slice_number
+from SuggestiveAnnotationLib.types import AnnotatedRule, LabelArray, LabelSchema, SliceRef, describe, slice_number
 
 
 def parse_slice_numbers(text: str, *, count: int) -> tuple[int, ...]:
@@ -46,36 +49,52 @@ _FIRST = slice_number(SliceRef("", 0, 0))
 
 
 def annotations_from_labelmap(
-    path: Path, grid: CaseGrid, *, slices: Iterable[int] | None = None, mask: Path | None = None
+    path: Path,
+    grid: CaseGrid,
+    *,
+    slices: Iterable[int] | None = None,
+    mask: Path | None = None,
+    rule: AnnotatedRule | None = None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> dict[int, LabelArray]:
-    """Annotated slices of a labelmap on the case's own grid: native index -> schema values `(row, column)`, canonical.
+    """Annotated slices of a label file: native index -> schema values `(row, column)`, canonical.
 
-    Which slices count as annotated: those in `slices`, else those where `mask` is not 0 (pixels outside it become ignore), else, when some
-    slice is nothing but the ignore value, every other slice, else every slice with a label. A listed slice without a label is an empty
-    annotation.
+    Which slices count as annotated: those in `slices`, else those where `mask` is not 0 (pixels outside it become ignore), else those of
+    `rule` that are not the ignore value throughout, else, when some slice is nothing but the ignore value, every other slice, else every
+    slice with a label. A slice that counts and has no label is an empty annotation.
 
     Args:
-        path: file with schema values.
+        path: labelmap with schema values on the case's own grid; or a segmentation (`.seg.nrrd`, DICOM SEG), whose structures find their
+            values by name and which may cover part of the grid.
         grid: case, voxel grid, slices and schema.
         slices: native indices.
-        mask: file on the same grid.
+        mask: labelmap on the same grid.
+        rule: see `cohort.annotated.annotated_slices`.
+        say: told what of a segmentation could not be kept, a sentence each.
 
     Raises:
-        InputError: a file is unreadable, lies on another grid or holds other values, or no slice is annotated.
+        InputError: a file is unreadable, lies on another grid or holds other values or structures, or no slice is annotated.
     """
-    if slices is not None and mask is not None:
-        raise InputError(f"Both a list of slices and the mask {mask} were given for {path}.", hint="Give one of the two.")
-    stack = grid.frame.stack(_on_grid(Path(path), grid))
+    ways = [
+        name for name, given in (("a list of slices", slices), (f"the mask {mask}", mask), (f"the rule {rule}", rule)) if given is not None
+    ]
+    if len(ways) > 1:
+        both = "Both " if len(ways) == 2 else ""
+        raise InputError(f"{both}{' and '.join(ways)} were given for {path}.", hint="Give one of them.")
+    stack = grid.frame.stack(_labels(Path(path), grid, say))
     ignore = grid.schema.ignore_value
     _check_values(Path(path), grid, stack)
     if mask is not None:
-        inside = grid.frame.stack(_on_grid(Path(mask), grid)) != 0
+        inside = grid.frame.stack(_on_grid(Path(mask), *read_labels(mask), grid)) != 0
         stack = np.where(inside, stack, ignore)
         chosen = np.flatnonzero(inside.any(axis=(1, 2))).tolist()
     elif slices is not None:
         chosen = sorted(set(slices))
     else:
-        chosen = _covered(stack, ignore)
+        silent = silent_slices(stack, ignore)
+        # A slice of background alone is an empty annotation only in a file that marks the others as ignored.
+        counted = annotated_slices(stack, rule or ("marked" if silent else "labelled"), ignore)
+        chosen = [index for index in counted if index not in silent]
     if not chosen:
         raise InputError(f"{path} has no annotated slice.", hint="Give the slices it covers, for example 10,12,20-25.")
     for index in chosen:
@@ -87,16 +106,18 @@ def annotations_from_labelmap(
     return {index: np.ascontiguousarray(stack[index], dtype=np.uint16) for index in chosen}
 
 
-def _covered(stack: NDArray[Any], ignore: int) -> list[int]:
-    # A slice of background alone is an empty annotation only in a file that marks the others as ignored.
-    ignored = (stack == ignore).all(axis=(1, 2))
-    if ignored.any():
-        return np.flatnonzero(~ignored).tolist()
-    return np.flatnonzero(((stack != 0) & (stack != ignore)).any(axis=(1, 2))).tolist()
+def _labels(path: Path, grid: CaseGrid, say: Callable[[str], None]) -> NDArray[Any]:
+    """Values of the schema on the case's grid `(k, j, i)`."""
+    file = read_label_file(path)
+    for note in file.notes:
+        say(note)
+    if not is_segmentation(path):
+        return _on_grid(path, file.labels, file.geometry, grid)
+    placed = labels_on(file, grid.geometry, name=str(path), reference_name=f"the image of case {grid.case}")
+    return values_by_name(placed, file.classes, grid.schema, name=str(path))
 
 
-def _on_grid(path: Path, grid: CaseGrid) -> NDArray[Any]:
-    array, geometry = read_labels(path)
+def _on_grid(path: Path, array: NDArray[Any], geometry: Geometry, grid: CaseGrid) -> NDArray[Any]:
     if not grid.geometry.same_grid(geometry):
         hint = "Draw or resample it on the image of the reference modality."
         raise InputError(f"{path} lies on another voxel grid than case {grid.case}: {_difference(geometry, grid.geometry)}.", hint=hint)

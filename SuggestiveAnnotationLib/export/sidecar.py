@@ -71,7 +71,7 @@ def describe_annotations(
                 "accepted_at": a.accepted_at,
                 "in_labelmap": shown[a.ref] is a,
                 "round": a.round,
-                "suggestion": None if suggestion is None else _describe_suggestion(suggestion),
+                "suggestion": None if suggestion is None else describe_suggestion(suggestion),
                 "prediction": a.prediction_id,
                 "model": None if a.prediction_id is None else models.get(a.prediction_id),
                 "minutes": a.minutes,
@@ -91,7 +91,8 @@ def numbers(grid: CaseGrid, indices: Iterable[int]) -> Sequence[int]:
     return [slice_number(SliceRef(grid.case, grid.frame.axis, k)) for k in sorted(indices)]
 
 
-def _describe_suggestion(suggestion: Suggestion) -> dict[str, Any]:
+def describe_suggestion(suggestion: Suggestion) -> dict[str, Any]:
+    """Why a slice was suggested."""
     why = suggestion.rationale
     return {"strategy": why.strategy, "kind": suggestion.kind, "rank": suggestion.rank, "score": why.score, "sentence": why.sentence}
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.itk import quiet, sitk
-from SuggestiveAnnotationLib.cohort.rawheader import SHEAR_TOLERANCE
-from SuggestiveAnnotationLib.cohort.read import read_labels
-from SuggestiveAnnotationLib.errors import InputError, SuggestiveAnnotationError
-from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.cohort.files.rawheader import SHEAR_TOLERANCE
+from SuggestiveAnnotationLib.cohort.files.read import read_labels
+from SuggestiveAnnotationLib.cohort.files.write import not_written, write_array_as
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.geometry import Geometry
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
@@ -38,24 +34,12 @@ def write_volume(scratch: Path, final: Path, volume: NDArray[Any], geometry: Geo
     if np.abs(cosines.T @ cosines - np.eye(3)).max() > SHEAR_TOLERANCE:
         what = f"{final.name} cannot hold the voxel grid of the case: its axes are not at right angles."
         raise InputError(what, hint="Resample the case first.")
-    image = sitk.GetImageFromArray(volume)
-    image.SetSpacing(geometry.spacing)
-    image.SetOrigin(geometry.origin_lps)
-    image.SetDirection(geometry.direction_lps)
+    write_array_as(scratch, final, volume, geometry)
     try:
-        with quiet():
-            sitk.WriteImage(image, str(scratch), useCompression=True)
         written, kept = read_labels(scratch)
-    except (RuntimeError, InputError) as error:
-        raise _not_written(final, volume.nbytes) from error
+    except InputError as error:
+        raise not_written(final, volume.nbytes) from error
     if not kept.same_grid(geometry):
         raise InputError(f"{final.name} cannot hold the voxel grid of the case exactly enough.", hint="Choose the suffix .nrrd.")
     if not np.array_equal(written, volume):
-        raise _not_written(final, volume.nbytes)
-
-
-def _not_written(path: Path, needed: int) -> SuggestiveAnnotationError:
-    # SimpleITK does not say why; the room left on the disk usually does.
-    full = shutil.disk_usage(path.parent).free < needed
-    number = errno.ENOSPC if full else errno.EIO
-    return storage_error(OSError(number, os.strerror(number)), path)
+        raise not_written(final, volume.nbytes)

@@ -127,6 +127,14 @@ def test_whole_numbers_in_a_floating_point_file_are_labels(tmp_path, plain_grid,
     assert (annotations_from_labelmap(path, plain_grid)[3] == 7).all()
 
 
+@pytest.mark.parametrize(("rule", "expected"), [("all", [0, 1, 2, 4]), ("marked", [0, 1, 2, 4]), ("labelled", [1, 4]), ("span", [1, 2, 4])])
+def test_a_rule_says_which_slices_count_and_none_is_taken_that_is_ignored_throughout(tmp_path, plain_grid, blank, rule, expected):
+    blank[[1, 4], 2, 3] = 7
+    blank[3] = 255
+    path = save(tmp_path / "a.nii.gz", blank, plain_grid.geometry)
+    assert list(annotations_from_labelmap(path, plain_grid, rule=rule)) == expected
+
+
 # --- refused
 
 
@@ -182,8 +190,16 @@ def test_a_listed_slice_that_the_case_does_not_have_is_refused(tmp_path, plain_g
 
 def test_a_list_and_a_mask_together_are_refused(tmp_path, plain_grid, blank):
     path = save(tmp_path / "a.nrrd", blank, plain_grid.geometry)
-    with pytest.raises(InputError, match="Give one of the two"):
+    with pytest.raises(InputError, match="Give one of them"):
         annotations_from_labelmap(path, plain_grid, slices=[1], mask=path)
+
+
+def test_a_rule_beside_a_list_or_a_mask_is_refused_and_so_is_one_that_counts_no_slice(tmp_path, plain_grid, blank):
+    path = save(tmp_path / "a.nrrd", blank, plain_grid.geometry)
+    with pytest.raises(InputError, match=r"a list of slices and the mask .* and the rule all were given"):
+        annotations_from_labelmap(path, plain_grid, slices=[1], mask=path, rule="all")
+    with pytest.raises(InputError, match="has no annotated slice"):
+        annotations_from_labelmap(path, plain_grid, rule="span")
 
 
 def test_a_missing_file_is_named(tmp_path, plain_grid):

@@ -1,0 +1,17 @@
+"""Labelmaps in NIfTI: one volume of labels, one mask of annotated slices and one JSON a case.
+
+NIfTI keeps the voxel grid in single precision; a grid that needs more is refused with the advice to take NRRD.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from SuggestiveAnnotationLib.export.case import write_labelmaps
+from SuggestiveAnnotationLib.export.content import Exported, StudyContent
+from SuggestiveAnnotationLib.progress import Stage
+
+
+def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage) -> Exported:
+    """See `formats.Writer` and `case.write_labelmaps`."""
+    return write_labelmaps(folder, content, suffix=".nii.gz", overwrite=overwrite, stage=stage)
