@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import nn
 
 from SuggestiveAnnotationLib import __version__
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_text
-from SuggestiveAnnotationLib.models.registry import build_network, network_spec
+from SuggestiveAnnotationLib.models.registry import network_spec
+from SuggestiveAnnotationLib.models.weights import load_weights, network_of, tensors_of
 
 _FORMAT = 1
+_MAX_CARD = 2**24
 _RETRAIN = "Train the model again in this study."
 
 
@@ -89,17 +91,29 @@ def load_checkpoint(path: Path, *, record_key: str | None = None, device: torch.
             hint=_RETRAIN,
         )
     try:
+        _refuse_unless_file(path)
+        model = network_of(card["network"], tensors_of(path))
+        # As large as the network, no larger.
         data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != card.get("weights_sha256"):
+            raise StudyError(f"The weights {path} do not belong to the card beside them.", hint=_RETRAIN)
+        model.load_state_dict(load_weights(data))
     except OSError as error:
         raise StudyError(f"The weights {path} cannot be read: {error.strerror}.", hint=_RETRAIN) from error
-    if hashlib.sha256(data).hexdigest() != card.get("weights_sha256"):
-        raise StudyError(f"The weights {path} do not belong to the card beside them.", hint=_RETRAIN)
-    try:
-        model = build_network(card["network"])
-        model.load_state_dict(load(data))
-    except (SafetensorError, RuntimeError, KeyError, InputError) as error:
-        raise StudyError(f"The model {path} is damaged or of another version: {str(error).splitlines()[0]}", hint=_RETRAIN) from error
+    except (RuntimeError, ValueError, InputError, MemoryError) as error:
+        reason = (str(error).splitlines() or ["there is not enough memory"])[0]
+        raise StudyError(f"The model {path} is damaged or of another version: {reason.rstrip('.')}.", hint=_RETRAIN) from error
     return model.to(device).eval(), card
+
+
+def _refuse_unless_file(path: Path) -> None:
+    """Opening a pipe would wait for ever. Raises: OSError, when nothing is there; StudyError, when it is no file."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise StudyError(f"{path} is no file.", hint=_RETRAIN)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -110,11 +124,17 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     file = card_path(Path(path))
     try:
-        card = json.loads(file.read_text())
+        _refuse_unless_file(file)
+        with file.open("rb") as opened:
+            text = opened.read(_MAX_CARD + 1)
+        if len(text) > _MAX_CARD:
+            raise ValueError(f"it has more than {_MAX_CARD // 2**20} MiB")
+        card = json.loads(text, parse_constant=_no_number)
     except OSError as error:
         raise StudyError(f"The model card {file} cannot be read: {error.strerror}.", hint=_RETRAIN) from error
-    except ValueError as error:
-        raise StudyError(f"The model card {file} is damaged: {error}.", hint=_RETRAIN) from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise StudyError(f"The model card {file} is damaged: {reason}.", hint=_RETRAIN) from error
     if not isinstance(card, dict) or not isinstance(card.get("network"), dict):
         raise StudyError(f"The file {file} is not a model card.", hint=_RETRAIN)
     return card

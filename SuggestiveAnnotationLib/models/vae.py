@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 from SuggestiveAnnotationLib.models.grid import at_least_float32, interpolation_matrix, resample
 
-WIDTHS: Mapping[str, tuple[int, ...]] = {"paper": (32, 64, 128, 256), "thin": (16, 32, 64, 128), "tiny": (4, 8, 8, 8)}
-"""Filters of the four levels. "thin" is for computers without a GPU, "tiny" for tests."""
+WIDTHS: Mapping[str, tuple[int, ...]] = {
+    "paper": (32, 64, 128, 256),
+    "thin": (16, 32, 64, 128),
+    "small": (8, 16, 32, 64),
+    "tiny": (4, 8, 8, 8),
+}
+"""Filters of the four levels. "thin" is for computers without a GPU, "small" for comparisons of many runs on such, "tiny" for tests."""
 
 _ACT = ("leakyrelu", {"negative_slope": 1e-2, "inplace": True})
 _LOG_VARIANCE = (-20.0, 10.0)

@@ -98,6 +98,40 @@ class TensorImages:
         return self._images[torch.as_tensor(indices, dtype=torch.int64, device=self.device)].float()
 
 
+class ChosenImages:
+    """Some images of a source, in an order of their own; repeats are allowed.
+
+    Args:
+        source: where the images come from.
+        chosen: index in the source of every image.
+    """
+
+    def __init__(self, source: ImageSource, chosen: Sequence[int] | NDArray[np.intp]) -> None:
+        self._source, self._chosen = source, torch.as_tensor(np.asarray(chosen, np.int64))
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @property
+    def channels(self) -> int:
+        """Image channels C."""
+        return self._source.channels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Network grid, pixels (row, column)."""
+        return self._source.size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._source.device
+
+    def images(self, indices: Sequence[int] | NDArray[np.intp] | Tensor) -> Tensor:
+        """float32 `(n, C, H, W)` on the device."""
+        return self._source.images(self._chosen[torch.as_tensor(indices, dtype=torch.int64).cpu()])
+
+
 class NetworkSlices:
     """Slices of a study on the network grid.
 

@@ -87,6 +87,20 @@ def per_sample_dice_loss(logits: Tensor, labels: Tensor, *, settings: DiceSettin
     return loss
 
 
+def per_class_dice_loss(logits: Tensor, labels: Tensor, *, smooth: float = 1.0) -> Tensor:
+    """Eq. 2 for every slice and class 1..K by itself, `(n, K)`; nan for classes that the slice's labels do not show.
+
+    Args:
+        logits: `(n, K+1, H, W)`.
+        labels: integer `(n, H, W)`, 0..K, -1 ignore.
+        smooth: s of eq. 2.
+    """
+    overlap, total = _sums(logits, labels)
+    losses = 1.0 - (2.0 * overlap + smooth) / (total + smooth)
+    shown = functional.one_hot(labels.long().clamp(min=0), logits.shape[1]).flatten(1, 2).any(1)
+    return torch.where(shown[:, 1:], losses[:, 1:], torch.nan)
+
+
 def _sums(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Per slice and class: `sum p y` and `sum p + sum y` over the pixels that are not ignored, each `(n, K+1)`."""
     probabilities = torch.softmax(logits.float(), dim=1)

@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.models.dropout import dropout_layers, sampled_dropout
+from SuggestiveAnnotationLib.models.multi_scale import MultiScale
 from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.training.augment import AugmentSettings, augment
 from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import ImageSource
 from SuggestiveAnnotationLib.training.device import autocast_dtype, reproducible_convolutions
-from SuggestiveAnnotationLib.training.losses import IGNORE, DiceSettings, balanced_weights, dice_loss
+from SuggestiveAnnotationLib.training.losses import IGNORE, DiceSettings, balanced_weights
+from SuggestiveAnnotationLib.training.objectives import objective, patch_settings
+from SuggestiveAnnotationLib.training.patches import sample_patches
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import Schedule, learning_rate_factor, shuffled_batches
 
@@ -111,7 +115,7 @@ def train_segmentation(
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> TrainedSegmentation:
-    """Train with fixed steps of Adam on the Dice loss of eq. 2.
+    """Train with fixed steps of Adam on the Dice loss of eq. 2, and on what `objectives.objective` adds for the network's architecture.
 
     Args:
         model: a spec for a new network, or a network to go on from; that one is copied, not changed.
@@ -145,19 +149,21 @@ def train_segmentation(
     micro = settings.micro_batch or micro_batch_size(network, images.channels, images.size, batch_size=size, device=device, dtype=dtype)
     best = _Best(settings.patience)
     losses: list[float] = []
+    dropout = dropout_layers(network)
     with reproducible_convolutions(device):
         for step in range(settings.steps):
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor(step, settings.steps, settings.schedule)
             network.train()
+            for layer in dropout:
+                layer.eval()
             optimiser.zero_grad()
             loss = 0.0
             parts = _split(usable[next(order)], micro)
             for part in parts:
                 share = len(part) / sum(len(p) for p in parts)
-                loss += share * _backward(
-                    network, images, labels, part, share=share, settings=settings, dtype=dtype, generator=generator, cancel=cancel
-                )
+                one: dict[str, Any] = {"share": share, "done": step / settings.steps, "settings": settings, "dtype": dtype}
+                loss += share * _backward(network, images, labels, part, **one, generator=generator, cancel=cancel)
                 if cancel is not None:
                     cancel.raise_if_cancelled()
             if not np.isfinite(loss):
@@ -245,6 +251,7 @@ def _backward(
     part: Tensor,
     *,
     share: float,
+    done: float,
     settings: SegmentationSettings,
     dtype: torch.dtype | None,
     generator: torch.Generator,
@@ -255,10 +262,13 @@ def _backward(
     y = labels[part.to(labels.device)].to(x.device)
     if settings.augment is not None:
         x, y = augment(x, y, settings=settings.augment, generator=generator)
+    patches = patch_settings(network, images.size)
+    if patches is not None:
+        x, y = sample_patches(x, y, settings=patches, generator=generator)
     x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(x.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-        logits = network(x)
-    loss = dice_loss(logits, y, settings=settings.loss)
+    # Masks from the generator: the layers' own would come from the global one, which others use meanwhile.
+    with sampled_dropout(network, [generator] * len(x)), torch.autocast(x.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+        loss = objective(network, x, y, settings=settings.loss, done=done)
     if cancel is not None:
         # On a slow processor the two passes together may take longer than a person should wait.
         cancel.raise_if_cancelled()
@@ -273,9 +283,18 @@ def _split(batch: Tensor, micro: int) -> list[Tensor]:
 
 
 def _weighted(settings: SegmentationSettings, labels: Tensor, network: nn.Module) -> SegmentationSettings:
-    """The settings with class weights from the annotated slices, where cross-entropy is used and they are not given."""
+    """The settings with class weights from the annotated slices, where cross-entropy is used and they are not given.
+
+    Middle pixels of patches are drawn alike from all classes already.
+    """
     channels = getattr(network, "classes", None)
-    if not settings.loss.cross_entropy or not settings.balance or settings.loss.class_weights or channels is None:
+    if (
+        isinstance(network, MultiScale)
+        or not settings.loss.cross_entropy
+        or not settings.balance
+        or settings.loss.class_weights
+        or channels is None
+    ):
         return settings
     weights = balanced_weights(labels, channels, exponent=settings.balance)
     return replace(settings, loss=replace(settings.loss, class_weights=weights))
