@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -202,6 +202,11 @@ def reference_of(query: Query) -> ReferenceAccess:
     return _given(query.reference, "reference labels of the whole pool", "Use it in experiments only.")
 
 
+def committee_of(query: Query) -> tuple[SegmentationAccess, ...]:
+    """Raises: StudyError, without networks trained on bootstraps."""
+    return _given(query.committee or None, "networks trained on bootstraps of the annotated slices", "`run-round` trains them.")
+
+
 def _given(access: Access | None, what: str, hint: str) -> Access:
     if access is None:
         raise StudyError(f"The strategy needs {what}, and there is none.", hint=hint)
@@ -212,7 +217,15 @@ def _check(name: str, requires: frozenset[Requirement], query: Query) -> None:
     require(query.budget >= 0, "budget", query.budget, "0 or more")
     require(query.min_gap >= 0, "min_gap", query.min_gap, "0 or more slices")
     require(query.unit in get_args(Unit), "unit", query.unit, " or ".join(get_args(Unit)))
-    getters = {Requirement.MODEL: model_of, Requirement.MANIFOLD: manifold_of, Requirement.REFERENCE: reference_of}
+    getters: dict[Requirement, Callable[[Query], object]] = {
+        Requirement.MODEL: model_of,
+        Requirement.MANIFOLD: manifold_of,
+        Requirement.REFERENCE: reference_of,
+        # Whether the model has dropout or a loss head shows when it is asked.
+        Requirement.DROPOUT: model_of,
+        Requirement.LOSS_HEAD: model_of,
+        Requirement.COMMITTEE: committee_of,
+    }
     for requirement in sorted(requires, key=lambda r: r.value):
         try:
             getters[requirement](query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ class Requirement(Enum):
     MODEL = "model"
     MANIFOLD = "manifold"
     REFERENCE = "reference"
+    DROPOUT = "dropout"
+    """The model has dropout layers."""
+    LOSS_HEAD = "loss head"
+    """The model predicts its own loss."""
+    COMMITTEE = "committee"
+    """Several networks, each trained on its own bootstrap of the annotated slices."""
+
+
+Variation = Literal["noise", "dropout"]
+"""What gives several gradients of one loss: noise on the image, or dropout masks."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,11 @@ class Pool:
 
 
 class SegmentationAccess(Protocol):
-    """The published segmentation model over the pool, in evaluation mode; its buffers never change."""
+    """The published segmentation model over the pool, in evaluation mode; its buffers never change.
+
+    Every method gives batches in the order of `indices`, on the device, on the network grid. Where a seed is asked for, what is drawn for a
+    slice depends on the seed and its pool index alone, not on the batch.
+    """
 
     def probabilities(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
         """Batches of (pool indices, class probabilities `(n, K+1, rows, columns)` on the device, network grid), in order."""
@@ -68,6 +82,54 @@ class SegmentationAccess(Protocol):
 
         x and gradients are float32 `(n, C, rows, columns)`, against the *accepted* annotation.
         Slices whose annotation is empty are left out.
+        """
+
+    def class_gradients(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """As `loss_gradients`, class by class: losses `(K, n)` and gradients `(K, n, C, rows, columns)`, classes 1..K.
+
+        Where a slice does not show a class its loss is nan and its gradient 0.
+        """
+
+    def varied_gradients(
+        self, indices: Sequence[int], *, by: Variation, passes: int, noise: float, seed: int
+    ) -> Iterator[tuple[NDArray[np.intp], torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """As `loss_gradients`, several times over: losses `(passes, n)` and gradients `(passes, n, C, rows, columns)`.
+
+        Every pass sees the image with Gaussian noise of standard deviation `noise`, or (`by="dropout"`) a network with another dropout
+        mask; the images given are those without noise. Raises: StudyError, when there is no dropout and it is asked for.
+        """
+
+    def feature_map(self, images: torch.Tensor) -> torch.Tensor:
+        """Bottleneck features of images on the network grid, float32 `(n, F)`; differentiable in the images."""
+
+    def features(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+        """Batches of (pool indices, bottleneck features averaged over the image, float32 `(n, F)`)."""
+
+    def sampled_probabilities(self, indices: Sequence[int], *, passes: int, seed: int) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+        """Monte Carlo dropout: dropout alone is active, everything else in evaluation mode.
+
+        Batches of (pool indices, class probabilities float32 `(passes, n, K+1, rows, columns)`). Raises: StudyError, when the model has no
+        dropout.
+        """
+
+    def augmented_probabilities(self, indices: Sequence[int], *, passes: int, seed: int) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+        """Test-time augmentation: every pass predicts a changed image and is mapped back onto the slice's own pixels.
+
+        Mirrored only where columns run from side to side, with the classes of both sides swapped back; small rotations, shifts and changes
+        of intensity. Batches as in `sampled_probabilities`.
+        """
+
+    def predicted_losses(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+        """Batches of (pool indices, the loss the model expects of itself `(n,)`). Only their order has a meaning.
+
+        Raises: StudyError, when the model has no loss head.
+        """
+
+    def gradient_embeddings(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+        """Gradient of the cross-entropy against the predicted labels with respect to the last layer's weights, averaged over pixels.
+
+        Batches of (pool indices, float32 `(n, (K+1) * F)`): mean over pixels of `(p - onehot(argmax p))` times the last layer's input,
+        class after class.
         """
 
 
@@ -105,6 +167,8 @@ class Query:
             (0: adjacent is allowed).
         sources: pool indices of the annotated slices that gradients start from (2022 paper: the previous round's; 2020: the initial ones).
         model, manifold, reference: given where the strategy requires them, else None.
+        round: number of this query; 1 is the first with a model.
+        committee: networks trained on bootstraps, given where the strategy requires them.
     """
 
     pool: Pool
@@ -117,6 +181,8 @@ class Query:
     model: SegmentationAccess | None = None
     manifold: ManifoldAccess | None = None
     reference: ReferenceAccess | None = None
+    round: int = 1
+    committee: tuple[SegmentationAccess, ...] = ()
 
 
 @dataclass(frozen=True)

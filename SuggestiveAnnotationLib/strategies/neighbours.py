@@ -29,13 +29,18 @@ Ids = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Pick:
-    """One pick: `index` of the point, of the source `row`, whether it lies in the cone, its distance to the target and its cosine."""
+    """One pick: `index` of the point, of the source `row`, whether it lies in the cone, its distance to the target and its cosine.
+
+    `votes` of `of` directions lead there, where a source has several.
+    """
 
     row: int
     index: int
     in_cone: bool
     distance: float
     cosine: float
+    votes: int = 1
+    of: int = 1
 
 
 @dataclass
@@ -96,9 +101,23 @@ class ConeSearch:
 
         Returns: picks in order. `in_cone` is False where no open point satisfied the condition and the nearest was taken instead.
         """
+        rows = [int(r) for r in order]
+        search = self.pass_over(starts, targets, directions, rows, tau=tau)
+        picks: list[Pick] = []
+        for row in rows:
+            pick = search.nearest(row)
+            if pick is None:
+                break
+            picks.append(pick)
+            search.close([pick.index] if closes is None else closes(pick.index))
+        return picks
+
+    def pass_over(
+        self, starts: NDArray[Any], targets: NDArray[Any], directions: NDArray[Any], rows: Iterable[int], *, tau: float | None
+    ) -> GreedyPass:
+        """One greedy pass, for callers that ask several rows before they pick. Arguments as in `greedy`; `rows` are those it will ask."""
         cones = _Cones(np.asarray(starts, np.float64), np.asarray(targets, np.float64), _unit(np.asarray(directions, np.float64)), tau)
-        search = _Greedy(self, cones, self._ids, self._total)
-        return search.run([int(r) for r in order], closes or (lambda index: [index]))
+        return GreedyPass(self, cones, self._ids, self._total, sorted(set(rows)))
 
     def propose(self, targets: Floats, count: int) -> tuple[Floats, Ids]:
         """The tree's `count` nearest of every target: distances to the farthest `(m,)`, positions `(m, count)`."""
@@ -170,34 +189,33 @@ class _Cones:
         return reached
 
 
-class _Greedy:
+class GreedyPass:
     """One greedy pass. Positions are places in the search's own point list; indices are the caller's."""
 
-    def __init__(self, search: ConeSearch, cones: _Cones, ids: Ids, total: int) -> None:
+    def __init__(self, search: ConeSearch, cones: _Cones, ids: Ids, total: int, rows: list[int]) -> None:
         self._search, self._cones, self._ids = search, cones, ids
         self._open = np.ones(len(ids), bool)
         self._place = np.full(total, -1, np.intp)
         self._place[ids] = np.arange(len(ids))
         self._rows: dict[tuple[int, bool], _Row] = {}
+        if len(ids) and rows:
+            self._propose(rows, [cones.has_cone(r) for r in rows])
 
-    def run(self, order: list[int], closes: Callable[[int], Sequence[int] | Ids]) -> list[Pick]:
-        picks: list[Pick] = []
-        if not len(self._ids) or not order:
-            return picks
-        rows = sorted(set(order))
-        self._propose(rows, [self._cones.has_cone(r) for r in rows])
-        for row in order:
-            wanted = self._cones.has_cone(row)
-            position = self._nearest(row, wanted)
-            in_cone = position is not None or not wanted
-            if position is None and wanted:
-                position = self._nearest(row, False)
-            if position is None:
-                break
-            picks.append(self._pick(row, position, in_cone))
-            shut = self._place[np.asarray(closes(picks[-1].index), np.intp)]
-            self._open[shut[shut >= 0]] = False
-        return picks
+    def nearest(self, row: int) -> Pick | None:
+        """What the row would pick now: the nearest open point in its cone, or the nearest at all; None where nothing is open."""
+        if not len(self._ids):
+            return None
+        wanted = self._cones.has_cone(row)
+        position = self._nearest(row, wanted)
+        in_cone = position is not None or not wanted
+        if position is None and wanted:
+            position = self._nearest(row, False)
+        return None if position is None else self._pick(row, position, in_cone)
+
+    def close(self, indices: Sequence[int] | Ids) -> None:
+        """Rule points out for the rest of the pass."""
+        shut = self._place[np.asarray(indices, np.intp)]
+        self._open[shut[shut >= 0]] = False
 
     def _pick(self, row: int, position: int, in_cone: bool) -> Pick:
         columns = self._search.coordinates(np.array([position]))

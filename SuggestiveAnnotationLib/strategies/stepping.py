@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,12 +33,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moves:
-    """What the sources give, one entry a source: a slice, or a case (then `slices` names the slice of highest loss).
+    """What the sources give, one entry a direction. A source is a slice, or a case (then `slices` names its slice of highest loss).
 
     Attributes:
         slices: pool indices. losses: per-sample losses.
         starts: z, `(m, d)`. moves: the way from z, `(m, d)`; what its length means is the strategy's.
         noise: length below which a move is rounding, `(m,)`; 0 where the strategy has no such length.
+        ways: which of the source's directions it is, `(m,)`; what the number means is the strategy's.
     """
 
     slices: NDArray[np.intp]
@@ -45,22 +47,24 @@ class Moves:
     starts: Floats
     moves: Floats
     noise: Floats
+    ways: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.slices)
 
     def only(self, rows: NDArray[Any]) -> Moves:
-        """Some of the sources."""
-        return Moves(self.slices[rows], self.losses[rows], self.starts[rows], self.moves[rows], self.noise[rows])
+        """Some of the directions, in the order of `rows`."""
+        return Moves(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the sources point, one entry a source.
+    """Where the sources point, one entry a direction, in the order of their turns.
 
     Attributes:
         moves: the sources. points: z', `(m, d)`. directions: axis of the cone, `(m, d)`, any length; zero: no cone.
         details: of all picks. weak: sources whose direction means nothing. warnings: a sentence each.
+        multiples: how many steps away the target is, `(m,)`; None: one.
     """
 
     moves: Moves
@@ -69,6 +73,23 @@ class Targets:
     details: Mapping[str, Any]
     weak: NDArray[np.bool_]
     warnings: tuple[str, ...] = field(default=())
+    multiples: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """A batch of loss gradients: a row a direction, so that a slice may come several times.
+
+    Attributes:
+        slices: pool indices `(n,)`. ways: which of the slice's directions, `(n,)`.
+        images, gradients: `(n, C, rows, columns)`. losses: `(n,)`.
+    """
+
+    slices: NDArray[np.intp]
+    images: torch.Tensor
+    losses: torch.Tensor
+    gradients: torch.Tensor
+    ways: NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +104,9 @@ class SteppingStrategy(BatchStrategy):
         tau: least cosine between `z_j - z` and `z' - z` (eq. 6); None: no condition. The papers' value is lost; 0.5, 60 degrees, is ours.
     """
 
+    on_manifold: ClassVar[bool] = True
+    """The latents of the reasons are the manifold's, so that they can be drawn there."""
+
     tau: float | None = 0.5
 
     def __post_init__(self) -> None:
@@ -94,15 +118,40 @@ class SteppingStrategy(BatchStrategy):
         """Moves `(n, d)` of a batch of sources and the length below which each is rounding `(n,)`; float32 in, float32 out."""
 
     @abstractmethod
-    def aim(self, query: Query, moves: Moves, spacing: float) -> Targets:
-        """Targets of the sources; `spacing` is the pool's median distance to the nearest latent of another case."""
+    def aim(self, query: Query, moves: Moves, spacing: float, points: Floats) -> Targets:
+        """Targets of the sources; `spacing`: the pool's median distance to the nearest latent of another case; `points`: of all units."""
 
     @abstractmethod
-    def sentence(self, source: str, pick: Pick, *, noun: str, weak: bool) -> str:
-        """Why: one sentence. `source` names the annotated slice; `weak`: its direction means nothing."""
+    def sentence(self, source: str, pick: Pick, *, error: str, noun: str, weak: bool) -> str:
+        """Why: one sentence. `source` names the annotated slice, `error` what grows from there; `weak`: its direction means nothing."""
+
+    def gradients(self, query: Query, sources: Sequence[int]) -> Iterator[list[Gradients]]:
+        """Loss gradients of the sources, in their order, together what belongs to the same slices: here one direction a source."""
+        for index, images, losses, gradients in model_of(query).loss_gradients(sources):
+            yield [Gradients(index, images, losses, gradients, np.zeros(len(index), np.intp))]
+
+    def most_sources(self, query: Query) -> int | None:
+        """How many sources can get a turn; None: all are wanted. A case is made of all its annotated slices."""
+        return query.budget if query.unit == "slice" else None
+
+    def error(self, query: Query, way: int) -> str:
+        """What grows along one of the source's directions."""
+        return "the model's error"
+
+    def pick(self, query: Query, board: Board, points: Floats, targets: Targets) -> list[Pick]:
+        """At most `query.budget` picks: one a turn, nearest first, inside the cone where anything open lies there."""
+        return self.search(ConeSearch(points, board.open), targets, self.turns(query, targets), board.closed_by)
+
+    def search(self, search: ConeSearch, targets: Targets, turns: list[int], closes: Callable[[int], NDArray[np.intp]]) -> list[Pick]:
+        """A pick a turn, while anything is open."""
+        return search.greedy(targets.moves.starts, targets.points, targets.directions, turns, tau=self.tau, closes=closes)
+
+    def turns(self, query: Query, targets: Targets) -> list[int]:
+        """Rows of the targets in the order in which they pick."""
+        return [turn % len(targets.moves) for turn in range(query.budget)]
 
     def choose(self, query: Query, board: Board) -> Choice:
-        """One pick a turn, nearest first, inside the cone where anything open lies there."""
+        """Sources, moves, targets, picks, reasons."""
         latents = manifold_of(query).latents
         shown = np.flatnonzero(~query.pool.blank)
         finite(np.asarray(latents[shown], np.float64), shown, query.pool.refs, "latent")
@@ -112,19 +161,21 @@ class SteppingStrategy(BatchStrategy):
             return Choice((), warnings, NO_SOURCE)
         known = np.isfinite(points).all(1)
         case_of = board.case_of(np.arange(len(latents))) if query.unit == "slice" else np.arange(len(points))
-        targets = self.aim(query, moves, distance_to_other_cases(points[known], case_of[known]))
+        targets = self.aim(query, moves, distance_to_other_cases(points[known], case_of[known]), points[known])
         warnings = (*warnings, *targets.warnings)
         if not len(targets.moves):
             return Choice((), warnings, "no annotated slice gives a direction")
-        order = [turn % len(targets.moves) for turn in range(query.budget)]
-        picks = ConeSearch(points, board.open).greedy(
-            targets.moves.starts, targets.points, targets.directions, order, tau=self.tau, closes=board.closed_by
-        )
+        picks = self.pick(query, board, points, targets)
         fallbacks = sum(not pick.in_cone for pick in picks)
         if fallbacks:
             warnings = (*warnings, self._empty_cones(fallbacks, len(picks), board.noun))
-        reasons = [self._rationale(query, targets, pick, turn // len(targets.moves), points) for turn, pick in enumerate(picks)]
-        return Choice([(pick.index, reason) for pick, reason in zip(picks, reasons, strict=True)], warnings)
+        turns: Counter[int] = Counter()
+        reasons = []
+        for pick in picks:
+            source = int(targets.moves.slices[pick.row])
+            reasons.append((pick.index, self._rationale(query, targets, pick, turns[source], points)))
+            turns[source] += 1
+        return Choice(reasons, warnings)
 
     def _moves(self, query: Query, board: Board, points: Floats) -> tuple[Moves, tuple[str, ...]]:
         labelled = np.flatnonzero(query.pool.labelled).tolist()
@@ -138,23 +189,24 @@ class SteppingStrategy(BatchStrategy):
         return moves, warnings if len(moves) else ()
 
     def _collect(self, query: Query, sources: Sequence[int]) -> Moves:
-        """Moves of the sources in random order; with slices as units no more sources than the budget has turns."""
+        """Moves of the sources in random order, of no more sources than can get a turn."""
         latents = manifold_of(query).latents
         shuffled = np.random.default_rng(query.seed).permutation(np.array(sorted(set(sources)), np.intp)).tolist()
-        most = query.budget if query.unit == "slice" else len(shuffled)
-        slices, losses, moves, noise = [np.empty(0, np.intp)], [np.empty(0)], [np.empty((0, latents.shape[1]))], [np.empty(0)]
-        for index, images, loss, gradients in model_of(query).loss_gradients(shuffled):
-            finite(loss.double().cpu().numpy(), index, query.pool.refs, "loss")
-            moved, rounding = self.move(query, images, gradients)
-            slices.append(index)
-            losses.append(loss.double().cpu().numpy())
-            moves.append(finite(moved.double().cpu().numpy(), index, query.pool.refs, "step on the manifold"))
-            noise.append(rounding.double().cpu().numpy())
-            if sum(map(len, slices)) >= most:
+        most = self.most_sources(query)
+        parts: list[Moves] = []
+        seen: dict[int, None] = {}
+        for batch in self.gradients(query, shuffled):
+            for given in batch:
+                index, losses = given.slices, given.losses.double().cpu().numpy()
+                finite(losses, index, query.pool.refs, "loss")
+                moved, rounding = self.move(query, given.images, given.gradients)
+                moves = finite(moved.double().cpu().numpy(), index, query.pool.refs, "step on the manifold")
+                parts.append(Moves(index, losses, latents[index].astype(np.float64), moves, rounding.double().cpu().numpy(), given.ways))
+                seen |= dict.fromkeys(index.tolist())
+            if most is not None and len(seen) >= most:
                 break
-        ids = np.concatenate(slices)
-        starts = latents[ids].astype(np.float64)
-        return Moves(ids, np.concatenate(losses), starts, np.concatenate(moves), np.concatenate(noise)).only(np.arange(len(ids))[:most])
+        together = _joined(parts, latents.shape[1])
+        return together.only(np.isin(together.slices, list(seen)[:most]))
 
     def _empty_cones(self, fallbacks: int, of: int, noun: str) -> str:
         angle = math.degrees(math.acos(self.tau if self.tau is not None else -1))
@@ -179,11 +231,16 @@ class SteppingStrategy(BatchStrategy):
             "source_loss": float(moves.losses[row]),
             "turn": turn,
             "source_is_case_mean": by_case,
+            **({"votes": pick.votes, "directions": pick.of} if pick.of > 1 else {}),
         }
         source = f"case {ref.case} (mean of its annotated slices)" if by_case else describe(ref)
+        error = self.error(query, int(moves.ways[row]))
+        sentence = self.sentence(source, pick, error=error, noun=query.unit, weak=bool(targets.weak[row]))
+        if not self.on_manifold:
+            return Rationale(self.name, sentence, source=ref, details=details)
         return Rationale(
             self.name,
-            self.sentence(source, pick, noun=query.unit, weak=bool(targets.weak[row])),
+            sentence,
             source=ref,
             source_latent=tuple(moves.starts[row].tolist()),
             projected=tuple(targets.points[row].tolist()),
@@ -193,15 +250,23 @@ class SteppingStrategy(BatchStrategy):
 
 
 def _by_case(query: Query, board: Board, moves: Moves, points: Floats) -> Moves:
-    """Cases as sources: z the mean of the case's latents, the move the mean over the same slices (those without gradient do not move)."""
+    """Cases as sources: z the mean of the case's latents, a move the mean over the same slices (those without gradient do not move)."""
     case = board.case_of(moves.slices)
     shown = board.case_of(np.flatnonzero(~query.pool.blank))
-    rows, out = [], []
-    for number in dict.fromkeys(case.tolist()):
-        mine = np.flatnonzero(case == number)
-        count = max(1, int((shown == number).sum()))
-        rows.append(mine[int(moves.losses[mine].argmax())])
-        move = moves.moves[mine].sum(0) / count
-        out.append((float(moves.losses[mine].mean()), points[number], move, float(np.linalg.norm(moves.noise[mine])) / count))
-    losses, starts, moved, noise = zip(*out, strict=True)
-    return Moves(moves.slices[rows], np.array(losses), np.array(starts), np.array(moved), np.array(noise))
+    out = []
+    for number, way in dict.fromkeys(zip(case.tolist(), moves.ways.tolist(), strict=True)):
+        rows = np.flatnonzero((case == number) & (moves.ways == way))
+        mine, count = moves.only(rows), max(1, int((shown == number).sum()))
+        # The source is named by one slice of the case, the same for all its directions.
+        name = moves.slices[case == number][int(moves.losses[case == number].argmax())]
+        noise = float(np.linalg.norm(mine.noise)) / count
+        out.append((name, float(mine.losses.mean()), points[number], mine.moves.sum(0) / count, noise, way))
+    slices, losses, starts, moved, noises, ways = zip(*out, strict=True)
+    return Moves(np.array(slices), np.array(losses), np.array(starts), np.array(moved), np.array(noises), np.array(ways))
+
+
+def _joined(parts: Sequence[Moves], dimensions: int) -> Moves:
+    nothing = Moves(
+        np.empty(0, np.intp), np.empty(0), np.empty((0, dimensions)), np.empty((0, dimensions)), np.empty(0), np.empty(0, np.intp)
+    )
+    return Moves(*(np.concatenate([getattr(part, f.name) for part in (nothing, *parts)]) for f in fields(Moves)))

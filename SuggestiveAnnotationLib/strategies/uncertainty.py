@@ -48,3 +48,19 @@ class AverageBvSB(ScoringStrategy):
 def _minus_margin(probabilities: torch.Tensor) -> torch.Tensor:
     best = probabilities.topk(2, dim=1).values
     return -(best[:, 0] - best[:, 1]).mean((1, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeastConfidence(ScoringStrategy):
+    """Mean over pixels of one minus the best class probability; highest first."""
+
+    name: ClassVar[str] = "least-confidence"
+    requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.MODEL})
+
+    def scores(self, query: Query, slices: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Mean lack of confidence, 0 (sure) to K / (K + 1)."""
+        return over_probabilities(query, slices, lambda p: (1 - p.amax(1)).mean((1, 2)))
+
+    def sentence(self, score: float, noun: str) -> str:
+        """Name the confidence."""
+        return f"The model's likeliest answer is least likely here: mean probability {1 - score:.3g}"

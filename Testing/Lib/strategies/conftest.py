@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
 from SuggestiveAnnotationLib.strategies.access import ModelAccess, VaeAccess
 from SuggestiveAnnotationLib.strategies.contract import Pool, Query
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, SliceRef
@@ -25,7 +26,9 @@ def make_pool(cases: dict[str, int], *, blank: Sequence[int] = (), labelled: Seq
     return Pool(refs, np.full(len(refs), 2.5), *flags)
 
 
-class Network(nn.Module):
+class Network(SegmentationNetwork):
+    """Two convolutions with dropout between them, and a head that predicts a loss."""
+
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
@@ -35,9 +38,23 @@ class Network(nn.Module):
             )
             self.body[1].running_mean += 0.1
             self.body[1].running_var *= 1.3
+            self.head = nn.Linear(6, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.body(images)
+    @property
+    def classes(self) -> int:
+        return 3
+
+    def pixel_features(self, images: Tensor) -> Tensor:
+        return self.body[:-1](images)
+
+    def classify(self, features: Tensor) -> Tensor:
+        return self.body[-1](features)
+
+    def bottleneck_features(self, images: Tensor) -> Tensor:
+        return self.body[:3](images).mean((2, 3))
+
+    def predicted_losses(self, images: Tensor) -> Tensor:
+        return self.head(self.bottleneck_features(images))[:, 0]
 
 
 class Autoencoder(nn.Module):
@@ -74,18 +91,60 @@ class Labels:
 
 
 class GivenModel:
-    """Class probabilities and gradients as arrays; serves batches of two."""
+    """What a model says, as arrays by pool index; serves batches of two.
+
+    Args:
+        probabilities: `(slices, K+1, rows, columns)`.
+        gradients: pool index -> `(C, rows, columns)`. images: of the slices that have one.
+        features: `(slices, F)`. losses: `(slices,)`. embeddings: `(slices, E)`.
+        sampled, augmented: `(passes, slices, K+1, rows, columns)`; the first `passes` of them are served whatever the seed.
+    """
 
     def __init__(
-        self, probabilities: NDArray[Any] | None = None, gradients: dict[int, NDArray[Any]] | None = None, images: Any = None
+        self,
+        probabilities: NDArray[Any] | None = None,
+        gradients: dict[int, NDArray[Any]] | None = None,
+        images: Any = None,
+        *,
+        features: NDArray[Any] | None = None,
+        sampled: NDArray[Any] | None = None,
+        augmented: NDArray[Any] | None = None,
+        losses: NDArray[Any] | None = None,
+        embeddings: NDArray[Any] | None = None,
     ) -> None:
         self._probabilities, self._gradients, self._images = probabilities, gradients or {}, images
+        self._features, self._sampled, self._augmented, self._losses, self._embeddings = features, sampled, augmented, losses, embeddings
 
     def probabilities(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        assert self._probabilities is not None
+        return self._serve(self._probabilities, indices)
+
+    def features(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        return self._serve(self._features, indices)
+
+    def predicted_losses(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        return self._serve(self._losses, indices)
+
+    def gradient_embeddings(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        return self._serve(self._embeddings, indices)
+
+    def sampled_probabilities(self, indices: Sequence[int], *, passes: int, seed: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        return self._serve_passes(self._sampled, indices, passes)
+
+    def augmented_probabilities(self, indices: Sequence[int], *, passes: int, seed: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        return self._serve_passes(self._augmented, indices, passes)
+
+    def _serve_passes(self, array: NDArray[Any] | None, indices: Sequence[int], passes: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        assert array is not None
+        assert passes <= len(array), "the test gives fewer passes than the strategy asks for"
+        for batch, slices in self._serve(array[:passes].swapaxes(0, 1), indices):
+            yield batch, slices.swapaxes(0, 1)
+
+    @staticmethod
+    def _serve(array: NDArray[Any] | None, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        assert array is not None
         for k in range(0, len(indices), 2):
             batch = np.array(indices[k : k + 2], np.intp)
-            yield batch, torch.from_numpy(self._probabilities[batch]).float()
+            yield batch, torch.from_numpy(array[batch]).float()
 
     def loss_gradients(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor, Tensor]]:
         known = [i for i in indices if i in self._gradients]
@@ -120,9 +179,13 @@ class World:
     accepted: NDArray[np.int16]
     network: Network
     autoencoder: Autoencoder
+    members: tuple[Network, ...]
 
     def query(self, *, budget: int = 7, pool: Pool | None = None, reference: NDArray[np.int16] | None = None, **changes: Any) -> Query:
-        model = ModelAccess(self.network, lambda i: self.images[list(i)], self._accepted, SCHEMA, batch_size=4)
+        model, *committee = (
+            ModelAccess(network, lambda i: self.images[list(i)], self._accepted, SCHEMA, batch_size=4, flip=True)
+            for network in (self.network, *self.members)
+        )
         with torch.no_grad():
             latents = self.autoencoder.eval().encode(self.images)[0].numpy()
         self.autoencoder.train()
@@ -132,6 +195,7 @@ class World:
             budget=budget,
             seed=changes.pop("seed", 3),
             model=model,
+            committee=tuple(committee),
             manifold=VaeAccess(self.autoencoder, latents),
             reference=Labels(self.reference if reference is None else reference),
             **changes,
@@ -159,7 +223,7 @@ def world() -> World:
     images[ends] = 0
     accepted = labels.copy()
     accepted[47] = 0
-    return World(pool, images, labels, accepted, Network().train(), Autoencoder().train())
+    return World(pool, images, labels, accepted, Network().train(), Autoencoder().train(), tuple(Network(s).train() for s in (1, 2, 3, 4)))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -71,6 +71,100 @@ def test_evaluation_mode_ends_with_every_part_as_it_was(world: Any) -> None:
         assert not any(part.training for part in world.network.modules())
     assert world.network.training
     assert not world.network.body[1].training
+
+
+class TestWhatElseIsAsked:
+    """Bottleneck features, dropout, test-time augmentation, predicted losses and gradient embeddings."""
+
+    INDICES = (7, 1, 30, 2, 22)
+    ASKED: ClassVar[dict[str, dict[str, int]]] = {
+        "features": {},
+        "predicted_losses": {},
+        "gradient_embeddings": {},
+        "sampled_probabilities": {"passes": 3, "seed": 5},
+        "augmented_probabilities": {"passes": 3, "seed": 5},
+    }
+
+    def access(self, world: Any, **changes: Any) -> ModelAccess:
+        settings = {"batch_size": 4, "flip": True, **changes}
+        return ModelAccess(world.network, lambda i: world.images[list(i)], lambda i: world.accepted[i], world.query().schema, **settings)
+
+    def ask(self, access: ModelAccess, name: str, indices: Any = INDICES, **changes: int) -> torch.Tensor:
+        batches = list(getattr(access, name)(list(indices), **{**self.ASKED[name], **changes}))
+        assert np.concatenate([b for b, _ in batches]).tolist() == list(indices)
+        return torch.cat([values for _, values in batches], dim=1 if "passes" in self.ASKED[name] else 0)
+
+    @pytest.mark.parametrize("name", ASKED)
+    def test_what_is_said_of_a_slice_does_not_depend_on_its_batch(self, world: Any, name: str) -> None:
+        together = self.ask(self.access(world, batch_size=32), name)
+        for size in (1, 2, 4):
+            torch.testing.assert_close(self.ask(self.access(world, batch_size=size), name), together, rtol=1e-4, atol=1e-5)
+        alone = self.ask(self.access(world), name, (30,))
+        place = (slice(None), slice(2, 3)) if "passes" in self.ASKED[name] else slice(2, 3)
+        torch.testing.assert_close(alone, together[place], rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("name", ASKED)
+    def test_network_and_global_random_state_are_bit_identical_afterwards(self, world: Any, name: str) -> None:
+        before, state = {k: v.clone() for k, v in world.network.state_dict().items()}, torch.get_rng_state()
+        self.ask(self.access(world), name)
+        assert all(torch.equal(v, before[k]) for k, v in world.network.state_dict().items())
+        assert torch.equal(state, torch.get_rng_state())
+        assert world.network.training
+
+    @pytest.mark.parametrize("name", ["sampled_probabilities", "augmented_probabilities"])
+    def test_passes_differ_and_the_seed_decides_them(self, world: Any, name: str) -> None:
+        access = self.access(world)
+        first = self.ask(access, name)
+        assert first.shape == (3, 5, 3, 16, 16)
+        torch.testing.assert_close(first.sum(2), torch.ones(3, 5, 16, 16))
+        assert first.var(0).mean() > 1e-5
+        assert torch.equal(self.ask(access, name), first)
+        torch.testing.assert_close(self.ask(access, name, passes=7)[:3], first)
+        assert not torch.allclose(self.ask(access, name, seed=6), first)
+
+    def test_without_dropout_nothing_can_be_sampled(self, world: Any) -> None:
+        world.network.body[3].p = 0.0
+        with pytest.raises(StudyError, match="no dropout") as raised:
+            self.ask(self.access(world), "sampled_probabilities")
+        assert "--dropout" in str(raised.value.hint)
+
+    def test_the_less_is_dropped_the_less_passes_differ(self, world: Any) -> None:
+        variances = []
+        for p in (1e-9, 0.1, 0.5):
+            world.network.body[3].p = p
+            variances.append(self.ask(self.access(world), "sampled_probabilities").var(0).mean().item())
+        assert variances[0] == pytest.approx(0, abs=1e-12)
+        assert 0 < variances[1] < variances[2]
+
+    def test_without_a_loss_head_nothing_is_predicted(self, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(world.network, "predicted_losses", lambda images: None)
+        with pytest.raises(StudyError, match="does not predict") as raised:
+            self.ask(self.access(world), "predicted_losses")
+        assert "--loss-head" in str(raised.value.hint)
+
+    def test_embeddings_are_the_gradient_of_the_last_layers_weights(self, world: Any) -> None:
+        """Of the mean cross-entropy against the predicted labels, by automatic differentiation."""
+        world.network.body[4] = torch.nn.Conv2d(6, 3, 1, bias=False)
+        embedded = self.ask(self.access(world), "gradient_embeddings")
+        assert embedded.shape == (5, 18)
+        world.network.eval()
+        for index, embedding in zip(self.INDICES, embedded, strict=True):
+            logits = world.network(world.images[index : index + 1])
+            loss = torch.nn.functional.cross_entropy(logits, logits.argmax(1))
+            (gradient,) = torch.autograd.grad(loss, world.network.body[4].weight)
+            torch.testing.assert_close(embedding, gradient.flatten())
+
+    def test_views_of_a_sagittal_plane_are_not_mirrored(self, world: Any) -> None:
+        """With a network that copies the column number, a mirrored view would come back mirrored."""
+        world.network.body = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Conv2d(1, 3, 1))
+        world.images[:] = torch.linspace(-2, 2, 16)
+        seen: list[torch.Tensor] = []
+        world.network.body[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+        for flip in (False, True):
+            seen.clear()
+            self.ask(self.access(world, flip=flip), "augmented_probabilities", passes=8)
+            falling = torch.cat(seen)[:, 0, 8, 4] > torch.cat(seen)[:, 0, 8, 12]
+            assert falling.any() == flip
 
 
 @pytest.mark.gpu

@@ -12,12 +12,29 @@ import torch
 
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.strategies.contract import Answer, Requirement
-from SuggestiveAnnotationLib.strategies.registry import ENTRIES, strategy
+from SuggestiveAnnotationLib.strategies.registry import ENTRIES, Entry, entry, strategy
 from SuggestiveAnnotationLib.types import Rationale
 
-VARIANTS = [(e.name, {}) for e in ENTRIES] + [
-    (e.name, {o.name: c}) for e in ENTRIES for o in e.options for c in o.choices if c != o.default
+
+def _with_few_passes(found: Entry, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What is asked is the same for two predictions of a slice as for eight."""
+    of_wrapped = entry(str((vars(strategy(found.name)) | options)[found.wraps])).options if found.wraps else ()
+    return found.name, options | ({"passes": 2} if any(o.name == "passes" for o in (*found.options, *of_wrapped)) else {})
+
+
+VARIANTS = [_with_few_passes(e, {}) for e in ENTRIES] + [
+    _with_few_passes(e, {o.name: c})
+    for e in ENTRIES
+    for o in e.options
+    for c in (o.choices or ((True, False) if isinstance(o.default, bool) else ()))
+    if c != o.default
 ]
+
+_MISSING: dict[Requirement, dict[str, Any]] = {
+    Requirement.DROPOUT: {"model": None},
+    Requirement.LOSS_HEAD: {"model": None},
+    Requirement.COMMITTEE: {"committee": ()},
+}
 
 
 def _label(variant: tuple[str, dict[str, Any]]) -> str:
@@ -81,7 +98,7 @@ class TestEveryStrategy:
         assert _refs(answer) == [("case 3", 3)]
 
     def test_networks_are_bit_identical_afterwards_and_in_the_mode_they_were_in(self, world: Any, suggest: Any) -> None:
-        networks = (world.network, world.autoencoder)
+        networks = (world.network, world.autoencoder, *world.members)
         before = [{k: v.clone() for k, v in n.state_dict().items()} for n in networks]
         suggest(world.query())
         for network, kept in zip(networks, before, strict=True):
@@ -124,7 +141,7 @@ class TestEveryStrategy:
         assert "6 of 9 cases" in answer.shortfall
 
     def test_labels_nobody_accepted_do_not_matter(self, world: Any, suggest: Any, variant: Any) -> None:
-        if Requirement.REFERENCE in strategy(variant[0]).requires:
+        if Requirement.REFERENCE in strategy(variant[0], **variant[1]).requires:
             pytest.skip("an oracle looks at the reference by definition")
         scrambled = np.random.default_rng(1).integers(0, 3, world.reference.shape).astype(np.int16)
         first = suggest(world.query())
@@ -154,9 +171,9 @@ class TestEveryStrategy:
                 assert abs(s.context_of.native_index - s.ref.native_index) == 1
 
     def test_what_is_missing_is_named(self, world: Any, suggest: Any, variant: Any) -> None:
-        for requirement in strategy(variant[0]).requires:
+        for requirement in strategy(variant[0], **variant[1]).requires:
             with pytest.raises(StudyError, match=variant[0]):
-                suggest(replace(world.query(), **{requirement.value: None}))
+                suggest(replace(world.query(), **_MISSING.get(requirement, {requirement.value: None})))
 
     @pytest.mark.parametrize("wrong", [{"budget": -1}, {"min_gap": -1}, {"unit": "voxel"}])
     def test_a_query_that_makes_no_sense_is_refused(self, world: Any, suggest: Any, wrong: dict[str, Any]) -> None:

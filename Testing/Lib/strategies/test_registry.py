@@ -9,7 +9,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.strategies.registry import CONTEXT, ENTRIES, entry, offered, strategy
+from SuggestiveAnnotationLib.strategies.registry import CONTEXT, ENTRIES, entry, offered, requirements, strategy
+from SuggestiveAnnotationLib.strategies.scoring import ScoringStrategy
 
 
 @pytest.mark.parametrize("found", ENTRIES, ids=lambda e: e.name)
@@ -18,14 +19,15 @@ class TestEntry:
         module, _, attribute = found.factory.partition(":")
         built = getattr(import_module(module), attribute)
         assert built.name == found.name
-        assert built.requires == found.requires
-        assert {f.name: f.default for f in fields(built)} == {o.name: o.default for o in (CONTEXT, *found.options)}
+        assert strategy(found.name).requires == requirements(found.name) == found.requires
+        own = {f.name: f.default for f in fields(built) if f.name != f"{found.wraps}_options"}
+        assert own == {o.name: o.default for o in (CONTEXT, *found.options)}
 
     def test_its_choices_are_those_of_the_field(self, found):
         module, _, attribute = found.factory.partition(":")
         hints = get_type_hints(getattr(import_module(module), attribute))
         for option in found.options:
-            if isinstance(option.default, str):
+            if isinstance(option.default, str) and option.name != found.wraps:
                 assert option.choices == get_args(hints[option.name])
 
     def test_its_texts_are_one_line_each(self, found):
@@ -43,13 +45,13 @@ class TestEntry:
 
 
 def test_names_are_distinct_and_in_kebab_case():
-    names = [e.name for e in ENTRIES]
+    names = [name for e in ENTRIES for name in (e.name, *e.synonyms)]
     assert len(set(names)) == len(names)
     assert all(n == n.lower().replace("_", "-").replace(" ", "-") for n in names)
 
 
 def test_what_needs_reference_labels_is_never_offered():
-    assert {e.name for e in ENTRIES} - {e.name for e in offered()} == {"oracle", "oracle-foreground"}
+    assert {e.name for e in ENTRIES} - {e.name for e in offered()} == {"oracle", "oracle-foreground", "reference-foreground-random"}
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -75,11 +77,54 @@ def test_an_unknown_option_lists_the_known_ones():
         ("gradient-guided", {"step": float("nan")}),
         ("gradient-guided", {"difference_rms": -1}),
         ("gradient-guided-literal", {"alpha": 0}),
+        ("mc-dropout", {"passes": 1}),
+        ("mc-dropout", {"passes": 8.0}),
+        ("power-entropy", {"beta": 0}),
+        ("clasp-pe", {"foreground": 1.1}),
+        ("clasp-pe", {"steps": 0}),
+        ("reference-foreground-random", {"foreground_share": -0.1}),
+        ("stochastic-batches", {"scorer": "random"}),
+        ("stochastic-batches", {"scorer": "oracle"}),
+        ("stochastic-batches", {"scorer": 3}),
+        ("stochastic-batches", {"passes": 8}),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(name, options):
     with pytest.raises(InputError, match=next(iter(options))):
         strategy(name, **options)
+
+
+def test_a_synonym_is_the_same_strategy():
+    assert entry("margin") is entry("average-bvsb")
+    assert strategy("margin") == strategy("average-bvsb")
+
+
+def test_stochastic_batches_may_wrap_every_score_that_needs_no_reference():
+    (option,) = (o for o in entry("stochastic-batches").options if o.name == "scorer")
+    scoring = {e.name for e in ENTRIES if isinstance(strategy(e.name), ScoringStrategy) and not e.needs_reference}
+    assert set(option.choices) == scoring
+
+
+def test_what_wraps_a_strategy_needs_what_that_one_needs():
+    for name in ("entropy", "margin", "mc-dropout", "learning-loss"):
+        needs = requirements("stochastic-batches", {"scorer": name, "batches": "independent"})
+        assert needs == entry(name).requires == strategy("stochastic-batches", scorer=name).requires
+    with pytest.raises(InputError, match="scorer"):
+        requirements("stochastic-batches", {"scorer": "random"})
+
+
+def test_what_wraps_a_strategy_takes_its_options_too():
+    built = strategy("stochastic-batches", scorer="mc-dropout", passes=3, context=1)
+    assert (built.scorer, built.scorer_options, built.context) == ("mc-dropout", {"passes": 3}, 1)
+    with pytest.raises(InputError, match="passes"):
+        strategy("stochastic-batches", scorer="mc-dropout", passes=0)
+
+
+def test_options_of_what_wraps_and_of_what_is_wrapped_have_different_names():
+    for found in (e for e in ENTRIES if e.wraps):
+        names = {o.name for o in (CONTEXT, *found.options)}
+        (option,) = (o for o in found.options if o.name == found.wraps)
+        assert not any(names & {o.name for o in entry(one).options} for one in option.choices)
 
 
 def test_the_angular_condition_may_be_switched_off():

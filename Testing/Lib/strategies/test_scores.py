@@ -11,7 +11,8 @@ import torch
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.strategies.oracle import mean_dice
-from SuggestiveAnnotationLib.strategies.registry import strategy
+from SuggestiveAnnotationLib.strategies.registry import ENTRIES, strategy
+from SuggestiveAnnotationLib.strategies.scoring import ScoringStrategy
 
 
 def flat(*vectors: Any) -> Any:
@@ -52,6 +53,28 @@ def test_whole_cases_are_scored_by_the_mean_over_their_open_slices(hand: Any) ->
     answer = order("entropy", hand, flat(unsure, sure, between, between, sure), pool=pool, unit="case", budget=2)
     assert [(s.ref.case, s.ref.native_index) for s in answer.suggestions][:2] in ([("a", 1), ("a", 2)], [("b", 0), ("b", 1)])
     assert answer.suggestions[0].rationale.score == pytest.approx(np.log(2) / 2)
+
+
+@pytest.mark.parametrize("name", [e.name for e in ENTRIES if isinstance(strategy(e.name), ScoringStrategy)])
+def test_every_score_ranks_whole_cases_by_the_mean_over_their_open_slices(world: Any, name: str) -> None:
+    built: Any = strategy(name)
+    query = world.query(unit="case", budget=6)
+    candidates = query.pool.candidates
+    scores = built.scores(query, candidates)
+    case_of = query.pool.case_of[candidates]
+    means = {f"case {c}": np.nanmean(scores[case_of == c]) for c in range(6)}
+    answer = built.suggest(query)
+    assert list(dict.fromkeys(s.ref.case for s in answer.suggestions)) == sorted(means, key=lambda c: -means[c])
+    for s in answer.suggestions:
+        assert s.rationale.score == pytest.approx(means[s.ref.case])
+
+
+def test_least_confidence_looks_at_the_likeliest_class_alone(hand: Any) -> None:
+    probabilities = flat([0.6, 0.4, 0], [0.55, 0.23, 0.22], [0.9, 0.1, 0])
+    answer = order("least-confidence", hand, probabilities)
+    assert indices(answer) == [1, 0, 2]
+    assert indices(order("margin", hand, probabilities)) == [0, 1, 2]
+    assert [s.rationale.score for s in answer.suggestions] == pytest.approx([0.45, 0.4, 0.1])
 
 
 def test_equal_scores_are_drawn_by_the_seed(hand: Any) -> None:
