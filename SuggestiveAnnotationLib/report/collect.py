@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def collect(
         ceilings=ceilings(study),
         latents=latent_map(study, embedding=embedding, seed=seed),
         gallery=_gallery(study, gallery),
-        losses=tuple(_loss(m) for m in study.models() if m.card.get("losses")),
+        losses=tuple(_loss(m) for m in study.models() if m.kind != "committee" and m.card.get("losses")),
         waiting=_waiting(study, rounds),
         settings=preprocessing | _flat("study", study.settings) | _flat("last round", last),
         command=command,
@@ -198,8 +198,9 @@ def _loss(model: Model) -> LossCurve:
     table = np.asarray(model.card["losses"], float)
     if table.ndim == 1:
         table = np.stack([np.arange(1, len(table) + 1), table], axis=1)
-    names = ("loss",) if model.kind == "segmentation" else ("reconstruction", "kl")
-    return LossCurve(model.kind, model.round, table[:, 0], {name: table[:, i + 1] for i, name in enumerate(names)})
+    trained: Literal["segmentation", "manifold"] = "segmentation" if model.kind == "segmentation" else "manifold"
+    names = ("loss",) if trained == "segmentation" else ("reconstruction", "kl")
+    return LossCurve(trained, model.round, table[:, 0], {name: table[:, i + 1] for i, name in enumerate(names)})
 
 
 def _waiting(study: Study, rounds: Sequence[Round]) -> tuple[NextSlice, ...]:

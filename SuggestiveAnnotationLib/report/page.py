@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
 
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.data import GalleryItem, ReportData
@@ -20,6 +17,7 @@ from SuggestiveAnnotationLib.report.headline import COMPARED_WITH, caveats, grid
 from SuggestiveAnnotationLib.report.numbers import decimal, percent, quantities
 from SuggestiveAnnotationLib.report.style import MOST_CLASSES, Panel, mark, png_uri, svg_uri
 from SuggestiveAnnotationLib.report.tables import TableView, effort_tables, facts_table, rounds_table
+from SuggestiveAnnotationLib.report.templates import template
 
 MISSING = {
     "learning": "No held-out case has labels, or no model has been evaluated yet, so there is no Dice.",
@@ -87,10 +85,8 @@ class EffortView:
 
 def render(data: ReportData) -> str:
     """The page as text. All words from the study are escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = files("SuggestiveAnnotationLib.report").joinpath("page.html").read_text(encoding="utf-8")
     seconds = seconds_panel(data.rounds)
-    return environment.from_string(source).render(
+    return template("page.html").render(
         data=data,
         headline=headline(data),
         caveats=caveats(data),

@@ -1,0 +1,297 @@
+"""From records to results: every number that a page shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from SuggestiveAnnotationLib.effort.agreement import ClassAgreement, ContourTotals
+from SuggestiveAnnotationLib.effort.quantities import ResolutionCeiling, SavedEffort
+from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN, TimeCoefficients, check_ranking, variations
+from SuggestiveAnnotationLib.experiment.ablations import ablations
+from SuggestiveAnnotationLib.experiment.curves import COSTS, Comparison
+from SuggestiveAnnotationLib.experiment.families import family
+from SuggestiveAnnotationLib.experiment.plan import Endpoint, Over
+from SuggestiveAnnotationLib.experiment.results import (
+    LOWER_IS_BETTER,
+    MEAN,
+    Ablation,
+    ArmResult,
+    Effort,
+    EndpointResult,
+    Gain,
+    Noise,
+    Prices,
+    Results,
+    Share,
+    Stand,
+    Support,
+)
+from SuggestiveAnnotationLib.experiment.statistics import (
+    Interval,
+    Values,
+    holm,
+    interval,
+    person_means,
+    pooled_sd,
+    signed_rank,
+    wins_ties_losses,
+)
+from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words, verdict
+
+FINALISTS = 6
+"""A plan with an endpoint and at most so many arms is a test; one with more is a screening, which gives intervals and no p values."""
+MARGIN = 0.01
+"""Of ties, and of equivalence, for plans that name none."""
+
+
+def analyse(comparison: Comparison) -> Results:
+    """Every number of a comparison, whole or not."""
+    return _Analysis(comparison).results()
+
+
+class _Analysis:
+    def __init__(self, comparison: Comparison) -> None:
+        self.of, self.plan = comparison, comparison.plan
+        primary = self.plan.primary
+        self.metric = primary.metric if primary is not None else "dice_3d"
+        self.over: Over = primary.over if primary is not None else "minutes"
+        self.margin = primary.margin if primary is not None else MARGIN
+        self.strategies = {arm.name: arm for arm in self.plan.arms}
+        self.baseline = self._baseline()
+        self.usable = [n for n in comparison.arms if self._family(n) != "sees the reference"]
+        others = [name for name in self.usable if name != self.baseline]
+        self.finalists = primary is not None and len(self.plan.arms) <= FINALISTS
+        self.level_at_once = 1 - 0.05 / max(1, len(others))
+
+    def results(self) -> Results:
+        of, plan = self.of, self.plan
+        done = {r.run for r in of.records}
+        missing = tuple(f"{arm}__fold-{fold}__seed-{seed}" for arm, fold, seed in of.expected())
+        missing = tuple(name for name in missing if name not in done)
+        failures = tuple((r.run, r.error.get("kind", ""), r.error.get("sentence", "")) for r in of.records if r.status == "failed")
+        there = self.baseline in of.arms
+        gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()
+        endpoints = self._endpoints()
+        return Results(
+            plan=plan, plan_key=plan.key, metric=self.metric, over=self.over, margin=self.margin, baseline=self.baseline,
+            arms=tuple(self._arm(name, missing) for name in of.arms),
+            absent=tuple(arm.name for arm in plan.arms if arm.name not in of.arms),
+            blocks=of.blocks, people=len(of.people), folds=len({fold for fold, _ in of.blocks}), classes=of.classes,
+            regions=of.labels[len(of.classes) :], metrics=of.metrics, ceiling=self._ceiling(),
+            support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=self._noise(),
+            prices=self._prices(), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
+            versions={name: version for r in of.records for name, version in r.versions.items()}, hours=self._hours(),
+            finished=max((r.finished for r in of.records), default=""), resamples=of.resamples, seed=of.seed,
+            verdict=verdict(
+                [g for g in gains if g.arm in self.usable],
+                baseline=self.baseline,
+                measured=f"the area under {metric_words(self.metric)} over {COST_WORDS[self.over]}",
+                margin=self.margin,
+                between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
+                endpoints=endpoints,
+                people=len(of.people),
+                unfinished=len(failures) + len(missing),
+                left_out=[name for name in of.arms if name not in self.usable],
+            ),
+        )  # fmt: skip
+
+    def _family(self, name: str) -> str:
+        arm = self.strategies[name]
+        return family(arm.strategy, arm.options)
+
+    def _baseline(self) -> str:
+        """Random where there is such an arm; else the arm that the primary endpoint is held against, else the first."""
+        by_strategy = [arm.name for arm in self.plan.arms if arm.strategy == "random"]
+        against = [self.plan.primary.against] if self.plan.primary is not None else []
+        named = [name for name in self.strategies if name == "random"]
+        return [*named, *by_strategy, *against, self.plan.arms[0].name][0]
+
+    def _interval(self, values: Values, level: float = 0.95) -> Interval:
+        return interval(values, self.of.draws, level=level)
+
+    def _difference(self, arm: str, against: str, over: Over, metric: str) -> Values:
+        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        one, other = (self.of.areas(name, metric, over, among=(arm, against)) for name in (arm, against))
+        return sign * (one - other)
+
+    def _pair(self, arm: str, against: str, over: Over, level: float = 0.95) -> Interval:
+        return self._interval(self._difference(arm, against, over, self.metric), level)
+
+    def _gain(self, name: str) -> Gain:
+        each = person_means(self._difference(name, self.baseline, self.over, self.metric))
+        wins, ties, losses = wins_ties_losses(each, self.margin)
+        return Gain(
+            arm=name,
+            against=self.baseline,
+            over={over: self._pair(name, self.baseline, over) for over in COSTS},
+            at_once=self._pair(name, self.baseline, self.over, self.level_at_once),
+            narrow=self._pair(name, self.baseline, self.over, 0.90),
+            wins=wins,
+            ties=ties,
+            losses=losses,
+            by_person=tuple(None if np.isnan(one) else float(one) for one in each),
+        )
+
+    def _endpoints(self) -> tuple[EndpointResult, ...]:
+        """P values are made for endpoints of finalists alone, which a plan names before anything runs."""
+        named = [*([self.plan.primary] if self.plan.primary is not None else []), *self.plan.secondaries]
+        named = [one for one in named if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics]
+        values = [self._endpoint_values(one) for one in named]
+        p_values = [signed_rank(person_means(one)) if self.finalists else None for one in values]
+        second = [k for k, one in enumerate(named) if one is not self.plan.primary and p_values[k] is not None]
+        adjusted = dict(zip(second, holm([p_values[k] or 0.0 for k in second]), strict=True))
+        out = []
+        for k, (one, difference) in enumerate(zip(named, values, strict=True)):
+            gain, narrow = self._interval(difference), self._interval(difference, 0.90)
+            primary = one is self.plan.primary
+            out.append(
+                EndpointResult(
+                    endpoint=one, primary=primary, gain=gain, narrow=narrow, equivalent=narrow.inside(one.margin), p=p_values[k],
+                    adjusted=p_values[k] if primary else adjusted.get(k), conclusion=conclude(gain, narrow, one.margin),
+                )
+            )  # fmt: skip
+        return tuple(out)
+
+    def _endpoint_values(self, one: Endpoint) -> Values:
+        if one.judge == "area":
+            return self._difference(one.arm, one.against, one.over, one.metric)
+        sign = -1.0 if one.metric in LOWER_IS_BETTER else 1.0
+        return sign * (self.of.last(one.arm, one.metric) - self.of.last(one.against, one.metric))
+
+    def _arm(self, name: str, missing: Sequence[str]) -> ArmResult:
+        arm, records = self.strategies[name], [r for r in self.of.records if r.arm == name]
+        labels: dict[str, str | None] = {MEAN: None, **{label: label for label in self.of.labels}}
+        return ArmResult(
+            name=name,
+            strategy=arm.strategy,
+            family=family(arm.strategy, arm.options),
+            usable=name in self.usable,
+            runs=sum(r.status == "done" for r in records),
+            failed=sum(r.status == "failed" for r in records),
+            missing=sum(one.startswith(f"{name}__") for one in missing),
+            hours=sum(r.seconds for r in records) / 3600,
+            area={over: self._interval(self.of.areas(name, self.metric, over)) for over in COSTS},
+            curve=self._curve(name),
+            final={
+                words: {metric: self._interval(self.of.last(name, metric, label)) for metric in self.of.metrics}
+                for words, label in labels.items()
+            },
+            effort=self._effort(name),
+        )
+
+    def _curve(self, name: str) -> tuple[Stand, ...]:
+        runs = {block: self.of.curves[name, block] for block in self.of.blocks if (name, block) in self.of.curves}
+        out = []
+        for number in range(max(len(one.record.points) for one in runs.values())):
+            values = np.full((len(self.of.people), len(self.of.blocks)), np.nan)
+            costs = []
+            for block, one in runs.items():
+                if number < len(one.record.points):
+                    values[:, self.of.blocks.index(block)] = self.of.score(name, block, self.metric)[number]
+                    costs.append(one.record.points[number])
+            slices, contour, minutes = (float(np.mean([getattr(p, over) for p in costs])) for over in ("slices", "contour_mm", "minutes"))
+            out.append(Stand(number + 1, slices, contour, minutes, self._interval(values)))
+        return tuple(out)
+
+    def _effort(self, name: str) -> tuple[Effort, ...]:
+        batches = [b for r in self.of.done if r.arm == name for b in r.batches if b.saved_effort is not None]
+        out = []
+        for number in (*sorted({b.number for b in batches}), 0):
+            these = [b for b in batches if number in (0, b.number)]
+            if not these:
+                continue
+            chosen = SavedEffort.total(SavedEffort.from_json(b.saved_effort or {}) for b in these).totals
+            randoms = [SavedEffort.from_json(b.saved_effort_random) for b in these if b.saved_effort_random is not None]
+            by_class = dict(zip(self.of.classes, (_share(c, chosen.slices) for c in chosen.classes), strict=True))
+            out.append(Effort(number, _all(chosen), _all(SavedEffort.total(randoms).totals) if randoms else None, by_class))
+        return tuple(out)
+
+    def _ceiling(self) -> dict[str, Share]:
+        found = next((r.ceiling for r in self.of.done if r.ceiling is not None), None)
+        if found is None:
+            return {}
+        totals = ResolutionCeiling.from_json(found).totals
+        by_class = zip(self.of.classes, (_share(c, totals.slices) for c in totals.classes), strict=True)
+        return {MEAN: _all(totals), **dict(by_class)}
+
+    def _support(self, over: Over) -> Support:
+        found = [self.of.support(block, over, self.of.arms) for block in self.of.blocks]
+        known = [one for one, _ in found if one is not None]
+        start, end = np.mean(known, axis=0).tolist() if known else (0.0, 0.0)
+        short = [name for _, names in found for name in names]
+        return Support(float(start), float(end), tuple(dict.fromkeys(short)))
+
+    def _noise(self) -> Noise | None:
+        """Model 1 is the same in every arm of a block, so that it counts once."""
+        groups: dict[tuple[object, ...], tuple[int, tuple[float, ...]]] = {}
+        for (arm, block), curve in self.of.curves.items():
+            for number, values in enumerate(curve.trainings, start=1):
+                groups[(block, number, "" if number == 1 else arm)] = (number, values)
+        several = [(number, values) for number, values in groups.values() if len(values) > 1]
+        by_model = {n: pooled_sd([v for m, v in several if m == n]) for n in sorted({m for m, _ in several})}
+        sd = pooled_sd([values for _, values in several])
+        if sd is None:
+            return None
+        trainings = [len(values) for _, values in several]
+        left = sd / float(np.sqrt(np.mean(trainings) * len(self.of.blocks)))
+        return Noise({n: one for n, one in by_model.items() if one is not None}, sd, len(several), sum(trainings), left)
+
+    def _prices(self) -> Prices | None:
+        arms = list(self.of.arms)
+        while True:
+            scores = {name: self._scores(arms, prices) for name, prices in variations().items()}
+            # Under some prices an arm may spend too little to be compared.
+            kept = [arm for arm in arms if all(arm in one for one in scores.values())]
+            if kept == arms:
+                break
+            arms = kept
+        if len(arms) < 2:
+            return None
+        check = check_ranking(lambda prices: self._scores(arms, prices))
+        given = check.scores[ALL_AS_GIVEN]
+        gaps = [abs(given[one] - given[other]) for pairs in check.reversed_pairs.values() for one, other in pairs]
+        first = {name: min(scores, key=scores.__getitem__) for name, scores in check.scores.items()}
+        return Prices(check.ranking, first, check.reversed_pairs, max(gaps, default=0.0))
+
+    def _scores(self, arms: Sequence[str], prices: TimeCoefficients) -> dict[str, float]:
+        """Area over simulated minutes, lowest is best; arms where it is undefined are left out."""
+        sign = 1.0 if self.metric in LOWER_IS_BETTER else -1.0
+        areas = {name: person_means(self.of.areas(name, self.metric, "minutes", among=arms, prices=prices)) for name in arms}
+        return {name: sign * float(np.nanmean(each)) for name, each in areas.items() if not np.isnan(each).all()}
+
+    def _ablations(self) -> tuple[Ablation, ...]:
+        there = [arm for arm in self.plan.arms if arm.name in self.of.arms]
+        out = []
+        for option, title, values in ablations(there):
+            among = tuple(arm.name for _, arm in values)
+            areas = {name: self._interval(self.of.areas(name, self.metric, self.over, among=among)) for name in among}
+            points = tuple((value, arm.name, areas[arm.name]) for value, arm in values)
+            out.append(Ablation(option, title, values[0][1].strategy, points))
+        return tuple(out)
+
+    def _machines(self) -> dict[str, int]:
+        words = [
+            f"{m.get('cpu', '?')}, {m.get('threads', '?')} threads, {m.get('device', '?')}, {m.get('system', '?')}"
+            for m in (r.machine for r in self.of.records)
+            if m
+        ]
+        return dict(Counter(words))
+
+    def _hours(self) -> float:
+        """Runs, and what they share counted once."""
+        shared = {(r.fold, r.seed, stage, seconds) for r in self.of.records for stage, seconds in r.shared_seconds.items()}
+        return (sum(r.seconds for r in self.of.records) + sum(seconds for *_, seconds in shared)) / 3600
+
+
+def _all(totals: ContourTotals) -> Share:
+    return _share(totals.overall, totals.slices)
+
+
+def _share(one: ClassAgreement, slices: int) -> Share:
+    return Share(
+        slices=slices, length_mm=one.reference_mm, exact=one.of_reference, within_pixel=one.of_reference_within_pixels,
+        within_mm=one.of_reference_within_millimetres, overlap=one.overlap, false_components=one.false_components / max(1, slices),
+    )  # fmt: skip

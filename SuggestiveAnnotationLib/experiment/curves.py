@@ -1,0 +1,199 @@
+"""The records of a comparison as arrays: what every run says of every person after every model, and what had been paid by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
+from SuggestiveAnnotationLib.experiment.plan import Over, Plan
+from SuggestiveAnnotationLib.experiment.plan_file import read_frozen
+from SuggestiveAnnotationLib.experiment.record import Judged, RunRecord, read_records
+from SuggestiveAnnotationLib.experiment.statistics import RESAMPLES, Draws, Values, area, joint_support, mean
+
+COSTS: tuple[Over, ...] = ("minutes", "slices", "contour_mm")
+FALSE = ("false_mm3_on_empty", "false_slices_on_empty", "predicted_mm3", "reference_mm3", "penalised")
+"""Metrics that mean something where the reference lacks the class too."""
+Block = tuple[int, int]
+"""Fold and seed: the runs of a block start from the same files."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run.
+
+    Attributes:
+        tests: `(model, person, label, metric)`, mean over trainings and over the person's cases; NaN where undefined or not tested.
+        trainings: for each model the mean Dice of each training over people and classes, for the noise of training.
+    """
+
+    record: RunRecord
+    tests: NDArray[np.float64]
+    trainings: tuple[tuple[float, ...], ...]
+
+    def cost(self, over: Over, prices: TimeCoefficients | None = None) -> list[float]:
+        """What had been paid when each model was trained; minutes at the declared prices, or at others."""
+        if over == "minutes" and prices is not None:
+            return [Workload(**p.workload).minutes(prices) for p in self.record.points]  # type: ignore[arg-type]
+        return [float(getattr(p, over)) for p in self.record.points]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All records of a plan, in the order of its arms.
+
+    Attributes:
+        plan: as it was frozen.
+        records: all, failed ones too.
+        resamples: of every bootstrap.
+        seed: of every bootstrap.
+    """
+
+    plan: Plan
+    records: tuple[RunRecord, ...]
+    resamples: int = RESAMPLES
+    seed: int = 0
+    _areas: dict[tuple[object, ...], Values] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path, *, resamples: int = RESAMPLES) -> Comparison:
+        """The folder of a comparison. Raises: InputError, when it is none or a record cannot be read."""
+        return cls(read_frozen(folder), tuple(read_records(folder)), resamples)
+
+    @cached_property
+    def done(self) -> tuple[RunRecord, ...]:
+        """Runs that can be compared."""
+        return tuple(r for r in self.records if r.status == "done" and r.points)
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """Arms with at least one run that is done, in the order of the plan."""
+        there = {r.arm for r in self.done}
+        return tuple(arm.name for arm in self.plan.arms if arm.name in there)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Of the runs that are done; the runs of every array of values."""
+        return tuple(sorted({(r.fold, r.seed) for r in self.done}))
+
+    @cached_property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who was tested; the people of every array of values."""
+        return tuple(sorted({r.patients.get(case, case) for r in self.done for case in r.test}))
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Classes, then regions."""
+        return (*self.classes, *(self.done[0].regions if self.done else ()))
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the schema."""
+        return self.done[0].classes if self.done else ()
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that any run has."""
+        cases = (case for r in self.done for p in r.points for t in p.trainings for case in t.tests.values())
+        found = (metric for case in cases for by_metric in case.values() for metric in by_metric)
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def curves(self) -> Mapping[tuple[str, Block], Curve]:
+        """Every run that is done, by arm and block."""
+        return {(r.arm, (r.fold, r.seed)): self._curve(r) for r in self.done}
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Resamples for every interval of the comparison."""
+        tested = np.zeros((len(self.people), len(self.blocks)), bool)
+        for record in self.done:
+            for case in record.test:
+                tested[self.people.index(record.patients.get(case, case)), self.blocks.index((record.fold, record.seed))] = True
+        return Draws.make(tested, [fold for fold, _ in self.blocks], resamples=self.resamples, seed=self.seed)
+
+    def score(self, arm: str, block: Block, metric: str, label: str | None = None) -> Values:
+        """A metric `(model, person)` of one run. `label` None: the mean over the classes that the person has, regions left out."""
+        tests = self.curves[arm, block].tests[..., self.metrics.index(metric)]
+        if label is None:
+            return mean(tests[:, :, : len(self.classes)], axis=2)
+        out: Values = tests[:, :, self.labels.index(label)]
+        return out
+
+    def last(self, arm: str, metric: str, label: str | None = None) -> Values:
+        """Values `(person, run)` of the last model."""
+        return self._table(arm, lambda block: self.score(arm, block, metric, label)[-1])
+
+    def areas(
+        self, arm: str, metric: str, over: Over, *, among: Sequence[str] | None = None, prices: TimeCoefficients | None = None
+    ) -> Values:
+        """Values `(person, run)`: area under the curve of a metric over a cost, divided by its width, see `statistics.area`.
+
+        Args:
+            among: arms whose joint support it is taken over, in each block; None: all.
+            prices: of simulated minutes.
+        """
+        key = (arm, metric, over, None if among is None else tuple(sorted(among)), prices)
+        if key not in self._areas:
+            arms = tuple(self.arms) if among is None else tuple(among)
+
+            def of_block(block: Block) -> Values:
+                support, short = self.support(block, over, arms, prices)
+                scores = self.score(arm, block, metric)
+                x = self.curves[arm, block].cost(over, prices)
+                return np.array([area(x, y, None if arm in short else support) for y in scores.T])
+
+            self._areas[key] = self._table(arm, of_block)
+        return self._areas[key]
+
+    def support(
+        self, block: Block, over: Over, arms: Sequence[str], prices: TimeCoefficients | None = None
+    ) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+        """`statistics.joint_support` of a block."""
+        costs = {arm: self.curves[arm, block].cost(over, prices) for arm in arms if (arm, block) in self.curves}
+        return joint_support({arm: (x[0], x[-1]) for arm, x in costs.items()})
+
+    def expected(self) -> tuple[tuple[str, int, int], ...]:
+        """Arm, fold and seed of every run that the plan asks for, as far as its folds are known before the cohort is."""
+        split = self.plan.split
+        known = {"folds": split.folds, "random": split.draws, "fixed": 1}.get(split.kind)
+        if known is None and self.people:
+            known = len({person for r in self.done for person in r.patients.values()})
+        folds = split.run or tuple(range(known or 0))
+        return tuple((arm.name, fold, seed) for seed in self.plan.seeds for fold in folds for arm in self.plan.arms)
+
+    def _table(self, arm: str, of_block: Callable[[Block], Values]) -> Values:
+        out = np.full((len(self.people), len(self.blocks)), np.nan)
+        for at, block in enumerate(self.blocks):
+            if (arm, block) in self.curves:
+                out[:, at] = of_block(block)
+        return out
+
+    def _curve(self, record: RunRecord) -> Curve:
+        everything = [[self._judged(record, one) for one in point.trainings] for point in record.points]
+        tests = np.stack([mean(np.stack(trainings), axis=0) for trainings in everything])
+        dice = self.metrics.index("dice_3d")
+        classes = len(self.classes)
+        means = tuple(tuple(float(mean(mean(one[:, :classes, dice], axis=1), axis=0)) for one in trainings) for trainings in everything)
+        return Curve(record, tests, means)
+
+    def _judged(self, record: RunRecord, one: Judged) -> Values:
+        """One training `(person, label, metric)`."""
+        sums = np.zeros((len(self.people), len(self.labels), len(self.metrics)))
+        counts = np.zeros_like(sums)
+        for case, by_label in one.tests.items():
+            person = self.people.index(record.patients.get(case, case))
+            for label, by_metric in by_label.items():
+                lacks = by_metric.get("reference_mm3") == 0
+                for metric, value in by_metric.items():
+                    # A class that a case lacks would count as 0 or not at all, by a single false voxel; its false volume says it better.
+                    if value is not None and not (lacks and metric not in FALSE):
+                        at = (person, self.labels.index(label), self.metrics.index(metric))
+                        sums[at] += value
+                        counts[at] += 1
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

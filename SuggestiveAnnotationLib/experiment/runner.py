@@ -1,0 +1,200 @@
+"""`compare`: every run of a plan, each once, resumable, side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from SuggestiveAnnotationLib.errors import InputError, StorageError
+from SuggestiveAnnotationLib.experiment.estimate import Estimate, estimate, measure
+from SuggestiveAnnotationLib.experiment.jobs import Job, carry_out
+from SuggestiveAnnotationLib.experiment.plan import Plan
+from SuggestiveAnnotationLib.experiment.plan_file import FROZEN, read_frozen, write_frozen
+from SuggestiveAnnotationLib.experiment.record import RECORDS, RunRecord, read_records, write_record
+from SuggestiveAnnotationLib.experiment.run import Run, failed, run_one
+from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
+from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a call of `compare` did.
+
+    Attributes:
+        estimate: of what lay ahead when it began; None where everything was done already.
+        done, failed, kept: names of the runs that this call carried out, that failed, and that were there before.
+    """
+
+    estimate: Estimate | None
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = field(default=())
+
+
+def compare(
+    plan: Plan,
+    out: Path,
+    *,
+    data: Path | None = None,
+    processes: int = 1,
+    threads: int | None = None,
+    only_estimate: bool = False,
+    retry_failed: bool = False,
+    keep_studies: bool = False,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> Compared:
+    """Carry out every run of a plan that has no record yet. Interrupted, however hard, the same call goes on.
+
+    The cohort is prepared first, since nothing can be estimated without it; then the machine hours are told.
+
+    Args:
+        plan: see `plan_file.read_plan`.
+        out: gets `plan.json`, `records/` and, while it runs, `work/`.
+        data: the folder that `${DATA}` in the plan stands for.
+        processes: runs side by side. threads: that each computes with; its share of the cores when not given.
+        only_estimate: stop after the estimate.
+        retry_failed: runs that failed are tried again; else their records stay as they are.
+        keep_studies: the study of every run stays under `work/runs`.
+
+    Raises:
+        InputError: the folder holds records of another plan, or as `stem.make_cohort`.
+        StorageError: there is no room.
+        Cancelled: what has a record is kept.
+    """
+    token = cancel or CancelToken()
+    kept = _take_folder(plan, out, retry_failed)
+    study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=token)
+    with closing(study):
+        folds = folds_of(plan, study.cases())
+    todo = [run for run in runs_of(plan, folds) if run.name not in kept]
+    if not todo:
+        _tidy(out, keep_studies)
+        return Compared(None, kept=tuple(kept))
+    threads = threads or max(1, _cores() // max(1, processes))
+    ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=token)
+    for line in ahead.lines():
+        progress(ProgressEvent("compare", 0, len(todo), message=line))
+    if only_estimate:
+        return Compared(ahead, kept=tuple(kept))
+    done: list[str] = []
+    broken: list[str] = []
+    began = time.monotonic()
+    jobs = _jobs(plan, out, folds, todo, keep_studies)
+    with closing(carry_out(jobs, processes=processes, threads=threads, cancel=token)) as results:
+        for job, result in results:
+            if isinstance(result, StorageError):
+                raise result
+            if not isinstance(job.key, Run):
+                continue
+            record: RunRecord = failed(plan, job.key, result) if isinstance(result, Exception) else result
+            write_record(out, record)
+            (done if record.status == "done" else broken).append(record.run)
+            finished = len(done) + len(broken)
+            left = (time.monotonic() - began) / finished * (len(todo) - finished)
+            how = f": {record.seconds:.0f} s" if record.status == "done" else f" failed: {record.error['sentence']}"
+            told = f"{finished}/{len(todo)} {record.run}{how}; {_said(left)} left"
+            progress(ProgressEvent("compare", finished, len(todo), left, message=told))
+    if not broken:
+        _tidy(out, keep_studies)
+    return Compared(ahead, tuple(done), tuple(broken), tuple(kept))
+
+
+def runs_of(plan: Plan, folds: Sequence[Fold]) -> list[Run]:
+    """Every run, in the order of doing: the arms of one fold and seed together, so that a comparison that is cut short has whole ones."""
+    return [Run(arm.name, fold.number, seed) for seed, fold, arm in product(plan.seeds, folds, plan.arms)]
+
+
+def _take_folder(plan: Plan, out: Path, retry_failed: bool) -> list[str]:
+    """The folder holds this plan's records, or none. Returns: runs that need no doing."""
+    records = list(read_records(out)) if (out / RECORDS).is_dir() else []
+    if (out / FROZEN).exists():
+        try:
+            other = read_frozen(out).key != plan.key
+        except InputError:
+            if records:
+                raise
+            other = True
+        if other and records:
+            sentence = f"{out} holds {len(records)} records of another plan, or of this one before it was changed."
+            raise InputError(sentence, hint="A plan is fixed once it has run: choose another folder with --out.")
+        if other:
+            shutil.rmtree(out / WORK, ignore_errors=True)
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty, and no comparison.", hint="Choose another folder with --out.")
+    strange = [one.run for one in records if one.plan_key != plan.key]
+    if strange:
+        raise InputError(f"The record of {strange[0]} in {out} is of another plan.", hint="Choose another folder with --out.")
+    write_frozen(out, plan)
+    for left in (*(out / WORK).glob(".*"), out / WORK / "runs"):
+        shutil.rmtree(left, ignore_errors=True)
+    return [one.run for one in records if one.status == "done" or not retry_failed]
+
+
+def _estimated(
+    plan: Plan,
+    out: Path,
+    folds: Sequence[Fold],
+    todo: Sequence[Run],
+    *,
+    processes: int,
+    threads: int,
+    progress: ProgressCallback,
+    cancel: CancelToken,
+) -> Estimate:
+    """Measured in a process of its own kind: with the threads that a run will have."""
+    import torch
+
+    fold = next(one for one in folds if one.number == todo[0].fold)
+    base = make_base(plan, out, fold, todo[0].seed, progress=progress, cancel=cancel)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pace = measure(plan, out, base, cancel=cancel)
+    finally:
+        torch.set_num_threads(before)
+    return estimate(plan, pace, base, todo, processes=processes)
+
+
+def _jobs(plan: Plan, out: Path, folds: Sequence[Fold], todo: Sequence[Run], keep_studies: bool) -> dict[Any, Job]:
+    """Runs and what they wait for: the base of the fold, the first model, the manifold. What is earlier in the order comes first."""
+    by_number = {fold.number: fold for fold in folds}
+    jobs: dict[Any, Job] = {}
+    for run in todo:
+        fold, begin = by_number[run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
+        base_key, plain = (run.fold, run.seed), replace(begin, manifold=None)
+        base = out / WORK / f"base-fold-{run.fold}-seed-{run.seed}"
+        jobs.setdefault(base_key, Job(base_key, None, make_base, (plan, out, fold, run.seed)))
+        jobs.setdefault(plain, Job(plain, base_key, make_stem, (base, out, plain)))
+        if begin.manifold is not None:
+            jobs.setdefault(begin, Job(begin, plain, make_stem, (base, out, begin)))
+        jobs[run] = Job(run, begin, _run, (plan, out, run, begin, keep_studies))
+    return jobs
+
+
+def _run(plan: Plan, out: Path, run: Run, begin: Begin, keep_study: bool, *, cancel: CancelToken) -> RunRecord:
+    return run_one(plan, out, run, out / WORK / begin.name, keep_study=keep_study, cancel=cancel)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tidy(out: Path, keep_studies: bool) -> None:
+    """Everything has a record: what can be made again goes."""
+    if not keep_studies:
+        shutil.rmtree(out / WORK, ignore_errors=True)
+
+
+def _said(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

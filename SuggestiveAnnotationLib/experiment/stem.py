@@ -1,0 +1,231 @@
+"""What all arms of a fold and a seed share, made once: the prepared cohort, the first batch, the first model, the manifold.
+
+Arms start from copies of the same files, so that first batches, first models and manifolds are the same bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from SuggestiveAnnotationLib.cohort.embedded.cohort import embedded_schema, write_embedded_cohort
+from SuggestiveAnnotationLib.engine.ceiling import measure_ceiling
+from SuggestiveAnnotationLib.engine.cohort import create, find
+from SuggestiveAnnotationLib.engine.evaluate import evaluate
+from SuggestiveAnnotationLib.engine.manifold import fit_manifold
+from SuggestiveAnnotationLib.engine.prepare import prepare
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
+from SuggestiveAnnotationLib.engine.simulate import share_first_batch
+from SuggestiveAnnotationLib.engine.train import train
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.experiment.plan import Amount, Arm, EmbeddedSource, FolderSource, Plan, Transfer, resolve
+from SuggestiveAnnotationLib.experiment.plan_file import embedded_cohort
+from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
+from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
+from SuggestiveAnnotationLib.strategies.contract import Requirement
+from SuggestiveAnnotationLib.strategies.registry import requirements
+from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study
+from SuggestiveAnnotationLib.types import Case, Role, SliceRef, content_key
+
+WORK = "work"
+"""Folder of what can be made again, inside the folder of a comparison."""
+DATA = "${DATA}"
+STEM_SECONDS = "stem seconds"
+"""Property: stage -> seconds that the shared beginning took."""
+_OWN = (DATABASE_NAME, f"{DATABASE_NAME}-wal")
+_LEFT = ("worker.pid", "worker.lock", f"{DATABASE_NAME}-shm")
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Which shared beginning a run has: runs with equal ones start from the same files."""
+
+    fold: int
+    seed: int
+    training: TrainingOptions
+    manifold: ManifoldOptions | None
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        key = content_key([asdict(self.training), None if self.manifold is None else asdict(self.manifold)])
+        return f"fold-{self.fold}-seed-{self.seed}-{key}"
+
+
+def begin_of(arm: Arm, *, fold: int, seed: int) -> Begin:
+    """The beginning of one run."""
+    needs = Requirement.MANIFOLD in requirements(arm.strategy, arm.options)
+    return Begin(fold, seed, arm.training, arm.manifold if needs else None)
+
+
+def make_cohort(
+    plan: Plan, folder: Path, *, data: Path | None = None, processes: int = 1, progress: ProgressCallback, cancel: CancelToken
+) -> Study:
+    """The prepared study that every fold is copied from; every case is in its pool. Interrupted, the same call resumes.
+
+    Args:
+        folder: of the comparison. data: what `${DATA}` in the plan stands for.
+
+    Raises:
+        InputError: there is no such folder, no usable case, or fewer people than the split needs.
+    """
+    path = folder / WORK / "cohort"
+    context: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    if (path / DATABASE_NAME).exists():
+        study = Study(path)
+    elif isinstance(plan.cohort, EmbeddedSource):
+        cohort = embedded_cohort(plan.cohort)
+        cases = write_embedded_cohort(folder / WORK / "made", cohort, **context)
+        study = Study.create(
+            path, name=plan.name, cases=cases, schema=embedded_schema(lesions=cohort.lesions > 0), modalities=cohort.modalities,
+            reference=cohort.modalities[0],
+        )  # fmt: skip
+    else:
+        study = _from_folder(plan.cohort, path, data, **context)
+    folds_of(plan, study.cases())
+    with study.lock():
+        prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
+        # Roles were those of the cohort's own table; here the plan says who is held out.
+        study.set_roles({case.name: "pool" for case in study.cases() if case.role != "excluded"})
+        measure_ceiling(study)
+    study.close()
+    return study
+
+
+def _from_folder(source: FolderSource, path: Path, data: Path | None, **context: Any) -> Study:
+    if source.folder.startswith(DATA) and data is None:
+        sentence = f"The plan takes its cases from {source.folder}, and nothing says where that is."
+        raise InputError(sentence, hint="Name the folder with --data DIR.")
+    folder = Path(source.folder.replace(DATA, str(data), 1)).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", hint="Check `folder` in [cohort], and --data.")
+    table = None if source.table is None else folder / source.table
+    plan = find(
+        folder, layout=source.layout, images=dict(source.images) or None, label=source.label, mask=source.mask, table=table,
+        reference=source.reference, **context,
+    )  # fmt: skip
+    return create(path, plan=plan, schema=source.schema, **context)
+
+
+def make_base(plan: Plan, folder: Path, fold: Fold, seed: int, *, progress: ProgressCallback = no_progress, cancel: CancelToken) -> Path:
+    """The study of a fold and a seed after its first batch; in a plan with a transfer, after the training elsewhere too."""
+    first = plan.first_batch
+
+    def build(study: Study) -> dict[str, float]:
+        seconds = {}
+        if plan.transfer is not None:
+            began = time.monotonic()
+            _learn_elsewhere(study, fold, plan.transfer, plan.training, seed=seed, progress=progress, cancel=cancel)
+            seconds["train elsewhere"] = time.monotonic() - began
+        study.set_roles(fold.roles)
+        options = RoundOptions(
+            **asdict(plan.training), strategy=plan.first_strategy, unit=plan.first_unit, budget=slices_of(study, first), seed=seed,
+            min_gap=min(arm.min_gap for arm in plan.arms),
+        )  # fmt: skip
+        share_first_batch(study, options=options, progress=progress, cancel=cancel)
+        return seconds
+
+    return _made(folder / WORK / f"base-fold-{fold.number}-seed-{seed}", folder / WORK / "cohort", build)
+
+
+def make_stem(base: Path, folder: Path, begin: Begin, *, progress: ProgressCallback = no_progress, cancel: CancelToken) -> Path:
+    """The study that every arm with this beginning is copied from: with its first model, judged, and its manifold."""
+    context: dict[str, Any] = {"progress": progress, "cancel": cancel}
+
+    def learn(study: Study) -> dict[str, float]:
+        began = time.monotonic()
+        train(study, options=begin.training, seed=begin.seed, round_number=1, **context)
+        trained = time.monotonic()
+        evaluate(study, number=1, device=begin.training.device, **context)
+        return {"train": trained - began, "evaluate": time.monotonic() - trained}
+
+    plain = replace(begin, manifold=None)
+    made = _made(folder / WORK / plain.name, base, learn)
+    manifold = begin.manifold
+    if manifold is None:
+        return made
+
+    def place(study: Study) -> dict[str, float]:
+        began = time.monotonic()
+        fit_manifold(study, options=manifold, seed=begin.seed, **context)
+        return {"fit manifold": time.monotonic() - began}
+
+    return _made(folder / WORK / begin.name, made, place)
+
+
+def slices_of(study: Study, amount: Amount) -> int:
+    """An amount of the plan in slices or cases of this study's pool."""
+    if isinstance(amount, int):
+        return amount
+    return resolve(amount, sum(int((~study.slices(case.name).blank).sum()) for case in study.cases("pool")))
+
+
+def copy_study(source: Path, target: Path) -> None:
+    """Copy a study that is closed. Large files are never changed in place, so that they can be the same file under two names.
+
+    Raises:
+        StorageError: there is no room.
+    """
+
+    def place(one: str, other: str) -> str:
+        if Path(one).name not in _OWN:
+            try:
+                os.link(one, other)
+                return other
+            except OSError:
+                pass  # another disk, or one that knows no links
+        return shutil.copyfile(one, other)
+
+    try:
+        shutil.copytree(source, target, copy_function=place, ignore=shutil.ignore_patterns(*_LEFT))
+    except (shutil.Error, OSError) as error:
+        raise storage_error(error if isinstance(error, OSError) else OSError(str(error)), target) from error
+
+
+def _made(path: Path, source: Path, build: Callable[[Study], Mapping[str, float]]) -> Path:
+    """A study that is there whole or not at all: built in a copy that then takes its name."""
+    if path.exists():
+        return path
+    scratch = path.with_name(f".{path.name}-{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        copy_study(source, scratch)
+        with closing(Study(scratch)) as study, study.lock():
+            kept = study.properties().get(STEM_SECONDS, {})
+            study.set_property(STEM_SECONDS, {**kept, **{name: round(value, 2) for name, value in build(study).items()}})
+        try:
+            scratch.rename(path)
+        except OSError:
+            # Another process was faster; what it made is the same.
+            if not path.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return path
+
+
+def _learn_elsewhere(
+    study: Study, fold: Fold, transfer: Transfer, training: TrainingOptions, *, seed: int, progress: ProgressCallback, cancel: CancelToken
+) -> None:
+    """Train on annotations of the other site, which leaves the study afterwards; the first round goes on from its network."""
+    here: dict[str, Role] = {name: "excluded" for name in fold.roles}
+    study.set_roles({**here, **{name: "pool" for name in fold.elsewhere}})
+    session = Session(study, annotator=SIMULATED_ANNOTATOR)
+    for case in study.cases("pool"):
+        session.import_annotations(_slices(study, case, transfer.every))
+        cancel.raise_if_cancelled()
+    train(study, options=replace(training, steps=transfer.steps, warm_start=False), seed=seed, progress=progress, cancel=cancel)
+
+
+def _slices(study: Study, case: Case, every: int) -> Mapping[SliceRef, Any]:
+    labels, blank = study.reference_labels(case.name), study.slices(case.name).blank
+    shown: Sequence[SliceRef] = [ref for ref in study.frame(case.name).refs(case.name) if not blank[ref.native_index]]
+    return {ref: labels[ref.native_index].copy() for ref in shown[::every]}

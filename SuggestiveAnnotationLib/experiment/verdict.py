@@ -1,0 +1,121 @@
+"""Who wins, in a sentence that follows from the numbers by rule.
+
+Arms are held against the baseline at a level at which all of these comparisons hold together (Bonferroni over the arms), since a sentence
+that names the best of many arms would else be wrong more often than it says. Arms that see the reference take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from SuggestiveAnnotationLib.experiment.results import EndpointResult, Gain
+from SuggestiveAnnotationLib.experiment.statistics import Interval
+from SuggestiveAnnotationLib.report.numbers import count
+
+FEW_PEOPLE = 6
+METRIC_WORDS = {
+    "dice_3d": "3D Dice",
+    "dice_2d": "2D Dice",
+    "hd95_mm": "HD95 (mm)",
+    "hausdorff_mm": "Hausdorff distance (mm)",
+    "false_mm3_on_empty": "false volume on slices without the class (mm³)",
+    "false_slices_on_empty": "slices with false volume",
+    "predicted_mm3": "predicted volume (mm³)",
+    "reference_mm3": "reference volume (mm³)",
+    "penalised": "share of volumes with a penalty",
+}
+COST_WORDS = {"minutes": "simulated minutes", "slices": "annotated slices", "contour_mm": "contour length"}
+
+
+def metric_words(metric: str) -> str:
+    """A metric as a person reads it."""
+    if metric.startswith("surface_dice_"):
+        return f"surface Dice at {metric.removeprefix('surface_dice_').removesuffix('mm')} mm"
+    return METRIC_WORDS.get(metric, metric.replace("_", " "))
+
+
+def conclude(gain: Interval, narrow: Interval, margin: float) -> str:
+    """What an interval of 95 % and one of 90 % say against a margin."""
+    equivalent = narrow.inside(margin)
+    if gain.above_zero:
+        return f"better, but by less than {margin:g}" if equivalent else "better"
+    if gain.below_zero:
+        return f"worse, but by less than {margin:g}" if equivalent else "worse"
+    return f"equivalent within {margin:g}" if equivalent else "undecided"
+
+
+def verdict(
+    gains: Sequence[Gain],
+    *,
+    baseline: str,
+    measured: str,
+    margin: float,
+    between: Callable[[str, str], Interval],
+    endpoints: Sequence[EndpointResult] = (),
+    people: int,
+    unfinished: int = 0,
+    left_out: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """The sentences; the first says who wins, or that nobody does.
+
+    Args:
+        gains: of the arms that take part, against the baseline.
+        measured: what was compared, in words.
+        between: gain of one arm over another, at the level of `Gain.at_once`.
+        people: that intervals are over. unfinished: runs that failed or are missing.
+        left_out: arms that see the reference.
+    """
+    said = [_winner(gains, baseline, margin, between)]
+    said.append(f"Compared by {measured}, paired by person, fold and seed; {count(people, 'person', 'people')} are the sample.")
+    said += [_primary(one) for one in endpoints if one.primary]
+    if left_out:
+        said.append(f"Not in this, since they see reference labels: {', '.join(left_out)}.")
+    if people < FEW_PEOPLE:
+        said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
+    if unfinished:
+        said.append(f"{count(unfinished, 'run')} failed or not run yet; this is what the others say.")
+    return tuple(said)
+
+
+def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callable[[str, str], Interval]) -> str:
+    known = [g for g in gains if g.at_once.mean is not None]
+    if not known:
+        return f"Nothing can be said yet: no arm can be compared with {baseline}."
+    order = sorted(known, key=lambda g: -(g.at_once.mean or 0.0))
+    better = [g for g in order if g.at_once.above_zero]
+    worse = [g for g in reversed(order) if g.at_once.below_zero]
+    name = baseline[:1].upper() + baseline[1:]
+    if better:
+        top, rest = better[0], [g for g in order if g is not better[0]]
+        if all(between(top.arm, other.arm).above_zero for other in rest):
+            beyond = f" It is better than each of the {len(rest)} other arms, too." if rest else ""
+            return f"{top.arm} wins: {_amount(top)} against {baseline}.{beyond}"
+        listed = "; ".join(f"{g.arm} {_amount(g)}" for g in better)
+        lost = f" Worse than {baseline}: {', '.join(g.arm for g in worse)}." if worse else ""
+        count = f"{len(better)} of {len(known)} arms" if len(known) > 1 else "one arm"
+        return f"No single arm wins, but {count} beat{'s' if len(better) == 1 else ''} {baseline}: {listed}.{lost}"
+    if len(worse) == len(known):
+        listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
+        return f"{name} wins: every other arm is worse: {listed}."
+    level = [g.arm for g in order if g.narrow.inside(margin)]
+    same = f" Equivalent to it within {margin:g}: {', '.join(level)}." if level else ""
+    if worse:
+        listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
+        return f"Nobody beats {baseline}, and it beats {len(worse)} of {len(known)} arms: {listed}.{same}"
+    most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
+    return f"Nobody wins: no arm differs from {baseline} beyond chance; the largest difference is {most.arm}'s, {_amount(most)}.{same}"
+
+
+def _amount(gain: Gain) -> str:
+    found = gain.at_once
+    if found.low is None or found.high is None:
+        return f"{found.mean:+.3f}"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _primary(one: EndpointResult) -> str:
+    gain, p = one.gain, "" if one.p is None else f", p = {one.p:.2g}"
+    if gain.mean is None:
+        return f"Primary endpoint ({one.endpoint.name}): it cannot be said yet."
+    bounds = "" if gain.low is None else f" [95 %: {gain.low:+.3f}, {gain.high:+.3f}]"
+    return f"Primary endpoint ({one.endpoint.name}): {gain.mean:+.3f}{bounds}{p}. {one.endpoint.arm}: {one.conclusion}."

@@ -1,0 +1,242 @@
+"""Analysis of made-up comparisons: what was put in comes out."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from made_comparison import Made, make_comparison
+
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.experiment.ablations import ablations
+from SuggestiveAnnotationLib.experiment.analyse import analyse
+from SuggestiveAnnotationLib.experiment.curves import Comparison
+from SuggestiveAnnotationLib.experiment.families import family
+from SuggestiveAnnotationLib.experiment.plan import Endpoint
+from SuggestiveAnnotationLib.experiment.results import MEAN
+from SuggestiveAnnotationLib.strategies.catalogue import ENTRIES
+
+TWO = {"random": Made(), "gradient": Made("gradient-guided", gain=0.04, wobble=0.005)}
+
+
+def analysed(folder, arms, **options):
+    make_comparison(folder, arms, **options)
+    return analyse(Comparison.read(folder, resamples=300))
+
+
+def test_the_gain_that_was_put_in_comes_out(tmp_path):
+    results = analysed(tmp_path, TWO, noise=0.0)
+    gain = results.gains[0]
+    # Dice rises in straight lines between models at equal costs; the gain is there from model 2 of 4 on.
+    assert gain.over["slices"].mean == pytest.approx((0.02 + 0.04 + 0.04) / 3, abs=0.005)
+    assert gain.over["minutes"].low > 0
+    assert (gain.wins, gain.ties, gain.losses) == (9, 0, 0)
+    assert results.verdict[0].startswith("gradient wins: +0.03")
+
+
+def test_areas_equal_those_by_hand(tmp_path):
+    make_comparison(tmp_path, TWO, noise=0.01)
+    comparison = Comparison.read(tmp_path, resamples=50)
+    values = comparison.areas("gradient", "dice_3d", "slices")
+    record = next(r for r in comparison.done if (r.arm, r.fold, r.seed) == ("gradient", 1, 0))
+    person = record.test[0]
+    heights = [np.mean([np.mean([t.tests[person][c]["dice_3d"] for c in ("grey", "white")]) for t in p.trainings]) for p in record.points]
+    by_hand = np.mean([(a + b) / 2 for a, b in pairwise(heights)])  # batches cost the same
+    at = comparison.people.index(person), comparison.blocks.index((1, 0))
+    assert values[at] == pytest.approx(by_hand)
+    # People who were not tested in a fold have no value there.
+    assert np.isnan(values[comparison.people.index("p00"), comparison.blocks.index((1, 0))])
+    assert (~np.isnan(values)).sum() == 9 * 2
+
+
+def test_random_wins_where_it_is_best(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "a": Made("entropy", gain=-0.05), "b": Made("strided", gain=-0.03)})
+    assert results.verdict[0].startswith("Random wins: every other arm is worse: a -0.0")
+
+
+def test_nobody_wins_where_nothing_differs(tmp_path):
+    results = analysed(tmp_path, {"random": Made(wobble=0.02), "a": Made("entropy", wobble=0.02), "b": Made("strided", wobble=0.02)})
+    assert results.verdict[0].startswith("Nobody wins: no arm differs from random beyond chance")
+
+
+def test_arms_that_are_the_same_are_equivalent(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "a": Made("entropy")}, noise=0.001)
+    assert "Equivalent to it within 0.01: a." in results.verdict[0]
+
+
+def test_several_that_beat_random_are_named(tmp_path):
+    arms = {"random": Made(), "a": Made("entropy", gain=0.05), "b": Made("strided", gain=0.05), "c": Made("badge", gain=-0.05)}
+    sentence = analysed(tmp_path, arms).verdict[0]
+    assert sentence.startswith("No single arm wins, but 2 of 3 arms beat random: ")
+    assert sentence.endswith("Worse than random: c.")
+
+
+def test_an_arm_that_sees_the_reference_cannot_win(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "oracle": Made("oracle-foreground", gain=0.1), "a": Made("entropy", gain=-0.05)})
+    assert results.verdict[0].startswith("Random wins")
+    assert any("oracle" in sentence for sentence in results.verdict[1:])
+    assert not results.arm("oracle").usable
+
+
+def test_cheap_slices_pay_over_minutes_alone(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "cheap": Made("strided", pace=0.6)}, noise=0.001)
+    gain = results.gains[0]
+    assert gain.over["slices"].inside(0.01)
+    assert gain.over["minutes"].low > 0.005
+
+
+def test_an_arm_that_draws_nothing_is_not_compared_over_contour(tmp_path):
+    arms = {"random": Made(), "a": Made("entropy"), "empty": Made("oracle", pace=0.01)}
+    results = analysed(tmp_path, arms)
+    assert results.support["contour_mm"].left_out == ("empty",)
+    assert results.arm("empty").area["contour_mm"].mean is None
+    assert results.arm("a").area["contour_mm"].mean is not None
+    assert results.arm("empty").area["slices"].mean is not None
+
+
+def test_another_arm_does_not_change_a_gain(tmp_path):
+    one = analysed(tmp_path / "one", TWO)
+    other = analysed(tmp_path / "other", {**TWO, "cheap": Made("strided", pace=0.7)})
+    assert other.gains[0].over["minutes"] == one.gains[0].over["minutes"]
+    assert other.support["minutes"].end < one.support["minutes"].end
+
+
+def test_failed_and_missing_runs_are_told(tmp_path):
+    arms = {**TWO, "broken": Made("entropy")}
+    gone = tuple(f"broken__fold-{f}__seed-{s}" for f in range(3) for s in range(2))
+    results = analysed(tmp_path, arms, failed=(*gone, "gradient__fold-0__seed-1"), missing=("random__fold-2__seed-0",))
+    assert results.absent == ("broken",)
+    assert len(results.failures) == 7
+    assert results.failures[-1] == ("gradient__fold-0__seed-1", "ValueError", "The disk burst.")
+    assert results.missing == ("random__fold-2__seed-0",)
+    assert (results.arm("gradient").runs, results.arm("gradient").failed, results.arm("random").missing) == (5, 1, 1)
+    assert results.gains[0].over["minutes"].runs == 4
+    assert results.verdict[-1].startswith("8 runs failed or not run yet")
+
+
+def test_nothing_done_yet_says_so(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "a": Made("entropy")}, folds=1, seeds=1, failed=("a__fold-0__seed-0",))
+    assert results.verdict[0] == "Nothing can be said yet: no arm can be compared with random."
+    assert results.gains == ()
+
+
+def test_no_p_without_an_endpoint(tmp_path):
+    assert analysed(tmp_path, TWO).endpoints == ()
+
+
+def test_endpoints_are_judged_as_the_plan_says(tmp_path):
+    primary = Endpoint("gradient minus random", "gradient", "random")
+    second = Endpoint("HD95 at the end", "gradient", "random", metric="hd95_mm", judge="last")
+    third = Endpoint("the same again", "random", "gradient", over="slices")
+    results = analysed(tmp_path, TWO, primary=primary, secondaries=(second, third))
+    first, distance, backwards = results.endpoints
+    assert (first.primary, first.conclusion, first.equivalent) == (True, "better", False)
+    assert first.p == first.adjusted == pytest.approx(2 / 2**9)
+    assert distance.gain.mean == pytest.approx(0.4, abs=0.1)  # 10 mm times the gain; fewer millimetres are better
+    assert distance.conclusion == "better"
+    assert distance.adjusted == backwards.adjusted == pytest.approx(2 * 2 / 2**9)
+    assert backwards.conclusion == "worse"
+    assert any(sentence.startswith("Primary endpoint (gradient minus random): +0.0") for sentence in results.verdict)
+
+
+def test_the_noise_of_training_comes_out(tmp_path):
+    noise = analysed(tmp_path, TWO, noise=0.02, repeats=4, seeds=4).noise
+    assert noise.sd == pytest.approx(0.02, rel=0.15)
+    assert set(noise.by_model) == {1, 2, 3, 4}
+    assert noise.groups == 12 + 3 * 2 * 12  # the first model is the same in both arms
+    assert noise.of_an_arm == pytest.approx(noise.sd / np.sqrt(4 * 12))
+    assert analysed(tmp_path / "one", TWO, repeats=1).noise is None
+
+
+def test_saved_effort_stands_beside_random_slices_and_the_ceiling(tmp_path):
+    results = analysed(tmp_path, TWO)
+    *batches, total = results.arm("random").effort
+    assert [one.batch for one in batches] == [1, 2, 3]
+    assert [one.chosen.exact for one in batches] == pytest.approx([0.35, 0.40, 0.45])
+    assert total.batch == 0
+    assert total.chosen.exact == pytest.approx(0.40)
+    assert total.random.exact == pytest.approx(0.40)
+    assert total.chosen.slices == 10 * 3 * 6
+    assert results.ceiling[MEAN].exact == pytest.approx(0.6)
+    assert results.ceiling["grey"].exact == pytest.approx(0.6)
+
+
+def test_final_numbers_by_class_and_region(tmp_path):
+    final = analysed(tmp_path, TWO, noise=0.0).arm("random").final
+    assert list(final) == [MEAN, "grey", "white", "brain"]
+    assert final["white"]["dice_3d"].mean - final["grey"]["dice_3d"].mean == pytest.approx(0.02)
+    assert final[MEAN]["dice_3d"].mean == pytest.approx(final["grey"]["dice_3d"].mean + 0.01)  # regions are no class
+    assert final["grey"]["hd95_mm"].mean == pytest.approx(10 * (1 - final["grey"]["dice_3d"].mean))
+
+
+def test_a_class_that_a_person_lacks_counts_in_false_volume_alone(tmp_path):
+    make_comparison(tmp_path, TWO, people=3, folds=1, seeds=1)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    records = []
+    for record in comparison.records:
+        for point in record.points:
+            for training in point.trainings:
+                training.tests["p01"]["white"] |= {"reference_mm3": 0.0, "dice_3d": 0.0, "false_mm3_on_empty": 7.0}
+        records.append(record)
+    comparison = replace(comparison, records=tuple(records))
+    person = comparison.people.index("p01")
+    assert comparison.last("random", "dice_3d")[person] == pytest.approx(comparison.last("random", "dice_3d", "grey")[person])
+    assert np.isnan(comparison.last("random", "dice_3d", "white")[person, 0])
+    assert comparison.last("random", "false_mm3_on_empty", "white")[person] == pytest.approx(7.0)
+
+
+def test_the_price_list_can_turn_a_ranking(tmp_path):
+    # `long` is better by a little and draws more contour a slice: what drawing costs decides.
+    results = analysed(tmp_path, {"random": Made(), "long": Made("strided", gain=0.009, pace=1.25)}, noise=0.0)
+    prices = results.prices
+    assert len(prices.first) == 13
+    assert not prices.survives
+    assert prices.reversed_pairs["draw_seconds_per_mm +50 %"] == (("long", "random"),)
+    assert 0 < prices.largest_gap < 0.01
+    assert analysed(tmp_path / "clear", TWO, noise=0.0).prices.survives
+
+
+def test_arms_that_differ_in_one_option_are_an_ablation(tmp_path):
+    arms = {
+        "random": Made(),
+        "g3": Made("gradient-guided"),
+        "g5": Made("gradient-guided", latent=5),
+        "g10": Made("gradient-guided", latent=10),
+        "tau0": Made("gradient-guided", options={"tau": 0.0}),
+        "free": Made("gradient-guided", options={"tau": None}),
+        "both": Made("gradient-guided", options={"tau": 0.0}, latent=7),
+    }
+    found = [(one.title, [(value, arm) for value, arm, _ in one.points]) for one in analysed(tmp_path, arms, seeds=1).ablations]
+    assert sorted(found) == [
+        ("angle threshold (least cosine)", [("none", "free"), ("0", "tau0"), ("0.5", "g3")]),
+        ("latent size", [("3", "g3"), ("5", "g5"), ("10", "g10")]),
+        ("latent size", [("3", "tau0"), ("7", "both")]),
+    ]
+
+
+def test_no_ablation_of_strategies(tmp_path):
+    plan = make_comparison(tmp_path, TWO, seeds=1)
+    assert ablations(plan.arms) == []
+
+
+def test_results_are_json_without_nan(tmp_path):
+    data = analysed(tmp_path, {**TWO, "empty": Made("oracle", pace=0.01)}).to_json()
+    assert data["arms"]["gradient"]["area"]["minutes"]["people"] == 9
+    assert data["gains"]["gradient"]["against"] == "random"
+
+
+def test_hours_count_what_is_shared_once(tmp_path):
+    results = analysed(tmp_path, TWO)
+    assert results.hours == pytest.approx((12 * 360 + 6 * 36) / 3600)
+    assert results.machines == {"Abacus, 1 threads, cpu, Linux": 12}
+
+
+def test_no_comparison_in_the_folder(tmp_path):
+    with pytest.raises(InputError, match="no plan"):
+        Comparison.read(tmp_path)
+
+
+@pytest.mark.parametrize("one", ENTRIES, ids=lambda one: one.name)
+def test_every_strategy_has_a_family(one):
+    assert family(one.name) in ("gradient-guided", "chance and spacing", "uncertainty", "coverage", "sees the reference")
+    assert (family(one.name) == "sees the reference") == one.needs_reference

@@ -1,0 +1,158 @@
+"""Plans: what is read, what is refused and with which sentence, and that the hash is of the content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from SuggestiveAnnotationLib.engine.settings import TrainingOptions
+from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.experiment.plan import FolderSource, Plan, resolve
+from SuggestiveAnnotationLib.experiment.plan_file import FROZEN, plan_from_json, read_frozen, read_plan, write_frozen
+from SuggestiveAnnotationLib.experiment.splits import folds_of
+from SuggestiveAnnotationLib.types import Case
+
+WritePlan = Callable[..., Path]
+PLANS = Path(__file__).parents[3] / "Resources" / "Plans"
+
+
+def test_a_plan_says_everything_and_arms_inherit_what_they_do_not_change(write_plan: WritePlan) -> None:
+    plan = read_plan(write_plan(old='strategy = "random"\n', new='strategy = "random"\nbudget = [3, "50 %"]\n[arms.training]\nsteps = 9\n'))
+    assert isinstance(plan.cohort, FolderSource)
+    random, guided = plan.arms
+    assert random.training == replace(plan.training, steps=9)
+    assert guided.training == plan.training == TrainingOptions(network="tiny", steps=3, batch=4, device="cpu")
+    assert (random.budget, guided.budget) == ((3, 0.5), (2,))
+    assert [resolve(amount, 40) for amount in random.budget] == [3, 20]
+    assert plan.seeds == (0,)
+    options = guided.round_options(budget=2, seed=5)
+    assert (options.strategy, options.budget, options.seed, options.steps) == ("gradient-guided", 2, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("rounds = 1", "rouns = 1", r"unknown key rouns.*Did you mean rounds"),
+        ("rounds = 1", "rounds = 0", r"rounds = 0"),
+        ("rounds = 1", 'rounds = "many"', r"rounds = 'many', which is not a whole number"),
+        ("seeds = 1", "seeds = [3, 3]", r"seeds = \(3, 3\)"),
+        ("seeds = 1", "", r""),
+        ("budget = 2", 'budget = "0 %"', r"budget = '0 %'.*0.5 %"),
+        ("budget = 2", "", r"lacks budget"),
+        ('strategy = "random"', 'strategy = "randon"', r"\[arms random\] is refused: There is no strategy 'randon'"),
+        ('strategy = "random"', 'strategy = "random"\noptions = { tau = 1 }', r"no option 'tau'"),
+        ('strategy = "random"', 'strategy = "random"\nunit = "voxel"', r"unit = 'voxel', which is not one of 'slice', 'case'"),
+        ('strategy = "random"', 'strategy = "mc-dropout"', r"needs dropout.*dropout = 0.2"),
+        ('strategy = "random"', 'strategy = "learning-loss"', r"needs a loss head"),
+        ('name = "guided"', 'name = "random"', r"two arms called random"),
+        ('name = "guided"', 'name = "a/b"', r"name 'a/b'"),
+        ("steps = 3\nbatch", "step = 3\nbatch", r"\[training\] has the unknown key step.*steps"),
+        ("steps = 3\nbatch", "steps = 0\nbatch", r"\[training\] is refused: --steps is 0"),
+        ("folds = 2", "folds = 1", r"folds = 1"),
+        ("folds = 2", "folds = 2\nrun = [2]", r"runs fold 2.*0 to 1"),
+        ("folds = 2", 'kind = "random"', r"random and needs test and draws"),
+        ("folds = 2", 'kind = "fixed"', r"names nobody"),
+        ("pixels = 32", "pixels = 30", r"pixels = 30"),
+        ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 2", r""),
+        ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 1", r"2 folds, but there are 1 people"),
+        ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 3\nlesions = 2", r"lesion is 2"),
+        ('against = "random"', 'against = "nobody"', r"the arm nobody, which is not there"),
+        ('against = "random"', 'against = "random"\nmargin = 0', r"margin = 0"),
+        ("volume_metrics", 'first_strategy = "entropy"\nvolume_metrics', r"first_strategy entropy, which needs a model"),
+        ("[primary]", '[transfer]\ncases = "x*"\nsteps = 3\n[primary]', r"warm_start = false"),
+        ("[cohort]", "[cohort", r"is no TOML"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(write_plan: WritePlan, old: str, new: str, sentence: str) -> None:
+    path = write_plan(old=old, new=new)
+    if not sentence:
+        read_plan(path)
+        return
+    with pytest.raises(InputError, match=sentence) as caught:
+        read_plan(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.toml cannot be read"):
+        read_plan(tmp_path / "nowhere.toml")
+
+
+def test_the_hash_is_of_the_content_and_not_of_the_comments(write_plan: WritePlan, plan_text: str) -> None:
+    plain = read_plan(write_plan())
+    assert read_plan(write_plan("# why\n" + plan_text)).key == plain.key
+    assert read_plan(write_plan(old="steps = 3\nbatch", new="steps = 4\nbatch")).key != plain.key
+    assert read_plan(write_plan(old='against = "random"', new='against = "random"\nmargin = 0.02')).key != plain.key
+
+
+def test_the_frozen_plan_comes_back_and_a_changed_one_is_refused(plan: Plan, tmp_path: Path) -> None:
+    assert plan_from_json(plan.to_json()) == plan
+    write_frozen(tmp_path, plan)
+    assert read_frozen(tmp_path) == plan
+    path = tmp_path / FROZEN
+    path.write_text(path.read_text().replace('"rounds": 1', '"rounds": 2'))
+    with pytest.raises(InputError, match="was changed after"):
+        read_frozen(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_plan_of_the_repository_can_be_read(path: Path) -> None:
+    plan = read_plan(path)
+    assert plan.name == path.stem
+    assert plan_from_json(plan.to_json()) == plan
+    text = path.read_text(encoding="utf-8")
+    assert f"suggestive-annotation compare Resources/Plans/{path.name}" in text
+
+
+def test_the_repository_brings_the_plans_it_names() -> None:
+    there = {path.stem for path in PLANS.glob("*.toml")}
+    own = {"embedded-screen", "malc-tissue-screen", "malc-tissue-final", "brats2013-leave-one-out", "ms-lesions"}
+    papers = {"brats2019", "brats2019-transfer", "malc", "promise12", "ibsr18", "mrbrains18"}
+    assert own | papers <= there
+
+
+def people(*names: str, labelled: bool = True) -> list[Case]:
+    return [Case(f"{p}-{visit}", p, "pool", {}, label="l" if labelled else None) for p in names for visit in (1, 2)]
+
+
+def with_split(plan: Plan, **values: object) -> Plan:
+    return replace(plan, split=replace(plan.split, **values))
+
+
+def test_folds_hold_every_person_out_once_with_all_visits(plan: Plan) -> None:
+    cases = people("a", "b", "c", "d", "e")
+    folds = folds_of(with_split(plan, folds=3), cases)
+    held = [{name for name, role in fold.roles.items() if role == "test"} for fold in folds]
+    assert sorted(name for one in held for name in one) == sorted(c.name for c in cases)
+    for one in held:
+        assert {name[0] for name in one} == {name[0] for name in one if name.endswith("-1")} == {n[0] for n in one if n.endswith("-2")}
+    assert folds_of(with_split(plan, folds=3), cases[::-1]) == folds
+    assert folds_of(with_split(plan, folds=3, run=(1,)), cases) == (folds[1],)
+    assert folds_of(with_split(plan, folds=3, seed=1), cases) != folds
+
+
+def test_other_splits(plan: Plan) -> None:
+    cases = people("a", "b", "c")
+
+    def held(**values: object) -> list[list[str]]:
+        return [sorted(n for n, r in fold.roles.items() if r == "test") for fold in folds_of(with_split(plan, **values), cases)]
+
+    assert held(kind="leave-one-out") == [["a-1", "a-2"], ["b-1", "b-2"], ["c-1", "c-2"]]
+    assert held(kind="fixed", names=("b*",)) == [["b-1", "b-2"]]
+    assert held(kind="fixed", names=("c-1",)) == [["c-1", "c-2"]]
+    assert [len(one) for one in held(kind="random", test=1, draws=4)] == [2] * 4
+    assert held(kind="leave-one-out", among="[ab]*") == [["a-1", "a-2"], ["b-1", "b-2"]]
+
+
+def test_a_split_that_cannot_be_is_refused(plan: Plan) -> None:
+    with pytest.raises(InputError, match="4 folds, but there are 3 people"):
+        folds_of(with_split(plan, folds=4), people("a", "b", "c"))
+    with pytest.raises(InputError, match="nobody is named z"):
+        folds_of(with_split(plan, kind="fixed", names=("z",)), people("a", "b"))
+    with pytest.raises(InputError, match="no reference labels"):
+        folds_of(plan, people("a", "b", labelled=False))
+    with pytest.raises(InputError, match="runs fold 5"):
+        folds_of(with_split(plan, kind="leave-one-out", run=(5,)), people("a", "b"))

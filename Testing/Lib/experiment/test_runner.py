@@ -1,0 +1,201 @@
+"""A whole comparison on phantoms: what arms share, what a record holds, kills, failures, other plans."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SuggestiveAnnotationLib.cli.main import main
+from SuggestiveAnnotationLib.effort.time_model import Workload
+from SuggestiveAnnotationLib.errors import Cancelled, InputError
+from SuggestiveAnnotationLib.experiment import run as run_module
+from SuggestiveAnnotationLib.experiment.judge import judge_case
+from SuggestiveAnnotationLib.experiment.plan import Plan
+from SuggestiveAnnotationLib.experiment.plan_file import read_plan
+from SuggestiveAnnotationLib.experiment.record import RunRecord, read_record, read_records
+from SuggestiveAnnotationLib.experiment.runner import Compared, compare
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
+
+WritePlan = Callable[..., Path]
+
+
+def go(plan: Plan, out: Path, data: Path, **options: object) -> Compared:
+    return compare(plan, out, data=data, threads=1, **options)  # type: ignore[arg-type]
+
+
+def by_name(out: Path) -> dict[str, RunRecord]:
+    return {record.run: record for record in read_records(out)}
+
+
+def same(record: RunRecord) -> dict[str, object]:
+    """What does not depend on the clock."""
+    data = replace(record, seconds=0, started="", finished="", shared_seconds={}, peak_memory_gb=0).to_json()
+    for batch in data["batches"]:
+        batch["seconds"] = {}
+    for point in data["points"]:
+        for training in point["trainings"]:
+            training["seconds"] = 0
+    return data
+
+
+def test_a_comparison_end_to_end(plan: Plan, data: Path, tmp_path: Path) -> None:
+    plan, out, said = replace(plan, repeats=2), tmp_path / "out", []
+    done = go(plan, out, data, keep_studies=True, progress=said.append)
+    records = by_name(out)
+    assert set(done.done) == set(records) == {f"{arm}__fold-{fold}__seed-0" for arm in ("random", "guided") for fold in (0, 1)}
+    assert done.estimate is not None
+    assert done.estimate.runs == 4
+    assert done.estimate.hours > 0
+    messages = [event.message for event in said if event.stage == "compare" and event.message]
+    assert messages[0].startswith("4 runs, about")
+    assert messages[-1].startswith("4/4 ")
+    for fold in (0, 1):
+        random, guided = records[f"random__fold-{fold}__seed-0"], records[f"guided__fold-{fold}__seed-0"]
+        # The same first batch, the same first model with the same verdict, the same random slices to compare with.
+        assert replace(random.batches[0], seconds={}) == replace(guided.batches[0], seconds={})
+        one, two = (record.points[0].trainings for record in (random, guided))
+        assert [t.tests for t in one] == [t.tests for t in two]
+        assert random.batches[1].random_slices == guided.batches[1].random_slices
+        weights = []
+        for record in (random, guided):
+            study = Study(out / "work" / "runs" / record.run)
+            weights.append(study.models("segmentation")[0].path.read_bytes())
+            assert [(r.suggestion.ref.case, r.suggestion.ref.native_index) for r in study.suggestions(1)] == list(record.batches[1].slices)
+        assert weights[0] == weights[1]
+    tests = [set(records[f"random__fold-{fold}__seed-0"].test) for fold in (0, 1)]
+    assert tests[0] | tests[1] == set(random.patients)
+    assert not tests[0] & tests[1]
+    check_record(plan, records["guided__fold-0__seed-0"])
+
+
+def check_record(plan: Plan, record: RunRecord) -> None:
+    assert (record.status, record.plan_key) == ("done", plan.key)
+    assert [len(batch.slices) for batch in record.batches] == [4, 2]
+    assert {case for batch in record.batches for case, _ in batch.slices} <= set(record.pool)
+    assert [point.slices for point in record.points] == [4, 6]
+    for point in record.points:
+        paid = record.batches[: point.model]
+        work = sum((Workload(**batch.workload) for batch in paid), Workload())
+        assert point.minutes == pytest.approx(sum(batch.minutes for batch in paid), abs=1e-3) == pytest.approx(work.minutes(), abs=1e-3)
+        assert point.contour_mm == pytest.approx(work.inspected_mm, abs=1e-2)
+        assert [one.chooses for one in point.trainings] == [True, False]
+        assert point.trainings[0].seed != point.trainings[1].seed
+        for one in point.trainings:
+            assert set(one.tests) == set(record.test)
+            assert set(one.tests[record.test[0]]) == set(record.classes)
+    assert record.batches[0].saved_effort is None
+    assert record.batches[1].saved_effort["slices"] == record.batches[1].saved_effort_random["slices"] == 2
+    assert {"train", "evaluate", "fit manifold"} <= record.shared_seconds.keys()
+    assert {"train", "suggest", "predict", "annotate"} <= record.batches[1].seconds.keys()
+    assert record.ceiling["quantity"] == "resolution ceiling"
+    assert record.versions["torch"]
+    assert record.machine["threads"] == 1
+    assert RunRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_what_was_cancelled_goes_on_and_gives_what_would_have_come_at_once(plan: Plan, data: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    plan = replace(plan, split=replace(plan.split, run=(0,)))
+    go(plan, whole, data)
+    cancel = CancelToken()
+
+    def after_one(event: ProgressEvent) -> None:
+        if event.stage == "compare" and event.done == 1:
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        go(plan, parts, data, progress=after_one, cancel=cancel)
+    first = by_name(parts)
+    assert len(first) == 1
+    rest = go(plan, parts, data)
+    assert (rest.kept, len(rest.done)) == (tuple(first), 1)
+    both = by_name(parts)
+    assert both[next(iter(first))] == next(iter(first.values()))
+    assert {name: same(record) for name, record in both.items()} == {name: same(record) for name, record in by_name(whole).items()}
+    assert not (parts / "work").exists()
+    assert go(plan, parts, data).estimate is None
+
+
+def test_a_failure_is_a_record_and_tried_again_only_when_asked(
+    plan: Plan, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, out = replace(plan, split=replace(plan.split, run=(0,))), tmp_path / "out"
+    really = run_module.simulate
+
+    def breaks(study: Study, **options: object) -> object:
+        if options["options"].strategy == "random":  # type: ignore[attr-defined]
+            raise RuntimeError("the network caught fire")
+        return really(study, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "simulate", breaks)
+    done = go(plan, out, data)
+    assert (done.failed, len(done.done)) == (("random__fold-0__seed-0",), 1)
+    record = by_name(out)["random__fold-0__seed-0"]
+    assert (record.status, record.points) == ("failed", ())
+    assert record.error["sentence"] == "the network caught fire"
+    assert "breaks" in record.error["trace"]
+    monkeypatch.setattr(run_module, "simulate", really)
+    again = go(plan, out, data)
+    assert (again.done, again.estimate) == ((), None)
+    mended = go(plan, out, data, retry_failed=True)
+    assert mended.done == ("random__fold-0__seed-0",)
+    assert by_name(out)["random__fold-0__seed-0"].status == "done"
+
+
+def test_a_folder_with_another_plan_is_refused_once_it_has_records(write_plan: WritePlan, plan: Plan, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    other = read_plan(write_plan(old="steps = 3\nbatch", new="steps = 2\nbatch"))
+    only = replace(plan, split=replace(plan.split, run=(0,)), arms=plan.arms[:1], primary=None)
+    assert go(other, out, data, only_estimate=True).done == ()
+    # Nothing has run yet: a plan may still be changed.
+    go(only, out, data)
+    with pytest.raises(InputError, match="of another plan"):
+        go(other, out, data)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="no comparison"):
+        go(only, tmp_path / "full", data)
+    record = next((out / "records").glob("*.json"))
+    record.write_text("{}")
+    with pytest.raises(InputError, match="is no record of a run"):
+        read_record(record)
+
+
+@pytest.mark.kill
+def test_killed_with_its_processes_it_goes_on(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
+    path, out = write_plan(old="folds = 2", new="folds = 2\nrun = [0]"), tmp_path / "out"
+    command = [sys.executable, "-m", "SuggestiveAnnotationLib", "compare", str(path), "--out", str(out), "--data", str(data)]
+    child = subprocess.Popen([*command, "--processes", "2", "--threads", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 100
+        while not list((out / "records").glob("*.json")) and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(child.pid, signal.SIGKILL)
+    finally:
+        child.wait()
+    before = by_name(out)
+    assert before
+    assert main([*command[3:], "--threads", "1", "--quiet", "--json"]) == 0
+    after = by_name(out)
+    assert len(after) == 2
+    assert all(after[name] == record for name, record in before.items())
+
+
+def test_ignored_pixels_are_in_neither_volume_and_regions_are_judged_too() -> None:
+    schema = LabelSchema("s", (LabelClass(1, "a", (0, 0, 0)), LabelClass(2, "b", (0, 0, 0))), regions={"both": (1, 2)})
+    reference = np.array([[[1, 1, 2, 255]]], np.uint16)
+    prediction = np.array([[[1, 2, 2, 1]]], np.uint16)
+    found = judge_case(prediction, reference, schema, spacing=(1, 1, 1), surfaces=False)
+    assert {name: one["dice_3d"] for name, one in found.items()} == {"a": 2 / 3, "b": 2 / 3, "both": 1.0}
