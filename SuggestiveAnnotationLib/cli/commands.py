@@ -67,12 +67,16 @@ Command = Callable[[argparse.Namespace, Context], Result]
 
 def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     """`study create`."""
-    from SuggestiveAnnotationLib.engine.cohort import create, find
+    from SuggestiveAnnotationLib.engine.cohort import create, find, with_labels_as
 
     plan = find(
-        arguments.cohort, images=merged(arguments.image), label=_none(arguments.label), mask=_none(arguments.mask), table=arguments.table,
-        reference=arguments.reference,
+        arguments.cohort, layout=arguments.layout, images=merged(arguments.image), label=_none(arguments.label),
+        mask=_none(arguments.mask), table=arguments.table, reference=arguments.reference, patient_ids=arguments.patient_ids,
+        **context.keywords(),
     )  # fmt: skip
+    if arguments.labels_as or arguments.annotated_slices:
+        use = arguments.labels_as or plan.labels_as
+        plan = with_labels_as(plan, use, rule=arguments.annotated_slices, by=arguments.labels_by)
     lines = plan.describe().splitlines()
     data: dict[str, Any] = {"cases": [c.name for c in plan.cases], "modalities": list(plan.modalities), "warnings": list(plan.warnings)}
     data["excluded"] = {c.name: c.excluded_reason for c in plan.cases if c.role == "excluded"}
@@ -80,7 +84,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
         return Result({**data, "study": None}, lines)
     study = create(
         arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
-        seed=arguments.seed,
+        seed=arguments.seed, **context.keywords(),
     )  # fmt: skip
     context.remember_in(study)
     roles = Counter(case.role for case in study.cases())
@@ -151,6 +155,8 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
         f"Network grid: {rows} x {columns} pixels of {done.record.spacing[0]:.2f} mm.",
         *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
         *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
+        *([f"Took {done.taken} slices of existing labels."] if done.taken else []),
+        *(f"Left out: {sentence}" for sentence in done.left_out),
     ]
     return Result({**asdict(done), "record": record_json(done.record)}, lines)
 
@@ -249,10 +255,12 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
 
     with context.changing(arguments.study, locked=False) as study:
         refs = import_annotations(
-            study, arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices, mask=arguments.mask
-        )
+            study, arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices, mask=arguments.mask,
+            rule=arguments.rule, as_=arguments.as_, **context.keywords(),
+        )  # fmt: skip
     numbers = [slice_number(ref) for ref in refs]
-    line = f"Accepted {len(refs)} slices of case {arguments.case} by {arguments.annotator}."
+    what = f"Accepted {len(refs)} slices" if arguments.as_ == "accepted" else f"Took {len(refs)} slices as pre-annotation"
+    line = f"{what} of case {arguments.case} by {arguments.annotator}."
     return Result({"case": arguments.case, "slices": numbers}, [line])
 
 
@@ -293,11 +301,13 @@ def export(arguments: argparse.Namespace, context: Context) -> Result:
     """`export`."""
     from SuggestiveAnnotationLib.engine.export import export as verb
 
-    files = verb(
-        Study(arguments.study), arguments.out, cases=arguments.case, states=arguments.states, suffix="." + arguments.format,
+    done = verb(
+        Study(arguments.study), arguments.out, format=arguments.format, cases=arguments.case, states=arguments.states,
         completed=arguments.completed, overwrite=arguments.overwrite, **context.keywords(),
     )  # fmt: skip
-    return Result({"files": [str(f) for f in files]}, [f"Wrote {len(files)} files to {arguments.out}."])
+    lines = [f"Wrote {len(done.files)} file{'' if len(done.files) == 1 else 's'} to {arguments.out}."]
+    lines += [f"Left out: {sentence}" for sentence in done.left_out]
+    return Result({"files": [str(f) for f in done.files], "left_out": list(done.left_out)}, lines)
 
 
 def report(arguments: argparse.Namespace, context: Context) -> Result:

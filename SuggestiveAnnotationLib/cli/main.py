@@ -13,17 +13,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 from SuggestiveAnnotationLib import __version__
 from SuggestiveAnnotationLib.cli import commands
+from SuggestiveAnnotationLib.cli import compare as comparing
 from SuggestiveAnnotationLib.cli.console import progress_bars, show_error
 from SuggestiveAnnotationLib.cli.options import add_settings, name_pattern
+from SuggestiveAnnotationLib.cohort.plan import Layout
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
+from SuggestiveAnnotationLib.export.formats import FORMATS
 from SuggestiveAnnotationLib.processor import share_the_processor
 from SuggestiveAnnotationLib.progress import CancelToken
+from SuggestiveAnnotationLib.types import AnnotatedRule, LabelUse
 
-EXTRAS = {"torch": "learn", "monai": "learn", "safetensors": "learn", "sklearn": "learn", "matplotlib": "report", "jinja2": "report"}
+EXTRAS = {
+    "pydicom": "dicom",
+    "highdicom": "dicom",
+    "torch": "learn",
+    "monai": "learn",
+    "safetensors": "learn",
+    "sklearn": "learn",
+    "matplotlib": "report",
+    "jinja2": "report",
+}
 """Package -> the extra of this library that installs it."""
 
 
@@ -95,15 +109,32 @@ def _study_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     group = sub.add_parser("study", help="create, check or show a study")  # type: ignore[attr-defined]
     verbs = group.add_subparsers(metavar="VERB", required=True)
     create = _command(verbs, "create", commands.study_create, "Find the cases of a cohort and make a study of them.")
-    create.add_argument("--cohort", type=Path, required=True, metavar="DIR", help="folder with the cohort")
     create.add_argument(
-        "--image", action="append", type=name_pattern, metavar="NAME=PATTERN", help="images of one modality (default: guessed)"
+        "--cohort",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with the cohort: volumes, DICOM (or a DICOMDIR), BIDS, nnU-Net, ...",
     )
+    create.add_argument("--layout", choices=get_args(Layout), default="", help="kind of folder (default: recognised)")
+    create.add_argument(
+        "--image", action="append", type=name_pattern, metavar="NAME=PATTERN",
+        help="images of one modality, by file name or, for DICOM, by series description (default: guessed)",
+    )  # fmt: skip
     create.add_argument("--label", metavar='"*PATTERN*"', help="reference labels; guessed when not given, 'none' for none")
     create.add_argument("--mask", metavar='"*PATTERN*"', help="foreground masks; guessed when not given, 'none' for none")
     create.add_argument("--table", type=Path, metavar="CSV", help="table with columns case, patient, site, role")
     create.add_argument("--schema", metavar="NAME|FILE", help="shipped schema or JSON file (default: guessed from the labels)")
     create.add_argument("--reference", metavar="MODALITY", help="modality whose voxel grid is annotated (default: the first)")
+    create.add_argument("--patient-ids", action="store_true", help="name DICOM cases by the patient's ID instead of a pseudonym")
+    create.add_argument(
+        "--labels-as", choices=get_args(LabelUse), help="what the labels are for (default: references that models are judged by)"
+    )
+    create.add_argument(
+        "--annotated-slices", choices=get_args(AnnotatedRule),
+        help="slices of the labels that count: all, those that hold a label, the span of these, all but those marked ignore (default all)",
+    )  # fmt: skip
+    create.add_argument("--labels-by", metavar="NAME", help="who drew the labels, when they become accepted slices")
     create.add_argument("--name", default="", help="name of the study (default: the folder's)")
     create.add_argument("--test", type=float, default=0, metavar="N", help="held out for testing, a number or a share below 1")
     create.add_argument("--validation", type=float, default=0, metavar="N", help="locked for early stopping, a number or a share")
@@ -145,12 +176,19 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
 def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     group = sub.add_parser("annotations", help="import annotations, review them")  # type: ignore[attr-defined]
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    take = _command(verbs, "import", commands.annotations_import, "Accept slices of a labelmap that a person drew elsewhere.")
-    take.add_argument("labelmap", type=Path, help="labelmap on the case's grid, values of the study's schema")
+    take = _command(verbs, "import", commands.annotations_import, "Take slices of a label file that was drawn elsewhere.")
+    take.add_argument("labelmap", type=Path, help="labelmap with values of the study's schema, .seg.nrrd or DICOM SEG")
     take.add_argument("--case", required=True, help="case that it belongs to")
     take.add_argument("--annotator", required=True, help="who drew it")
-    take.add_argument("--slices", metavar="10,12,20-25", help="slices that it covers, 1-based (default: those that hold a label)")
+    take.add_argument("--slices", metavar="10,12,20-25", help="slices that it covers, 1-based")
     take.add_argument("--mask", type=Path, help="volume that is not 0 on the slices covered")
+    take.add_argument(
+        "--rule", choices=get_args(AnnotatedRule),
+        help="slices that it covers: all, those that hold a label, their span, or those not marked ignore (default: told by the file)",
+    )  # fmt: skip
+    take.add_argument(
+        "--as", dest="as_", choices=("accepted", "pre-annotation"), default="accepted", help="slices are accepted, or to be corrected"
+    )
     review = _command(verbs, "review", commands.annotations_review, "Approve or return slices that another reader accepted.")
     review.add_argument("--case", required=True, help="case that they belong to")
     review.add_argument("--slices", required=True, metavar="10,12,20-25", help="which slices, 1-based")
@@ -158,13 +196,14 @@ def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     review.add_argument("--verdict", required=True, choices=("approved", "returned"), help="returned slices are no longer trained on")
     review.add_argument("--note", default="", help="for who drew them")
     _command(sub, "advice", commands.advice, "How the rounds went, and whether another one pays, from audit slices.")
-    export = _command(sub, "export", commands.export, "Write labelmaps on each case's native grid.")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the labelmaps")
+    export = _command(sub, "export", commands.export, "Write what was accepted, in one of many formats.")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
     export.add_argument("--case", action="append", metavar="NAME", help="may be given several times (default: every annotated case)")
     export.add_argument(
         "--states", nargs="+", choices=("accepted", "reviewed"), default=["accepted", "reviewed"], help="slices to write (default: both)"
     )
-    export.add_argument("--format", choices=("nii.gz", "nrrd"), default="nii.gz", help="of the labelmaps (default nii.gz)")
+    listed = "; ".join(f"{one.name}: {one.help}" for one in FORMATS)
+    export.add_argument("--format", choices=[one.name for one in FORMATS], default="nii.gz", help=f"{listed} (default nii.gz)")
     export.add_argument("--completed", action="store_true", help="also write volumes completed by the model, marked as such")
     export.add_argument("--overwrite", action="store_true", help="replace files that are there")
     report = _command(sub, "report", commands.report, "Write the study's report, one self-contained HTML page.")
@@ -182,6 +221,8 @@ def _whole_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     demo = _command(sub, "demo", commands.demo, "Make the embedded cohort and run the whole job on it.", study=False)
     demo.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="folder for everything (default demo-output)")
     demo.add_argument("--seed", type=int, default=0, help="(default 0)")
+    comparison = _command(sub, "compare", comparing.compare, "Compare strategies as a plan says: every arm, fold and seed.", study=False)
+    comparing.add_arguments(comparison)
 
 
 if __name__ == "__main__":

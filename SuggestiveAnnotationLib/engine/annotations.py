@@ -1,40 +1,66 @@
-"""`annotations import`: labelmaps that a person drew in another program."""
+"""`annotations import`: labels that a person drew in another program."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from SuggestiveAnnotationLib.engine.labels import file_hash, publish_imported
+from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid
 from SuggestiveAnnotationLib.export.read_back import annotations_from_labelmap, parse_slice_numbers
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import AnnotatedRule, SliceRef, slice_number
 
 
 def import_annotations(
-    study: Study, path: Path, *, case: str, annotator: str, slices: str | None = None, mask: Path | None = None
+    study: Study,
+    path: Path,
+    *,
+    case: str,
+    annotator: str,
+    slices: str | None = None,
+    mask: Path | None = None,
+    rule: AnnotatedRule | None = None,
+    as_: Literal["accepted", "pre-annotation"] = "accepted",
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
 ) -> tuple[SliceRef, ...]:
-    """Accept slices of one case from a labelmap on the case's grid.
+    """Take slices of one case from a labelmap on the case's grid, or from a segmentation (`.seg.nrrd`, DICOM SEG) that lies over it.
 
     Args:
         study: prepared.
-        path: the labelmap, values of the schema.
+        path: a labelmap with values of the schema, or a segmentation whose structures have the names of the schema's.
         case: that it belongs to.
         annotator: who drew it.
-        slices: which slices it covers, 1-based, as "10,12,20-25"; None: those of the mask, else every slice that holds a label.
-        mask: volume that is not 0 on the slices covered.
+        slices: which slices it covers, 1-based, as "10,12,20-25"; mask: volume that is not 0 on the slices covered; rule: which of the
+            file's slices count. At most one of the three; with none, see `export.read_back.annotations_from_labelmap`.
+        as_: "accepted" annotations, or what readers see as "pre-annotation" and correct; pixels that the file ignores are background there.
 
     Returns:
-        The slices accepted.
+        The slices taken. A slice that the same annotator accepted before is superseded.
 
     Raises:
-        InputError: another grid, values outside the schema, slices that do not exist.
+        InputError: another grid, values or structures outside the schema, slices that do not exist, or no slice counts.
+        StudyError: the annotator has no name, or there is no such case.
     """
     frame = study.frame(case)
     grid = CaseGrid(case, study.case(case).geometry, frame, study.schema)
     numbers = None if slices is None else parse_slice_numbers(slices, count=frame.count)
-    labels = annotations_from_labelmap(path, grid, slices=numbers, mask=mask)
-    accepted = Session(study, annotator=annotator).import_annotations(
-        {SliceRef(case, frame.axis, index): array for index, array in labels.items()}
-    )
-    return tuple(a.ref for a in accepted)
+    stage = Stage("import", 1, progress=progress, cancel=cancel)
+    found = annotations_from_labelmap(path, grid, slices=numbers, mask=mask, rule=rule, say=stage.say)
+    stage.advance()
+    labels = {SliceRef(case, frame.axis, index): array for index, array in found.items()}
+    if as_ == "accepted":
+        return tuple(a.ref for a in Session(study, annotator=annotator).import_annotations(labels))
+    if not annotator.strip():
+        raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
+    about = {"file_sha256": file_hash(path), "slices": [slice_number(ref) for ref in labels]}
+    model = publish_imported(study, by=annotator, labels={case: about}, rule=rule or ("listed" if slices or mask else "as the file tells"))
+    ignore = study.schema.ignore_value
+    study.add_predictions(model.id, ((ref, np.where(a == ignore, 0, a).astype(a.dtype)) for ref, a in labels.items()))
+    return tuple(labels)

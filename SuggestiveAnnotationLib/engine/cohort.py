@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from SuggestiveAnnotationLib.cohort.discover import discover
+from SuggestiveAnnotationLib.cohort.convert import convert
+from SuggestiveAnnotationLib.cohort.files.read import read_geometry
+from SuggestiveAnnotationLib.cohort.labels.label_file import read_label_file
+from SuggestiveAnnotationLib.cohort.labels.schema import guess_schema, load_schema
+from SuggestiveAnnotationLib.cohort.labels.segment_values import schema_of_classes
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
-from SuggestiveAnnotationLib.cohort.read import read_geometry
-from SuggestiveAnnotationLib.cohort.schema import guess_schema, load_schema
+from SuggestiveAnnotationLib.cohort.recognise import plan_folder
 from SuggestiveAnnotationLib.cohort.split import assign_roles
+from SuggestiveAnnotationLib.cohort.table import check_split
 from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import Case, Role
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.study.study import CONVERTED, Study, check_free
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, Role
 
 
 def find(
     cohort: Path,
     *,
+    layout: str = "",
     images: Mapping[str, str] | None = None,
     label: str | None = None,
     mask: str | None = None,
     table: Path | None = None,
     reference: str | None = None,
+    patient_ids: bool = False,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
 ) -> CohortPlan:
-    """What `create` would take from a folder, for the person to confirm. Arguments as in `cohort.discover.discover`."""
-    return discover(cohort, images=images, label=label, mask=mask, table=table, reference=reference)
+    """What `create` would take from a folder, for the person to confirm. Arguments as in `cohort.recognise.plan_folder`."""
+    return plan_folder(
+        cohort, layout=layout, images=images, label=label, mask=mask, table=table, reference=reference, patient_ids=patient_ids,
+        progress=progress, cancel=cancel,
+    )  # fmt: skip
 
 
 def create(
@@ -39,6 +51,8 @@ def create(
     test: float = 0,
     validation: float = 0,
     seed: int = 0,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
 ) -> Study:
     """Make a study from a cohort.
 
@@ -46,26 +60,32 @@ def create(
         path: folder of the new study.
         plan: from `find`.
         name: of the study; the folder's when empty.
-        schema: shipped name or JSON file; guessed from the labels when not given.
-        test, validation: cases to hold out, patient-wise, when the table names none: a share below 1, else a number.
+        schema: shipped name or JSON file; that of the plan, else guessed from the labels, when not given.
+        test, validation: cases to hold out, patient-wise, when the plan names none: a share below 1, else a number.
         seed: of the split.
 
     Raises:
         InputError: an unknown schema, or more people to hold out than there are.
         StudyError: the folder is not empty.
+        Cancelled: while images were converted; called again with the same plan it resumes.
     """
-    cases = plan.cases
+    check_free(path)
+    if schema is not None:
+        plan = replace(plan, schema=load_schema(schema))
+    elif plan.schema is None:
+        plan = replace(plan, schema=_named_structures(plan) or guess_schema(plan.cases))
+    plan = with_labels_as(plan, plan.labels_as)
     if (test or validation) and not plan.held_out:
-        cases = assign_roles(cases, test=_count(test), validation=_count(validation), seed=seed)
-    return Study.create(
-        path,
-        name=name or path.resolve().name,
-        cases=cases,
-        schema=guess_schema(cases) if schema is None else load_schema(schema),
-        modalities=plan.modalities,
-        reference=plan.reference,
-        settings={"seed": seed, "warnings": list(plan.warnings)},
-    )
+        plan = replace(plan, cases=assign_roles(plan.cases, test=_count(test), validation=_count(validation), seed=seed))
+    return _make(path, plan, name=name, settings={"seed": seed}, progress=progress, cancel=cancel)
+
+
+def with_labels_as(plan: CohortPlan, use: LabelUse, *, rule: AnnotatedRule | None = None, by: str | None = None) -> CohortPlan:
+    """The plan with another use of its labels; for validation, the cases that have labels are held out for it."""
+    cases = plan.cases
+    if use == "validation":
+        cases = tuple(replace(c, role="validation") if c.label is not None and c.role == "pool" else c for c in cases)
+    return replace(plan, cases=cases, labels_as=use, annotated_slices=rule or plan.annotated_slices, labels_by=by or plan.labels_by)
 
 
 @dataclass(frozen=True)
@@ -122,12 +142,20 @@ def with_guessed_schema(plan: CohortPlan) -> CohortPlan:
     if plan.schema is not None or not any(c.label for c in plan.usable):
         return plan
     try:
-        return replace(plan, schema=guess_schema(plan.cases))
+        return replace(plan, schema=_named_structures(plan) or guess_schema(plan.cases))
     except InputError as error:
         return replace(plan, warnings=(*plan.warnings, error.sentence))
 
 
-def create_from_plan(path: Path, *, plan: CohortPlan, name: str = "") -> Study:
+def _named_structures(plan: CohortPlan) -> LabelSchema | None:
+    """A schema of the structures that segmentation files name; None where no label is such a file."""
+    files = [plan.sources[c.label].files[0] for c in plan.usable if c.label is not None and c.label in plan.sources]
+    return schema_of_classes(read_label_file(file).classes for file in files)
+
+
+def create_from_plan(
+    path: Path, *, plan: CohortPlan, name: str = "", progress: ProgressCallback = no_progress, cancel: CancelToken | None = None
+) -> Study:
     """Make a study from a plan that a person confirmed and may have changed, schema included.
 
     The grid of every case is read anew from its reference image, which the person may have changed; a case that lacks a modality or cannot
@@ -136,7 +164,9 @@ def create_from_plan(path: Path, *, plan: CohortPlan, name: str = "") -> Study:
     Raises:
         InputError: the plan names no structure, no modality or no usable case, an unknown reference or role, or two cases alike.
         StudyError: the folder is not empty.
+        Cancelled: while images were converted; called again with the same plan it resumes.
     """
+    check_free(path)
     if plan.schema is None or not plan.schema.classes:
         raise InputError("The plan names no structure to annotate.", hint="Add at least one structure with a name and a value.")
     if not plan.modalities or len(set(plan.modalities)) < len(plan.modalities):
@@ -150,19 +180,51 @@ def create_from_plan(path: Path, *, plan: CohortPlan, name: str = "") -> Study:
     strange = next((case for case in plan.cases if case.role not in get_args(Role)), None)
     if strange is not None:
         raise InputError(f"Case {strange.name} cannot have the role {strange.role}.", hint=f"Choose from {', '.join(get_args(Role))}.")
-    cases = [case if case.role == "excluded" else _on_grid(case, plan.modalities, plan.reference) for case in plan.cases]
-    if all(case.role == "excluded" for case in cases):
-        reason = cases[0].excluded_reason if cases else "there is none"
-        raise InputError(f"No case can be used: {reason}", hint="Look at the images, or choose other files.")
+    plan = with_labels_as(plan, plan.labels_as)
+    # The grid of an image that is still to be converted is read then.
+    cases = [
+        case
+        if case.role == "excluded" or case.images.get(plan.reference) in plan.sources
+        else _on_grid(case, plan.modalities, plan.reference)
+        for case in plan.cases
+    ]
+    _need_a_case(cases)
+    used = [replace(case, images={m: case.images[m] for m in plan.modalities if m in case.images}) for case in cases]
+    return _make(path, replace(plan, cases=tuple(used)), name=name, settings={}, progress=progress, cancel=cancel)
+
+
+def _make(
+    path: Path, plan: CohortPlan, *, name: str, settings: Mapping[str, Any], progress: ProgressCallback, cancel: CancelToken | None
+) -> Study:
+    """The study of a plan whose schema is known; what cannot be used as it stands is converted first."""
+    if plan.schema is None:
+        raise ValueError("the plan has no schema")
+    check_split(plan.cases)
+    cases = convert(
+        plan.cases, plan.sources, path / CONVERTED, reference=plan.reference, schema=plan.schema, progress=progress, cancel=cancel
+    )
+    # Only now is there an image to read the grid of.
+    cases = tuple(
+        _on_grid(c, plan.modalities, plan.reference) if c.images != p.images else c for c, p in zip(cases, plan.cases, strict=True)
+    )
+    _need_a_case(cases)
+    labels = {"labels_as": plan.labels_as, "annotated_slices": plan.annotated_slices, "labels_by": plan.labels_by}
     return Study.create(
         path,
         name=name or path.resolve().name,
-        cases=[replace(case, images={m: case.images[m] for m in plan.modalities if m in case.images}) for case in cases],
+        cases=cases,
         schema=plan.schema,
         modalities=plan.modalities,
         reference=plan.reference,
-        settings={"warnings": list(plan.warnings)},
+        settings={**settings, **labels, "layout": plan.layout, "warnings": list(plan.warnings)},
+        identities=plan.identities,
     )
+
+
+def _need_a_case(cases: Sequence[Case]) -> None:
+    if all(case.role == "excluded" for case in cases):
+        reason = cases[0].excluded_reason if cases else "there is none"
+        raise InputError(f"No case can be used: {reason}", hint="Look at the images, or choose other files.")
 
 
 def _on_grid(case: Case, modalities: Sequence[str], reference: str) -> Case:

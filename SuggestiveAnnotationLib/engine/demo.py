@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from SuggestiveAnnotationLib.cohort.embedded import EmbeddedCohort, embedded_schema, write_embedded_cohort
+from SuggestiveAnnotationLib.cohort.embedded.cohort import EmbeddedCohort, embedded_schema, write_embedded_cohort
 from SuggestiveAnnotationLib.cohort.split import assign_roles
 from SuggestiveAnnotationLib.engine.export import export
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold

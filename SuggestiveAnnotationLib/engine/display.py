@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.read import read_volume
-from SuggestiveAnnotationLib.cohort.resample import resample_onto
+from SuggestiveAnnotationLib.cohort.files.read import read_volume
+from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import Geometry

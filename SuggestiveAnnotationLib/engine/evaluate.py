@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.engine.predict import predict_case
+from SuggestiveAnnotationLib.engine.predict import NewestModel, predict_case
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.study.records import Metric
@@ -35,10 +35,11 @@ def evaluate(
     judged = next((m.value for m in kept if m.name == "judged_model"), None)
     known = {m.case for m in kept if m.name == "dice_3d"} if judged == model.id else set()
     study.put_metrics([Metric(number, "judged_model", "", "", model.id)])
+    newest = NewestModel(study, device=device)
     stage = Stage("evaluate", len(cases), progress=progress, cancel=cancel)
     for case in cases:
         if case.name not in known:
-            volume = np.load(predict_case(study, case.name, device=device, cancel=cancel), allow_pickle=False)
+            volume = np.load(predict_case(study, case.name, device=device, newest=newest, cancel=cancel), allow_pickle=False)
             dice = dice_3d(study.frame(case.name).stack(volume), study.reference_labels(case.name), study.schema)
             study.put_metrics(Metric(number, "dice_3d", case.name, label, value) for label, value in dice.items())
         stage.advance()

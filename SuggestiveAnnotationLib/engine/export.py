@@ -1,16 +1,21 @@
-"""`export`: accepted slices as labelmaps on each case's own grid."""
+"""`export`: what was accepted, in the formats of `export.formats`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib import __version__
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid, newest, place
-from SuggestiveAnnotationLib.export.case import ExportedFiles, export_annotations, export_completed
+from SuggestiveAnnotationLib.export.case import ExportedFiles, export_completed
+from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
+from SuggestiveAnnotationLib.export.formats import format_named
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
@@ -18,59 +23,127 @@ from SuggestiveAnnotationLib.types import LabelArray
 
 EXPORTED = ("accepted", "reviewed")
 """States of annotations that are exported unless somebody says otherwise."""
+LABELMAPS = ("nii.gz", "nrrd")
+"""Formats that have room for a volume completed by the model."""
 
 
 def export(
     study: Study,
     folder: Path,
     *,
+    format: str = "nii.gz",
     cases: Sequence[str] | None = None,
     states: Sequence[str] = EXPORTED,
-    suffix: str = ".nii.gz",
     completed: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
-) -> tuple[Path, ...]:
-    """Write labelmaps of annotated cases, with a mask and a JSON that lists who accepted what.
+) -> Exported:
+    """Write what was accepted.
 
     Args:
         study: with accepted slices.
         folder: created if missing.
+        format: name of one of `export.formats.FORMATS`.
         cases: names; every annotated case that is not excluded when not given.
         states: of "accepted" (by the reader alone) and "reviewed" (approved by another reader).
-        suffix: ".nii.gz" or ".nrrd".
-        completed: also write volumes in which the newest model fills what nobody accepted, as separate, marked files.
+        completed: also write volumes in which the newest model fills what nobody accepted, as separate, marked labelmaps.
         overwrite: replace files that are there.
 
     Returns:
-        The files written.
+        The files written, and sentences on what was left out.
 
     Raises:
         StudyError: nothing to export, or `completed` without a whole-case prediction.
-        InputError: files are there already.
+        InputError: an unknown format, or one that cannot hold the content.
+        ExistsError: files are there already.
         StorageError: the folder cannot be written.
     """
+    chosen = format_named(format)
+    if completed and format not in LABELMAPS:
+        raise InputError(f"The format {format} has no place for model output.", hint=f"Choose {' or '.join(LABELMAPS)} for that.")
+    content = content_of(study, cases=cases, states=states)
+    stage = Stage("export", len(content.cases), progress=progress, cancel=cancel)
+    done = chosen.write(Path(folder), content, overwrite=overwrite, stage=stage)
+    if not completed:
+        return replace(done, left_out=_once(*content.left_out, *done.left_out))
+    files = list(done.files)
+    for case in content.cases:
+        one = _completed(study, Path(folder), case, suffix=f".{format}", overwrite=overwrite)
+        files += [one.labelmap, one.mask, one.sidecar]
+    return Exported(tuple(files), _once(*content.left_out, *done.left_out))
+
+
+def _once(*sentences: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
+
+
+def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequence[str] = EXPORTED) -> StudyContent:
+    """What an exporter is given. Arguments as of `export`.
+
+    Raises:
+        StudyError: nothing is there, or a case does not exist.
+        InputError: an unknown state.
+    """
+    accepted = [a for a in study.all_annotations() if a.state == "accepted"]
     wanted = annotations_in(study, states)
+    known = {case.name: case for case in study.cases()}
+    for name in cases or ():
+        study.case(name)
     annotated = {a.ref.case for a in wanted}
-    names = [c.name for c in study.cases() if c.name in annotated and (c.name in cases if cases else c.role != "excluded")]
+    names = [n for n, c in known.items() if n in annotated and (n in cases if cases else c.role != "excluded")]
     if not names:
         kind = "reviewed" if list(states) == ["reviewed"] else "accepted"
         raise StudyError(f"There is no {kind} slice to export.", hint="Annotate and accept a few slices first.")
     suggestions = {row.suggestion.ref: row.suggestion for row in study.suggestions()}
-    written: list[Path] = []
-    stage = Stage("export", len(names), progress=progress, cancel=cancel)
+    model = study.latest_model("segmentation")
+    content = []
     for name in names:
-        grid = CaseGrid(name, study.case(name).geometry, study.frame(name), study.schema)
-        accepted = [a for a in wanted if a.ref.case == name]
-        shown = {a.prediction_id: study.prediction_by_id(a.prediction_id).model_id for a in accepted if a.prediction_id is not None}
-        files = [export_annotations(folder, grid, accepted, suggestions=suggestions, models=shown, suffix=suffix, overwrite=overwrite)]
-        if completed:
-            files.append(_completed(study, folder, grid, suffix=suffix, overwrite=overwrite))
-        for one in files:
-            written += [one.labelmap, one.mask, one.sidecar]
-        stage.advance()
-    return tuple(written)
+        own = tuple(a for a in wanted if a.ref.case == name)
+        predictions = study.predictions_by_id({a.prediction_id for a in own if a.prediction_id is not None})
+        content.append(
+            CaseContent(
+                case=known[name],
+                grid=CaseGrid(name, known[name].geometry, study.frame(name), study.schema),
+                annotations=own,
+                suggestions={a.ref: suggestions[a.ref] for a in own if a.ref in suggestions},
+                models={identifier: prediction.model_id for identifier, prediction in predictions.items()},
+                prediction=None if model is None else study.case_prediction(name, model.id),
+                source_sha256=study.slice_store.hashes(name).get("sources"),
+            )
+        )
+    return StudyContent(
+        title=study.name,
+        schema=study.schema,
+        modalities=study.modalities,
+        reference=study.reference_modality,
+        record=study.record,
+        cases=tuple(content),
+        reviews=study.reviews(),
+        models=study.models(),
+        rounds=study.rounds(),
+        events=study.events(),
+        settings=study.settings,
+        states=tuple(states),
+        left_out=_left_out(study, names, accepted, wanted),
+        version=__version__,
+    )
+
+
+def _left_out(study: Study, names: Sequence[str], accepted: Sequence[Annotation], wanted: Sequence[Annotation]) -> tuple[str, ...]:
+    """What of people's work does not go out, in sentences."""
+    said = []
+    if drafts := len(study.drafts()):
+        said.append(f"{drafts} draft{'' if drafts == 1 else 's'} that nobody accepted.")
+    kept = {a.id for a in wanted}
+    if others := sum(a.id not in kept and a.ref.case in names for a in accepted):
+        said.append(f"{others} accepted slice{'' if others == 1 else 's'} in a state that was not chosen.")
+    elsewhere = Counter(a.ref.case for a in accepted if a.ref.case not in names)
+    excluded = {case.name for case in study.cases("excluded")}
+    for case, number in elsewhere.items():
+        why = "is excluded" if case in excluded else "was not chosen"
+        said.append(f"{number} accepted slice{'' if number == 1 else 's'} of case {case}, which {why}.")
+    return tuple(said)
 
 
 def annotations_in(study: Study, states: Sequence[str], *, case: str | None = None) -> tuple[Annotation, ...]:
@@ -94,12 +167,10 @@ def case_labelmap(study: Study, case: str, *, states: Sequence[str] = EXPORTED) 
     return place(grid, {ref.native_index: a.labels for ref, a in shown.items()})
 
 
-def _completed(study: Study, folder: Path, grid: CaseGrid, *, suffix: str, overwrite: bool) -> ExportedFiles:
-    model = study.latest_model("segmentation")
-    path = None if model is None else study.case_prediction(grid.case, model.id)
-    if model is None or path is None:
+def _completed(study: Study, folder: Path, content: CaseContent, *, suffix: str, overwrite: bool) -> ExportedFiles:
+    model, grid = study.latest_model("segmentation"), content.grid
+    if model is None or content.prediction is None:
         raise StudyError(f"Case {grid.case} has no prediction of the newest model.", hint="Run `predict` first.")
-    predicted = grid.frame.stack(np.load(path, allow_pickle=False).astype(np.uint16))
-    accepted = [a for a in study.all_annotations(case=grid.case) if a.state == "accepted"]
+    predicted = grid.frame.stack(np.load(content.prediction, allow_pickle=False).astype(np.uint16))
     about = {"id": model.id, "round": model.round, "created": model.created, "weights": model.path.name}
-    return export_completed(folder, grid, accepted, predicted, model=about, suffix=suffix, overwrite=overwrite)
+    return export_completed(folder, grid, content.annotations, predicted, model=about, suffix=suffix, overwrite=overwrite)

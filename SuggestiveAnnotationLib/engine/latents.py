@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_array
 from SuggestiveAnnotationLib.report.collect_latents import Embedding, among_neighbours, flatten, has_arrow
+from SuggestiveAnnotationLib.study.arrays import read_npz
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
 
@@ -81,10 +80,10 @@ def latent_view(study: Study, *, method: str = "auto", seed: int = 0) -> Path:
 def _kept(path: Path) -> tuple[NDArray[np.float32], tuple[str, str], str] | None:
     """Points, names of the axes and sentence of an earlier view of the same latents; t-SNE of a large pool takes a while."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            first, second = (str(name) for name in kept["axes"])
-            return kept["points"], (first, second), str(kept["method"])
-    except (OSError, ValueError, KeyError, BadZipFile, zlib.error):
+        kept = read_npz(path)
+        first, second = (str(name) for name in kept["axes"])
+        return kept["points"], (first, second), str(kept["method"])
+    except (OSError, ValueError, KeyError, TypeError, SyntaxError):
         return None
 
 

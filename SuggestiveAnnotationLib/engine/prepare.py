@@ -1,4 +1,4 @@
-"""`prepare`: build the slice store and freeze the preprocessing."""
+"""`prepare`: build the slice store, freeze the preprocessing, take the labels that the study starts from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from math import ceil
 
-from SuggestiveAnnotationLib.cohort.itk import sitk
+from SuggestiveAnnotationLib.cohort.files.itk import sitk
+from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -32,6 +33,8 @@ class Prepared:
         excluded: case -> the sentence that says why it cannot be used.
         warnings: case -> a sentence; the case can be used.
         slices: number of slices of usable cases. blank: how many of them hold next to no foreground.
+        taken: slices of existing labels that this call made annotations or pre-annotations, see `engine.labels`.
+        left_out: sentences on labels that were not taken.
     """
 
     record: PreprocessingRecord
@@ -41,6 +44,8 @@ class Prepared:
     slices: int
     blank: int
     warnings: dict[str, str] = field(default_factory=dict)
+    taken: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def prepare(
@@ -52,7 +57,7 @@ def prepare(
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> Prepared:
-    """Build what is missing or out of date in the slice store, and freeze the preprocessing the first time.
+    """Build what is missing or out of date in the slice store, freeze the preprocessing the first time, and take the labels to start from.
 
     A case that cannot be used is excluded with its reason, and tried again by the next call; the others stay usable. A case whose files
     have gone since it was built stays in use. Interrupted, it resumes case by case.
@@ -74,11 +79,15 @@ def prepare(
     usable = [case for case in study.cases() if case.role != "excluded" or case.name in retried]
     if not usable:
         raise StudyError("The study has no usable case.", hint="`study show` says why each was excluded.")
-    if frozen is None:
-        settings = StoreSettings(plane or acquired_plane(usable), study.modalities, study.reference_modality, study.schema)
-    else:
-        settings = StoreSettings(frozen.plane, frozen.modalities, frozen.reference, study.schema)
-    store = study.store_for(settings)
+    store = study.store_for(
+        StoreSettings(
+            plane=frozen.plane if frozen else plane or acquired_plane(usable),
+            modalities=frozen.modalities if frozen else study.modalities,
+            reference=frozen.reference if frozen else study.reference_modality,
+            schema=study.schema,
+            annotated=study.annotated_slices,
+        )
+    )
     stage = Stage("prepare", len(usable), progress=progress, cancel=cancel)
     waiting: list[Case] = []
     warnings: dict[str, str] = {}
@@ -112,6 +121,7 @@ def prepare(
     record = frozen or _record(store, usable, pixels)
     study.freeze_record(record)
     opened = [store.open(case.name) for case in usable]
+    labels = start_from_labels(study, progress=progress, cancel=cancel)
     return Prepared(
         record=record,
         built=len(waiting) - len(excluded),
@@ -120,6 +130,8 @@ def prepare(
         slices=sum(len(o.blank) for o in opened),
         blank=int(sum(o.blank.sum() for o in opened)),
         warnings=warnings,
+        taken=labels.slices,
+        left_out=labels.left_out,
     )
 
 

@@ -8,11 +8,11 @@ from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.suggest import check_options, knows_the_pool, pre_annotate, suggest_for_round
-from SuggestiveAnnotationLib.engine.train import train
+from SuggestiveAnnotationLib.engine.train import train, train_committee
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
 from SuggestiveAnnotationLib.strategies.contract import Requirement
-from SuggestiveAnnotationLib.strategies.registry import entry
+from SuggestiveAnnotationLib.strategies.registry import requirements
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study
 
@@ -55,12 +55,16 @@ def run_round(
             watch = Stage("round", 1, cancel=cancel)
             train(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
             study.enter_stage(number, "training", seconds={"train": watch.seconds})
+            if Requirement.COMMITTEE in requirements(options.strategy, options.strategy_options):
+                watch = Stage("round", 1, cancel=cancel)
+                train_committee(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
+                study.enter_stage(number, "training", seconds={"train committee": watch.seconds})
             watch = Stage("round", 1, cancel=cancel)
             evaluate(study, number=number, device=options.device, progress=progress, cancel=cancel)
             study.enter_stage(number, "training", seconds={"evaluate": watch.seconds})
         study.enter_stage(number, "suggesting")
     if round_.stage in ("training", "suggesting"):
-        if Requirement.MANIFOLD in entry(options.strategy).requires and not knows_the_pool(study):
+        if Requirement.MANIFOLD in requirements(options.strategy, options.strategy_options) and not knows_the_pool(study):
             watch = Stage("round", 1, cancel=cancel)
             of_vae = manifold or ManifoldOptions(device=options.device)
             fit_manifold(study, options=of_vae, seed=options.seed, progress=progress, cancel=cancel)
@@ -76,7 +80,7 @@ def begin(study: Study, options: RoundOptions, *, experiment: bool = False, prog
     if current is not None and current.stage != "finished":
         return current
     check_options(options, experiment=experiment)
-    if not study.annotated_refs(role="pool") and entry(options.strategy).requires:
+    if not study.annotated_refs(role="pool") and requirements(options.strategy, options.strategy_options):
         progress(ProgressEvent("round", 0, 1, message=f"Nothing is annotated yet: the first batch is {FIRST_BATCH}."))
         options = replace(options, strategy=FIRST_BATCH, strategy_options={})
     return study.start_round(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from SuggestiveAnnotationLib.cohort.embedded import EmbeddedCohort, write_embedded_cohort
+from SuggestiveAnnotationLib.cohort.embedded.cohort import EmbeddedCohort, write_embedded_cohort
 from SuggestiveAnnotationLib.cohort.split import assign_roles
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.errors import InputError

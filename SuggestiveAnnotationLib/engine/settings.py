@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Unit
 
-NetworkSize = Literal["thin", "paper", "tiny"]
+NetworkSize = Literal["thin", "paper", "small", "tiny"]
+Architecture = Literal["unet", "u-shape-patches", "voxresnet", "multi-scale-patches"]
 FIRST_BATCH = "strided"
 DEFAULT_STRATEGY = "gradient-guided"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Base: numbers below the `least` of their field are refused. Raises: InputError."""
+    """Base: numbers below the `least` or above the `most` of their field and unknown choices are refused. Raises: InputError."""
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
         for one in fields(self):
-            value, least = getattr(self, one.name), one.metadata.get("least")
-            if least is not None and not (isfinite(value) and value >= least):
-                raise InputError(f"--{one.name.replace('_', '-')} is {value}.", hint=f"Give a number from {least} on.")
+            value, least, most = getattr(self, one.name), one.metadata.get("least"), one.metadata.get("most")
+            if least is not None and not (isfinite(value) and least <= value and (most is None or value <= most)):
+                allowed = f"from {least} on" if most is None else f"from {least} to {most}"
+                raise InputError(f"--{one.name.replace('_', '-')} is {value}.", hint=f"Give a number {allowed}.")
+            choices = get_args(hints[one.name]) if get_origin(hints[one.name]) is Literal else ()
+            if choices and value not in choices:
+                raise InputError(f"--{one.name.replace('_', '-')} is {value!r}.", hint=f"Choose one of: {', '.join(choices)}.")
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,35 @@ class ManifoldOptions(DeviceOptions):
 class TrainingOptions(DeviceOptions):
     """How the segmentation network is trained."""
 
-    network: NetworkSize = field(default="thin", metadata={"help": "width of the U-Net; 'paper' for GPUs"})
+    architecture: Architecture = field(
+        default="unet",
+        metadata={"help": "network: the U-Net, the effort paper's U-shape network on patches of 64 pixels, or those it compares with"},
+    )
+    network: NetworkSize = field(default="thin", metadata={"help": "width of the network; 'paper' for GPUs"})
+    dropout: float = field(
+        default=0.0,
+        metadata={"help": "probability of dropping channels around the bottleneck, for Monte Carlo dropout", "least": 0, "most": 0.9},
+    )
+    loss_head: bool = field(default=False, metadata={"help": "the U-Net also learns to predict its own loss, for learning loss"})
+    committee: int = field(
+        default=4, metadata={"help": "networks on bootstraps, trained only for strategies that need them (papers: 4)", "least": 2}
+    )
     steps: int = field(default=300, metadata={"help": "optimiser steps a round, the same in every round", "least": 1})
     batch: int = field(default=16, metadata={"help": "slices a step", "least": 2})
     rate: float = field(default=3e-3, metadata={"help": "learning rate of Adam (papers: 1e-3 over many more steps)", "least": 1e-08})
     warm_start: bool = field(default=False, metadata={"help": "continue from the last model instead of starting from scratch"})
-    loss: Literal["dice+ce", "dice"] = field(
-        default="dice+ce", metadata={"help": "'dice' is the papers', 'dice+ce' adds background and balanced cross-entropy"}
+    loss: Literal["dice+ce", "dice", "dice+background"] = field(
+        default="dice+ce",
+        metadata={
+            "help": "'dice' is the gradient papers', 'dice+background' the effort paper's, 'dice+ce' adds balanced cross-entropy to that"
+        },
     )
     augment: bool = field(default=True, metadata={"help": "flips, intensity and elastic augmentation"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss_head and self.architecture != "unet":
+            raise InputError(f"--loss-head: the loss head sits on the U-Net, not on {self.architecture}.", hint="Use --architecture unet.")
 
 
 @dataclass(frozen=True)

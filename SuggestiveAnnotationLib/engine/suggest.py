@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.engine.predict import load_newest, predict_slices
+from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
+from SuggestiveAnnotationLib.engine.train import newest_committee
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
+from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress, spoken
 from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAccess
 from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
-from SuggestiveAnnotationLib.strategies.registry import entry, strategy
+from SuggestiveAnnotationLib.strategies.registry import entry, requirements, strategy
 from SuggestiveAnnotationLib.study.records import Annotation, Round
 from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
@@ -32,18 +34,34 @@ BATCH = 32
 _MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
     (Requirement.MODEL, "segmentation", "train"),
     (Requirement.MANIFOLD, "manifold", "fit-manifold"),
+    (Requirement.COMMITTEE, "committee", "run-round"),
 )
 
 
-def check_options(options: RoundOptions, *, experiment: bool = False) -> None:
-    """Raises: InputError, when the strategy, one of its options or the device is not to be had.
+def check_options(options: RoundOptions, *, experiment: bool = False, trains: bool = True) -> None:
+    """Raises: InputError, when the strategy, one of its options or the device is not to be had, or the training gives not what it needs.
 
     `experiment` allows strategies that look at reference labels; in a study that people annotate they would give the answer away.
+    `trains`: these options train the model that the strategy looks through.
     """
     strategy(options.strategy, **_options(options))
     if entry(options.strategy).needs_reference and not experiment:
         raise InputError(f"The strategy {options.strategy} looks at reference labels.", hint="It is for `simulate` only.")
+    if trains:
+        lacking = _lacking(options, dropout=options.dropout, loss_head=options.loss_head)
+        if lacking is not None:
+            raise InputError(lacking[0], hint=lacking[1])
     pick_device(options.device)
+
+
+def _lacking(options: RoundOptions, *, dropout: float, loss_head: bool) -> tuple[str, str] | None:
+    """Sentence and hint, where a strategy needs what a network of this kind does not have."""
+    name, requires = options.strategy, requirements(options.strategy, options.strategy_options)
+    if Requirement.DROPOUT in requires and not dropout:
+        return f"The strategy {name} needs a network with dropout.", "Train with --dropout above 0, for example --dropout 0.2."
+    if Requirement.LOSS_HEAD in requires and not loss_head:
+        return f"The strategy {name} needs a network that predicts its own loss.", "Train with --loss-head."
+    return None
 
 
 def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
@@ -55,11 +73,12 @@ def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback =
     """
     current = study.current_round()
     if current is None or current.stage != "predicting":
-        check_options(options)
+        check_options(options, trains=False)
         number = 0 if current is None else current.number + 1
         for requirement, kind, verb in _MODELS:
-            if requirement in entry(options.strategy).requires and study.latest_model(kind) is None:
+            if requirement in requirements(options.strategy, options.strategy_options) and study.latest_model(kind) is None:
                 raise StudyError(f"The strategy {options.strategy} needs a {kind} model, and there is none.", hint=f"Run `{verb}` first.")
+        _check_model(study, options)
         if current is not None and current.stage != "finished":
             raise StudyError(f"Round {current.number} is not finished (it is {current.stage}).", hint=GO_ON)
         watch = Stage("round", 1, cancel=cancel)
@@ -75,6 +94,16 @@ def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback =
             seconds={"suggest": watch.seconds},
         )
     return pre_annotate(study, device=options.device, progress=progress, cancel=cancel)
+
+
+def _check_model(study: Study, options: RoundOptions) -> None:
+    """Raises: StudyError, when the newest model lacks what the strategy needs."""
+    model = study.latest_model("segmentation")
+    if model is not None:
+        spec = model.card.get("network", {})
+        lacking = _lacking(options, dropout=spec.get("dropout", 0), loss_head=spec.get("loss_head", False))
+        if lacking is not None:
+            raise StudyError(lacking[0], hint=lacking[1])
 
 
 def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
@@ -122,7 +151,7 @@ def ask(
         StudyError: a model that the strategy needs is missing.
     """
     pool = pool_of(study)
-    needs = entry(options.strategy).requires
+    needs = requirements(options.strategy, options.strategy_options)
     chosen = strategy(options.strategy, **_options(options))
     query = Query(
         pool=pool,
@@ -131,6 +160,7 @@ def ask(
         seed=options.seed * 1000 + number,
         unit=options.unit,
         min_gap=options.min_gap,
+        round=number,
     )
     device = pick_device(options.device)
     with exact_float32(device):
@@ -138,7 +168,7 @@ def ask(
             query = replace(query, manifold=_manifold(study, pool.refs, device))
         if Requirement.REFERENCE in needs:
             query = replace(query, reference=_Reference(study, pool.refs))
-        if Requirement.MODEL in needs:
+        if needs & {Requirement.MODEL, Requirement.COMMITTEE}:
             answer = _suggest_with_model(study, chosen, query, options=options, number=number, progress=progress, cancel=cancel)
         else:
             answer = chosen.suggest(query)
@@ -165,23 +195,38 @@ def _suggest_with_model(
     looks_at = max(1, len(started_from) if query.manifold is not None else len(pool.candidates))
     images = NetworkSlices(study, pool.refs, device=device)
     network = load_newest(study, device=device)[1]
+    members = _committee(study, device) if Requirement.COMMITTEE in chosen.requires else ()
+    labels = _AcceptedLabels(study, pool.refs, annotations)
 
     def suggest_by(batch: int) -> Answer:
-        stage = Stage("suggest", looks_at, progress=progress, cancel=cancel)
-        access = ModelAccess(
-            network,
-            _counted(images, stage),
-            _AcceptedLabels(study, pool.refs, annotations),
-            study.schema,
-            batch_size=batch,
-            device=device,
-            autocast=autocast_dtype(device),
+        networks = (Requirement.MODEL in chosen.requires) + len(members)
+        stage = Stage("suggest", looks_at * networks, progress=progress, cancel=cancel)
+        model, *committee = (
+            ModelAccess(
+                one,
+                _counted(images, stage),
+                labels,
+                study.schema,
+                batch_size=batch,
+                device=device,
+                autocast=autocast_dtype(device),
+                flip=study.record.plane != "sagittal",
+            )
+            for one in (network, *members)
         )
-        return chosen.suggest(replace(query, model=access, sources=started_from))
+        return chosen.suggest(replace(query, model=model, committee=tuple(committee), sources=started_from))
 
     # Gradients are float32 and need a backward pass.
     batch = micro_batch_size(network, images.channels, images.size, batch_size=BATCH, device=device, dtype=None)
     return halve_on_out_of_memory(suggest_by, batch, say=spoken("suggest", looks_at, progress))[0]
+
+
+def _committee(study: Study, device: torch.device) -> tuple[SegmentationNetwork, ...]:
+    """The networks of the newest committee. Raises: StudyError, when there is none or its training was interrupted."""
+    models = newest_committee(study)
+    if not models:
+        raise StudyError("The committee of networks is not trained, or not to the end.", hint="Run `run-round`, which trains it.")
+    return tuple(load_segmentation(study, model, device=device) for model in models)
 
 
 def _counted(images: NetworkSlices, stage: Stage) -> Images:
@@ -222,10 +267,11 @@ def pool_of(study: Study) -> Pool:
 
 
 def sources(pool: Pool, annotations: dict[SliceRef, Annotation], options: RoundOptions, number: int) -> tuple[int, ...]:
-    """Pool indices of the annotated slices that gradients start from."""
-    rounds = [a.round for a in annotations.values() if a.round is not None and a.round < number]
-    wanted = {"previous": max(rounds, default=None), "initial": min(rounds, default=None), "all": None}[options.sources]
-    return tuple(i for i, ref in enumerate(pool.refs) if ref in annotations and (wanted is None or annotations[ref].round == wanted))
+    """Pool indices of the annotated slices that gradients start from. What was there before the first round is the initial batch."""
+    batch = {ref: -1 if a.round is None else a.round for ref, a in annotations.items()}
+    earlier = [round_ for round_ in batch.values() if round_ < number]
+    wanted = {"previous": max(earlier, default=None), "initial": min(earlier, default=None), "all": None}[options.sources]
+    return tuple(i for i, ref in enumerate(pool.refs) if ref in batch and (wanted is None or batch[ref] == wanted))
 
 
 def _options(options: RoundOptions) -> dict[str, object]:

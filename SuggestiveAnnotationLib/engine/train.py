@@ -1,28 +1,40 @@
-"""`train`: fit the segmentation network to everything accepted."""
+"""`train`: fit the segmentation network, or a committee of them, to everything accepted."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
 
+from SuggestiveAnnotationLib.cohort.labels.annotated import silent_slices
 from SuggestiveAnnotationLib.engine.settings import TrainingOptions
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress, spoken
+from SuggestiveAnnotationLib.models.registry import network_spec
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
-from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
+from SuggestiveAnnotationLib.training.data import ChosenImages, NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.training.losses import DiceSettings
 from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, TrainedSegmentation, ValidationSet, train_segmentation
-from SuggestiveAnnotationLib.types import LabelSchema, Plane, SliceRef
+from SuggestiveAnnotationLib.types import LabelSchema, ModelKind, Plane, SliceRef
 
-LOSSES = {"dice+ce": DiceSettings(background=True, cross_entropy=1.0), "dice": DiceSettings()}
+LOSSES = {
+    "dice+ce": DiceSettings(background=True, cross_entropy=1.0),
+    "dice": DiceSettings(),
+    "dice+background": DiceSettings(background=True),
+}
+_ON_PATCHES = ("u-shape-patches", "multi-scale-patches")
+_COARSE = 1.2
 
 
 def train(
@@ -48,67 +60,202 @@ def train(
         StudyError: not prepared, nothing accepted, or training diverged.
         Cancelled: nothing is published.
     """
-    record, schema = study.record, study.schema
-    pool = {case.name for case in study.cases("pool")}
-    unpacked = ((a, a.labels) for a in study.annotations() if a.ref.case in pool)
-    accepted = [(a, drawn) for a, drawn in unpacked if (drawn != schema.ignore_value).any()]
-    if not accepted:
-        raise StudyError("There is no annotated slice to train on.", hint="Annotate and accept a few slices first.")
-    device = pick_device(options.device)
-    refs = [a.ref for a, _ in accepted]
-    labels = network_labels(study, schema, refs, [drawn for _, drawn in accepted], device=device)
-    settings = SegmentationSettings(
-        steps=options.steps,
-        batch_size=options.batch,
-        learning_rate=options.rate,
-        loss=LOSSES[options.loss],
-        augment=augmentation(schema, record.plane) if options.augment else None,
-        seed=seed,
-    )
-    spec = {"network": "unet", "size": options.network, "channels": len(record.modalities), "classes": schema.channels}
-    recipe = {"annotations": [a.id for a, _ in accepted], "settings": settings.to_json(), "network": spec, "warm_start": options.warm_start}
-    # As a card gives it back: lists for tuples.
-    recipe = json.loads(json.dumps(recipe))
+    job = _Job(study, options, round_number=round_number, progress=progress, cancel=cancel)
+    recipe = job.recipe(seed, range(len(job.ids)))
     for model in study.models("segmentation") if round_number is not None else ():
-        if model.round == round_number and {name: model.card.get(name) for name in recipe} == recipe:
+        if model.round == round_number and _same(model, recipe):
             return model
     last = study.latest_model("segmentation") if options.warm_start else None
-    start = spec if last is None else load_checkpoint(last.path, record_key=record.key, device=device)[0]
-    images, validation = NetworkSlices(study, refs, device=device), _validation(study, options.device)
+    return job.publish("segmentation", recipe, seed=seed, chosen=range(len(job.ids)), last=last)
 
-    def fit(batch: int) -> TrainedSegmentation:
-        # The optimiser's batch stays what was asked for; only fewer slices of it are on the device at once.
-        one = settings if batch == options.batch else replace(settings, micro_batch=batch)
-        return train_segmentation(start, images, labels, settings=one, validation=validation, progress=progress, cancel=cancel)
 
-    trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2, say=spoken("train", options.steps, progress))
-    path = study.path / "models" / f"segmentation-{uuid.uuid4().hex[:12]}.safetensors"
-    card = save_checkpoint(
-        path,
-        trained.model,
-        {
-            "kind": "segmentation",
-            "record_key": record.key,
-            "data_hash": data_hash(study),
-            "round": round_number,
-            "seed": seed,
-            **recipe,
-            "started_from": None if last is None else last.id,
-            "device": describe_device(device),
-            "autocast": str(autocast_dtype(device)),
-            "metrics": {
-                "annotated_slices": trained.slices,
-                "micro_batch": trained.micro_batch,
-                "steps": trained.steps,
-                "stopped_early": trained.stopped_early,
-                "seconds": round(trained.seconds, 2),
-                "last_loss": round(float(np.mean(trained.losses[-20:])), 5),
+def train_committee(
+    study: Study,
+    *,
+    options: TrainingOptions,
+    members: int | None = None,
+    seed: int = 0,
+    round_number: int | None = None,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> tuple[Model, ...]:
+    """Train several networks, each on its own bootstrap of the accepted slices (Yang et al., MICCAI 2017); each is published when done.
+
+    The bootstraps and the weights follow from the seed and the number of the member. A member whose newest model was trained on the same
+    slices in the same way is not trained again, so that an interrupted committee goes on where it stopped.
+
+    Args:
+        study: prepared, with accepted slices.
+        options: of every network; they have no loss head. members: how many; `options.committee` when not given.
+        seed: of everything. round_number: the round the networks belong to.
+
+    Returns:
+        The models in the order of their numbers.
+
+    Raises:
+        StudyError: not prepared, nothing accepted, or training diverged.
+        Cancelled: members that were done before stand.
+    """
+    count = members or options.committee
+    job = _Job(study, replace(options, loss_head=False), round_number=round_number, progress=progress, cancel=cancel)
+    newest = {model.card["member"]: model for model in study.models("committee")}
+    done = []
+    for member in range(count):
+        state = np.random.SeedSequence([seed, member])
+        chosen = np.random.default_rng(state).integers(0, len(job.ids), len(job.ids)).tolist()
+        own_seed = int(state.generate_state(1)[0])
+        recipe = {**job.recipe(own_seed, chosen), "member": member, "members": count, "committee_seed": seed, "accepted": job.ids}
+        model = newest.get(member)
+        if model is None or not _same(model, recipe):
+            job.say(f"Network {member + 1} of {count} on its own draw of the annotated slices.")
+            last = model if options.warm_start else None
+            model = job.publish("committee", recipe, seed=own_seed, chosen=chosen, last=last)
+        done.append(model)
+    return tuple(done)
+
+
+def newest_committee(study: Study) -> tuple[Model, ...]:
+    """The members that were trained last on the same slices with the same seed, in order; empty where some are missing."""
+    models = study.models("committee")
+    if not models:
+        return ()
+    kind = ("accepted", "members", "committee_seed", "network")
+    group = {m.card["member"]: m for m in models if all(m.card[name] == models[-1].card[name] for name in kind)}
+    whole = len(group) == models[-1].card["members"]
+    return tuple(group[member] for member in sorted(group)) if whole else ()
+
+
+def _same(model: Model, recipe: Mapping[str, Any]) -> bool:
+    # As a card gives it back: lists for tuples.
+    wanted = json.loads(json.dumps(recipe))
+    return bool({name: model.card.get(name) for name in wanted} == wanted)
+
+
+class _Job:
+    """Everything that networks of one call are trained on: accepted slices, images, options.
+
+    Raises: StudyError, when nothing is accepted.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        options: TrainingOptions,
+        *,
+        round_number: int | None,
+        progress: ProgressCallback,
+        cancel: CancelToken | None,
+    ) -> None:
+        self._study, self._options, self._round, self._progress, self._cancel = study, options, round_number, progress, cancel
+        record, schema = study.record, study.schema
+        pool = {case.name for case in study.cases("pool")}
+        unpacked = ((a, a.labels) for a in study.annotations() if a.ref.case in pool)
+        accepted = [(a, drawn) for a, drawn in unpacked if (drawn != schema.ignore_value).any()]
+        if not accepted:
+            raise StudyError("There is no annotated slice to train on.", hint="Annotate and accept a few slices first.")
+        self.ids = [a.id for a, _ in accepted]
+        self._refs, self._drawn = [a.ref for a, _ in accepted], [drawn for _, drawn in accepted]
+        self._device = pick_device(options.device)
+        size = {"network": options.architecture, "size": options.network}
+        self._spec: dict[str, Any] = {**size, "channels": len(record.modalities), "classes": schema.channels}
+        self._spec |= ({"dropout": options.dropout} if options.dropout else {}) | ({"loss_head": True} if options.loss_head else {})
+
+    def say(self, message: str) -> None:
+        self._progress(ProgressEvent("train", 0, 1, message=message))
+
+    def recipe(self, seed: int, chosen: Sequence[int]) -> dict[str, Any]:
+        """What the weights follow from, apart from the network they may start from."""
+        return {
+            "annotations": [self.ids[i] for i in chosen],
+            "settings": self._settings(seed).to_json(),
+            "network": self._spec,
+            "warm_start": self._options.warm_start,
+        }
+
+    def publish(self, kind: ModelKind, recipe: Mapping[str, Any], *, seed: int, chosen: Sequence[int], last: Model | None) -> Model:
+        """Train a network on the chosen of the accepted slices, from `last` or from scratch, and publish it."""
+        study, options, device, record = self._study, self._options, self._device, self._study.record
+        if options.architecture in _ON_PATCHES and (note := _coarser(study, self._refs)):
+            self.say(note)
+        start: nn.Module | Mapping[str, Any] = self._spec
+        if last is not None:
+            network = load_checkpoint(last.path, record_key=record.key, device=device)[0]
+            if network_spec(network) == self._spec:
+                start = network
+            else:
+                last = None
+                self.say("The last model is another kind of network than the options ask for: training starts from scratch.")
+        settings, validation = self._settings(seed), _validation(study, options.device)
+        images, labels = ChosenImages(self._images, chosen), self._labels[list(chosen)]
+
+        def fit(batch: int) -> TrainedSegmentation:
+            # The optimiser's batch stays what was asked for; only fewer slices of it are on the device at once.
+            one = settings if batch == options.batch else replace(settings, micro_batch=batch)
+            return train_segmentation(
+                start, images, labels, settings=one, validation=validation, progress=self._progress, cancel=self._cancel
+            )
+
+        say = spoken("train", options.steps, self._progress)
+        trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2, say=say)
+        path = study.path / "models" / f"{kind}-{uuid.uuid4().hex[:12]}.safetensors"
+        card = save_checkpoint(
+            path,
+            trained.model,
+            {
+                "kind": kind,
+                "record_key": record.key,
+                "data_hash": data_hash(study),
+                "round": self._round,
+                "seed": seed,
+                **recipe,
+                "started_from": None if last is None else last.id,
+                "device": describe_device(device),
+                "autocast": str(autocast_dtype(device)),
+                "metrics": {
+                    "annotated_slices": trained.slices,
+                    "micro_batch": trained.micro_batch,
+                    "steps": trained.steps,
+                    "stopped_early": trained.stopped_early,
+                    "seconds": round(trained.seconds, 2),
+                    "last_loss": round(float(np.mean(trained.losses[-20:])), 5),
+                },
+                "losses": [[step + 1, round(loss, 5)] for step, loss in enumerate(trained.losses)],
+                "validation": [list(point) for point in trained.validation_curve],
             },
-            "losses": [[step + 1, round(loss, 5)] for step, loss in enumerate(trained.losses)],
-            "validation": [list(point) for point in trained.validation_curve],
-        },
+        )
+        return study.publish_model(kind, path=path, card=card, record_key=record.key, round_number=self._round)
+
+    def _settings(self, seed: int) -> SegmentationSettings:
+        options = self._options
+        return SegmentationSettings(
+            steps=options.steps,
+            batch_size=options.batch,
+            learning_rate=options.rate,
+            loss=LOSSES[options.loss],
+            augment=augmentation(self._study.schema, self._study.record.plane) if options.augment else None,
+            seed=seed,
+        )
+
+    @cached_property
+    def _images(self) -> NetworkSlices:
+        return NetworkSlices(self._study, self._refs, device=self._device)
+
+    @cached_property
+    def _labels(self) -> Tensor:
+        return network_labels(self._study, self._study.schema, self._refs, self._drawn, device=self._device)
+
+
+def _coarser(study: Study, refs: Sequence[SliceRef]) -> str:
+    """One sentence where the network grid is coarser than the scans, so that patches do not hold the scans' own pixels; else ""."""
+    record = study.record
+    native = np.median([study.slices(case).spacing[1:] for case in sorted({ref.case for ref in refs})], axis=0)
+    if max(record.spacing / native) < _COARSE:
+        return ""
+    pixels = int(16 * np.ceil(max(np.array(record.size) * record.spacing / native) / 16))
+    return (
+        f"The network grid ({record.spacing[0]:.2g} mm) is coarser than the scans ({native[0]:.2g} mm): patches hold fewer details than "
+        f"the scans' own pixels. A study prepared with --pixels {pixels} has as fine a grid."
     )
-    return study.publish_model("segmentation", path=path, card=card, record_key=record.key, round_number=round_number)
 
 
 def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:
@@ -123,7 +270,9 @@ def _validation(study: Study, device_name: str) -> ValidationSet | None:
         if case.label is None:
             continue
         reference = study.reference_labels(case.name)
-        shown = [ref for ref in study.frame(case.name).refs(case.name) if not study.slices(case.name).blank[ref.native_index]]
+        silent = silent_slices(reference, study.schema.ignore_value)
+        blank = study.slices(case.name).blank
+        shown = [ref for ref in study.frame(case.name).refs(case.name) if not blank[ref.native_index] and ref.native_index not in silent]
         refs += shown
         labels += [reference[ref.native_index] for ref in shown]
     if not refs:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from SuggestiveAnnotationLib.errors import InputError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 def _says(text: str, default: Any = MISSING, **more: Any) -> Any:
@@ -49,8 +49,37 @@ class FindCohort(Command):
     """Look for cases, modalities, labels and masks in a folder. Changes nothing."""
 
     name: ClassVar[str] = "find_cohort"
-    returns: ClassVar[str] = "`plan`: what was found and guessed, to be confirmed and given to `create_study`"
+    returns: ClassVar[str] = (
+        "`plan`: what was found and guessed, to be confirmed and given to `create_study`; for a folder of DICOM files null, and `series` "
+        "as of `find_series`"
+    )
     folder: str = _says("folder of the cohort")
+    layout: str = _says("kind of folder, by name; recognised when empty", "")
+
+
+@dataclass(frozen=True)
+class FindSeries(Command):
+    """Look for DICOM series. Changes nothing."""
+
+    name: ClassVar[str] = "find_series"
+    returns: ClassVar[str] = (
+        "`series`: one entry for every series description: `description`, `modality`, `cases`, `slices`, `sequence` (guessed), `use`, "
+        "`note`"
+    )
+    folder: str | None = _says("folder or DICOMDIR; null when `files` are given", None)
+    files: tuple[str, ...] = _says("DICOM files, for example from Slicer's DICOM database", ())
+
+
+@dataclass(frozen=True)
+class PlanSeries(Command):
+    """Make a plan of the DICOM series that a person confirmed. Changes nothing."""
+
+    name: ClassVar[str] = "plan_series"
+    returns: ClassVar[str] = "`plan`, as of `find_cohort`"
+    folder: str | None = _says("as of `find_series`", None)
+    files: tuple[str, ...] = _says("as of `find_series`", ())
+    images: Mapping[str, str] = _says("sequence -> series descriptions that are it, one a line", {})
+    patient_ids: bool = _says("name cases by the patient's ID instead of a pseudonym", False)
 
 
 @dataclass(frozen=True)
@@ -68,7 +97,7 @@ class CreateStudy(Command):
     """Create a study from a confirmed plan, check every file, prepare it, and open it."""
 
     name: ClassVar[str] = "create_study"
-    returns: ClassVar[str] = "as `open_study`, and `problems`: case -> sentences"
+    returns: ClassVar[str] = "as `open_study`, and `problems`: case -> sentences; `taken`, `left_out`: as of `prepare`"
     study: str = _says("folder of the new study, absent or empty")
     plan: Mapping[str, Any] = _says("plan as `find_cohort` gives it, confirmed by a person")
     title: str = _says("what the study is called")
@@ -115,7 +144,10 @@ class Prepare(Command):
     """Write the slice store and freeze the preprocessing."""
 
     name: ClassVar[str] = "prepare"
-    returns: ClassVar[str] = "`built`, `kept`: numbers of cases; `excluded`: case -> reason; `slices`: how many"
+    returns: ClassVar[str] = (
+        "`built`, `kept`: numbers of cases; `excluded`: case -> reason; `slices`: how many; `taken`: slices of existing labels that became "
+        "annotations or pre-annotations; `left_out`: sentences on those that did not"
+    )
     plane: str = _says("anatomical plane of the slices", "axial")
     pixels: int = _says("side of the network grid, a multiple of 16", 128)
 
@@ -226,16 +258,30 @@ class DecodeLatent(Command):
 
 
 @dataclass(frozen=True)
-class ExportLabelmaps(Command):
-    """Write labelmaps of annotated cases."""
+class ImportLabels(Command):
+    """Take slices of a case from a label file that was drawn elsewhere."""
 
-    name: ClassVar[str] = "export_labelmaps"
-    returns: ClassVar[str] = "`files`: what was written"
+    name: ClassVar[str] = "import_labels"
+    returns: ClassVar[str] = "`slices`: their numbers, 1-based"
+    path: str = _says("labelmap, .seg.nrrd or DICOM SEG")
+    case: str = _says("name of the case")
+    annotator: str = _says("who drew it")
+    rule: str | None = _says("which slices count: all, labelled, span, marked; null: told by the file", None)
+    slices: str = _says('which slices, 1-based, for example "10,12,20-25"; empty: by the rule', "")
+    accepted: bool = _says("as accepted slices; otherwise as a pre-annotation to correct", True)
+
+
+@dataclass(frozen=True)
+class Export(Command):
+    """Write what was accepted, in one of the formats that `export --help` lists."""
+
+    name: ClassVar[str] = "export"
+    returns: ClassVar[str] = "`files`: what was written; `left_out`: sentences on what was not, and why"
     folder: str = _says("created if missing")
+    format: str = _says("name of the format", "nii.gz")
     cases: tuple[str, ...] | None = _says("names; every annotated case when null", None)
     states: tuple[str, ...] = _says("which annotations: accepted, reviewed", ("accepted", "reviewed"))
-    suffix: str = _says(".nii.gz or .nrrd", ".nii.gz")
-    overwrite: bool = _says("replace files that are there", False)
+    overwrite: bool = _says("replace files that are there; without, an error of kind `exists`", False)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from SuggestiveAnnotationLib.engine import settings
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
-from SuggestiveAnnotationLib.types import Plane, SliceRef
+from SuggestiveAnnotationLib.types import AnnotatedRule, Plane, SliceRef, slice_number
 from SuggestiveAnnotationLib.worker import protocol
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Verbs:
         self._context: dict[str, Any] = {}
         self._verbs: Mapping[type[protocol.Command], Callable[[Any], Data]] = {
             protocol.FindCohort: self._find_cohort,
+            protocol.FindSeries: self._find_series,
+            protocol.PlanSeries: self._plan_series,
             protocol.PlanVolumes: self._plan_volumes,
             protocol.CreateStudy: self._create_study,
             protocol.CreateSample: self._create_sample,
@@ -67,7 +69,8 @@ class Verbs:
             protocol.LoadCase: self._load_case,
             protocol.LatentView: self._latent_view,
             protocol.DecodeLatent: self._decode_latent,
-            protocol.ExportLabelmaps: self._export,
+            protocol.ImportLabels: self._import_labels,
+            protocol.Export: self._export,
             protocol.WriteReport: self._report,
         }
 
@@ -116,9 +119,34 @@ class Verbs:
     # Studies
 
     def _find_cohort(self, command: protocol.FindCohort) -> Data:
+        from SuggestiveAnnotationLib.cohort.recognise import layout_of
         from SuggestiveAnnotationLib.engine.cohort import find, with_guessed_schema
 
-        return {"plan": with_guessed_schema(find(Path(command.folder))).to_json()}
+        folder = Path(command.folder)
+        layout = command.layout or layout_of(folder)
+        if layout == "dicom":
+            # Which series is which sequence is for a person to say.
+            return {"plan": None, **self._find_series(protocol.FindSeries(command.folder))}
+        return {"plan": with_guessed_schema(find(folder, layout=layout, **self._context)).to_json()}
+
+    def _find_series(self, command: protocol.FindSeries) -> Data:
+        from SuggestiveAnnotationLib.engine.dicom import find_series_groups
+
+        folder = None if command.folder is None else Path(command.folder)
+        groups = find_series_groups(folder, files=command.files or None, **self._context)
+        shared = ("description", "modality", "cases", "slices")
+        return {
+            "series": [{**{name: getattr(g, name) for name in shared}, "sequence": g.name, "use": g.used, "note": g.reason} for g in groups]
+        }
+
+    def _plan_series(self, command: protocol.PlanSeries) -> Data:
+        from SuggestiveAnnotationLib.engine.cohort import with_guessed_schema
+        from SuggestiveAnnotationLib.engine.dicom import plan_series
+
+        folder = None if command.folder is None else Path(command.folder)
+        chosen = {sequence: tuple(descriptions.split("\n")) for sequence, descriptions in command.images.items()}
+        plan = plan_series(folder, files=command.files or None, chosen=chosen, patient_ids=command.patient_ids, **self._context)
+        return {"plan": with_guessed_schema(plan).to_json()}
 
     def _plan_volumes(self, command: protocol.PlanVolumes) -> Data:
         from SuggestiveAnnotationLib.engine.cohort import GivenVolume, plan_from_files, with_guessed_schema
@@ -134,12 +162,12 @@ class Verbs:
         from SuggestiveAnnotationLib.engine.cohort import create_from_plan
 
         self.close()
-        study = create_from_plan(Path(command.study), plan=CohortPlan.from_json(command.plan), name=command.title)
+        study = create_from_plan(Path(command.study), plan=CohortPlan.from_json(command.plan), name=command.title, **self._context)
         study.close()
         opened = self._open(Path(command.study))
         problems = self._check()["problems"]
-        self._prepare(command.plane, command.pixels)
-        return {**opened, "prepared": True, "problems": problems}
+        prepared = self._prepare(command.plane, command.pixels)
+        return {**opened, "prepared": True, "problems": problems, "taken": prepared["taken"], "left_out": prepared["left_out"]}
 
     def _create_sample(self, command: protocol.CreateSample) -> Data:
         from SuggestiveAnnotationLib.engine.sample import create_sample
@@ -188,7 +216,14 @@ class Verbs:
             raise InputError(f"There is no plane {plane}.", hint=f"Choose one of {', '.join(get_args(Plane))}.")
         # One process: inside Slicer there is no way to start more.
         prepared = prepare(self.study, plane=cast(Plane, plane), pixels=pixels, processes=1, **self._context)
-        return {"built": prepared.built, "kept": prepared.kept, "excluded": dict(prepared.excluded), "slices": prepared.slices}
+        return {
+            "built": prepared.built,
+            "kept": prepared.kept,
+            "excluded": dict(prepared.excluded),
+            "slices": prepared.slices,
+            "taken": prepared.taken,
+            "left_out": list(prepared.left_out),
+        }
 
     # Learning
 
@@ -266,19 +301,36 @@ class Verbs:
 
     # Giving out
 
-    def _export(self, command: protocol.ExportLabelmaps) -> Data:
+    def _import_labels(self, command: protocol.ImportLabels) -> Data:
+        from SuggestiveAnnotationLib.engine.annotations import import_annotations
+
+        if command.rule is not None and command.rule not in get_args(AnnotatedRule):
+            raise InputError(f"There is no rule {command.rule}.", hint=f"Choose one of {', '.join(get_args(AnnotatedRule))}.")
+        refs = import_annotations(
+            self.study,
+            Path(command.path),
+            case=command.case,
+            annotator=command.annotator,
+            slices=command.slices or None,
+            rule=cast(AnnotatedRule | None, command.rule),
+            as_="accepted" if command.accepted else "pre-annotation",
+            **self._context,
+        )
+        return {"slices": [slice_number(ref) for ref in refs]}
+
+    def _export(self, command: protocol.Export) -> Data:
         from SuggestiveAnnotationLib.engine.export import export
 
-        files = export(
+        done = export(
             self.study,
             Path(command.folder),
+            format=command.format,
             cases=command.cases,
             states=command.states,
-            suffix=command.suffix,
             overwrite=command.overwrite,
             **self._context,
         )
-        return {"files": [str(f) for f in files]}
+        return {"files": [str(f) for f in done.files], "left_out": list(done.left_out)}
 
     def _report(self, command: protocol.WriteReport) -> Data:
         from SuggestiveAnnotationLib.engine.report import report

@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.cli.main import main
-from SuggestiveAnnotationLib.cohort.schema import save_schema
+from SuggestiveAnnotationLib.cohort.labels.schema import save_schema
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 

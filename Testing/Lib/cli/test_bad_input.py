@@ -74,7 +74,7 @@ BAD_CASES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "truncated image": (lambda f: truncate(f / "case1_t1.nii.gz"), "case1_t1.nii.gz", "truncated or damaged"),
     "truncated labels": (lambda f: truncate(f / "case1_label.nii.gz", 0.9), "case1_label.nii.gz", "truncated or damaged"),
     "empty file": (lambda f: (f / "case1_t2.nii.gz").write_bytes(b""), "case1_t2.nii.gz", "NIfTI"),
-    "no image at all": (lambda f: (f / "case1_t2.nii.gz").write_bytes(b"hello " * 99), "case1_t2.nii.gz", "truncated or damaged"),
+    "no image at all": (lambda f: (f / "case1_t2.nii.gz").write_bytes(b"hello " * 99), "case1_t2.nii.gz", "not a NIfTI file"),
     "4D volume": (four_dimensions, "case1_t1.nii.gz", "4 dimensions (20 x 24 x 6 x 3)"),
     "NaN": (voxels(np.nan), "case1_t1.nii.gz", "3 voxels that are not a number"),
     "infinite": (voxels(-np.inf, count=1), "case1_t1.nii.gz", "1 voxel that is not a number or infinite"),

@@ -67,7 +67,7 @@ def test_a_whole_study_by_hand(study: Path, tmp_path: Path, capsys: pytest.Captu
     index = first["suggestions"][0]["slice"] - 1
     np.testing.assert_array_equal(written[index], drawn[index])
     assert (np.delete(written, [s["slice"] - 1 for s in first["suggestions"] if s["case"] == case.name], axis=0) == 255).all()
-    assert call(capsys, "export", study, "--out", tmp_path / "out", code=2)["error"]["kind"] == "input"
+    assert call(capsys, "export", study, "--out", tmp_path / "out", code=2)["error"]["kind"] == "exists"
     report = call(capsys, "report", study, "--out", tmp_path / "report.html")["report"]
     assert "</html>" in Path(report).read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.engine.export import annotations_in, case_labelmap, export
-from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.errors import ExistsError, InputError, StudyError
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
@@ -63,7 +63,7 @@ def test_a_labelmap_holds_the_slices_in_the_states_asked_for(study: Study, state
 
 
 def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path: Path) -> None:
-    files = export(study, tmp_path / "out", states=("reviewed",))
+    files = export(study, tmp_path / "out", states=("reviewed",)).files
     labelmap, mask, sidecar = files
     image, reference = sitk.ReadImage(str(labelmap)), sitk.ReadImage(study.case("case0").images["t1"])
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), expected(study, "case0", {5: 2}))
@@ -75,11 +75,11 @@ def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path
 
 
 def test_without_a_choice_all_that_is_accepted_is_exported_and_no_draft(study: Study, tmp_path: Path) -> None:
-    files = export(study, tmp_path / "out", suffix=".nrrd")
+    files = export(study, tmp_path / "out", format="nrrd").files
     assert sorted({f.name.split("_")[0].split("-")[0].split(".")[0] for f in files}) == ["case0", "case1"]
     labels, _ = case_labelmap(study, "case1")
     np.testing.assert_array_equal(labels, expected(study, "case1", {3: 1}))
-    only = export(study, tmp_path / "one", cases=["case1"])
+    only = export(study, tmp_path / "one", cases=["case1"]).files
     assert len(only) == 3
 
 
@@ -101,3 +101,28 @@ def test_states_that_are_none_and_an_empty_choice_are_refused(study: Study, tmp_
     with pytest.raises(StudyError, match="no reviewed slice to export"):
         export(study, tmp_path / "out", cases=["case1"], states=("reviewed",))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_said(study: Study, tmp_path: Path) -> None:
+    Session(study, annotator="one").draft(SliceRef("case0", study.frame("case0").axis, 7), drawing(study, 1))
+    done = export(study, tmp_path / "out", cases=["case0"], states=("reviewed",))
+    assert done.left_out == (
+        "2 drafts that nobody accepted.",
+        "1 accepted slice in a state that was not chosen.",
+        "1 accepted slice of case case1, which was not chosen.",
+    )
+
+
+def test_an_unknown_format_and_model_output_where_there_is_no_place_for_it_are_refused(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no export format docx\. Choose one of nii\.gz, nrrd"):
+        export(study, tmp_path / "out", format="docx")
+    with pytest.raises(InputError, match=r"The format csv has no place for model output\. Choose nii\.gz or nrrd"):
+        export(study, tmp_path / "out", format="csv", completed=True)
+
+
+def test_files_that_are_there_are_told_apart_from_other_bad_input(study: Study, tmp_path: Path) -> None:
+    export(study, tmp_path / "out")
+    with pytest.raises(ExistsError) as error:
+        export(study, tmp_path / "out")
+    assert error.value.kind == "exists"
+    assert export(study, tmp_path / "out", overwrite=True).files

@@ -101,9 +101,9 @@ def test_whatever_comes_is_read_or_refused(line):
 
 
 def test_a_line_written_by_hand():
-    line = b'{"v": 1, "id": 12, "command": "train", "options": {"steps": 3}}'
+    line = b'{"v": 2, "id": 12, "command": "train", "options": {"steps": 3}}'
     assert read_command(line) == (12, Train(options={"steps": 3}, seed=0))
-    event = b'{"v":1,"event":"progress","id":12,"stage":"train","done":1,"total":3,"seconds_left":2,"loss":0.5,"message":""}'
+    event = b'{"v":2,"event":"progress","id":12,"stage":"train","done":1,"total":3,"seconds_left":2,"loss":0.5,"message":""}'
     assert read_event(event) == Progress(12, "train", 1, 3, 2, 0.5, "")
 
 
@@ -116,12 +116,12 @@ def test_a_line_written_by_hand():
         (valid(axis="0"), "'axis' of predict_slice must be int."),
         (valid(axis=True), "'axis' of predict_slice must be int."),
         (valid(axis=1.0), "'axis' of predict_slice must be int."),
-        (valid(command="export_labelmaps", folder="f", cases=["a", 1]), "has no field 'axis'"),
-        ({"v": 1, "id": 1, "command": "export_labelmaps", "folder": "f", "cases": ["a", 1]}, "'cases' of export_labelmaps must be"),
-        ({"v": 1, "id": 1, "command": "plan_volumes", "volumes": ["a"]}, "'volumes' of plan_volumes must be"),
-        ({"v": 1, "id": 1, "command": "train", "options": []}, "'options' of train must be"),
-        ({"v": 1, "id": 1, "command": "write_report", "path": "p", "redacted": 1}, "'redacted' of write_report must be bool."),
-        (valid(v=2), "version 2 of the protocol, this is version 1"),
+        (valid(command="export", folder="f", cases=["a", 1]), "has no field 'axis'"),
+        ({"v": 2, "id": 1, "command": "export", "folder": "f", "cases": ["a", 1]}, "'cases' of export must be"),
+        ({"v": 2, "id": 1, "command": "plan_volumes", "volumes": ["a"]}, "'volumes' of plan_volumes must be"),
+        ({"v": 2, "id": 1, "command": "train", "options": []}, "'options' of train must be"),
+        ({"v": 2, "id": 1, "command": "write_report", "path": "p", "redacted": 1}, "'redacted' of write_report must be bool."),
+        (valid(v=1), "version 1 of the protocol, this is version 2"),
         ({"id": 1, "command": "status"}, "version None of the protocol"),
         (valid(id="7"), "no whole number as its id"),
         ([1, 2], "not a JSON object"),
@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(data, sentence):
 
 
 def test_a_line_that_is_no_json_or_nested_beyond_measure_is_refused():
-    for line in (b"Traceback (most recent call last):", b"[" * 100_000, b"\xff\xfe", b'{"v": 1'):
+    for line in (b"Traceback (most recent call last):", b"[" * 100_000, b"\xff\xfe", b'{"v": 2'):
         with pytest.raises(ProtocolError, match="not JSON"):
             read_command(line)
         assert request_of(line) is None

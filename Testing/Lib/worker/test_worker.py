@@ -17,7 +17,7 @@ from SuggestiveAnnotationLib.worker.protocol import (
     CloseStudy,
     CreateSample,
     CreateStudy,
-    ExportLabelmaps,
+    Export,
     FindCohort,
     LoadCase,
     OpenStudy,
@@ -91,7 +91,7 @@ def test_from_a_folder_to_a_case_on_the_screen(worker: Worker, write_phantoms: C
     assert worker.ask(Status())["study"] == str(tmp_path / "study")
     page = worker.ask(WriteReport(str(tmp_path / "report.html")))["path"]
     assert "case0" not in Path(page).read_text(encoding="utf-8")
-    error = worker.refuse(ExportLabelmaps(str(tmp_path / "out")))
+    error = worker.refuse(Export(str(tmp_path / "out")))
     assert (error.kind, error.hint) == ("study", "Annotate and accept a few slices first.")
     worker.ask(CloseStudy())
     assert worker.refuse(CheckStudy()).sentence == "No study is open."
@@ -121,7 +121,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(worker: Worker, make_study
 
 def test_lines_that_are_no_commands_are_answered_and_the_next_one_is_done(worker: Worker) -> None:
     worker.ask(Status())
-    for line in (b"hello\n", b'{"v":2,"id":70,"command":"status"}\n', b'{"v":1,"id":71,"command":"status","x":1}\n', b"\n", b"[]\n"):
+    for line in (b"hello\n", b'{"v":1,"id":70,"command":"status"}\n', b'{"v":2,"id":71,"command":"status","x":1}\n', b"\n", b"[]\n"):
         worker.transport.write(line)
     worker.until(lambda: len(worker.unasked) == 4)
     assert [error.kind for error in worker.unasked] == ["protocol"] * 4

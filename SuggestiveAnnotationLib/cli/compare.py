@@ -1,0 +1,65 @@
+"""`compare`: the experiment runner on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from SuggestiveAnnotationLib.cli.commands import Context, Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `compare` takes."""
+    parser.add_argument("plan", type=Path, metavar="PLAN.toml", help="what is compared, on what and how often (see Resources/Plans)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the records; the same again resumes")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="what ${DATA} in the plan stands for: the folder with the cohorts")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="runs side by side, each with its share of the cores (default 1)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of each (default: its share of the cores)")
+    parser.add_argument("--estimate", action="store_true", help="only say how many machine hours it would take here")
+    parser.add_argument("--retry-failed", action="store_true", help="try runs again whose record is an error")
+    parser.add_argument("--keep-studies", action="store_true", help="leave the study of every run under DIR/work")
+    parser.add_argument(
+        "--report", type=Path, metavar="PATH", help="write the results when done: NAME.html is the page alone, else a folder with all of it"
+    )
+
+
+def compare(arguments: argparse.Namespace, context: Context) -> Result:
+    """`compare`."""
+    from SuggestiveAnnotationLib.errors import InputError
+    from SuggestiveAnnotationLib.experiment.plan_file import read_plan
+    from SuggestiveAnnotationLib.experiment.runner import compare as verb
+
+    for name in ("processes", "threads"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise InputError(f"--{name} is {given}.", hint="Give a number from 1 on.")
+    plan = read_plan(arguments.plan)
+    done = verb(
+        plan,
+        arguments.out,
+        data=arguments.data,
+        processes=arguments.processes,
+        threads=arguments.threads,
+        only_estimate=arguments.estimate,
+        retry_failed=arguments.retry_failed,
+        keep_studies=arguments.keep_studies,
+        **context.keywords(),
+    )
+    data: dict[str, Any] = json.loads(json.dumps({"plan": plan.name, "plan_key": plan.key, **asdict(done)}))
+    lines = [f"Plan {plan.name} ({plan.key}): {plan.question}"]
+    if done.estimate is not None:
+        lines += done.estimate.lines()
+    if not arguments.estimate:
+        lines.append(f"{len(done.done)} runs done, {len(done.failed)} failed, {len(done.kept)} were there before: {arguments.out}/records")
+        lines += [f"Failed: {name} (its record says why; --retry-failed tries again)" for name in done.failed]
+    if arguments.report and not arguments.estimate:
+        from SuggestiveAnnotationLib.experiment.page import write_page
+
+        write_page(arguments.out, arguments.report)
+        lines.append(f"Results: {arguments.report}")
+    return Result(data, lines)
