@@ -15,12 +15,26 @@ class Dialog:
         widget: the window. ui: the named widgets of the .ui file.
     """
 
-    def __init__(self, path, title):
+    def __init__(self, path, title, size=None):
         content = slicer.util.loadUI(path)
         self.widget = qt.QDialog(slicer.util.mainWindow())
         self.widget.setWindowTitle(title)
         qt.QVBoxLayout(self.widget).addWidget(content)
         self.ui = slicer.util.childWidgetVariables(content)
+        if size is not None:
+            self._resize(*size)
+
+    def _resize(self, width, height):
+        """As large as wanted, but no larger than Slicer's window, which fits on the screen."""
+        window = slicer.util.mainWindow()
+        if window is not None:
+            width, height = min(width, window.width), min(height, window.height)
+        self.widget.resize(width, height)
+
+    def refuse(self, sentence):
+        """Show the window again, with what was wrong with what was chosen in it."""
+        self.ui.problemLabel.text = sentence
+        self.open()
 
     def open(self):
         """Show the window."""

@@ -10,14 +10,26 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from SuggestiveAnnotationLib.export.formats import FORMATS
 from SuggestiveAnnotationLib.worker import protocol
 
 from . import requirements, segments
 from .connect import connect, guarded
 from .section import Section
 
+EXPORTS = "export"
+"""Folder in the study that files go to unless another one is chosen."""
 NAMED = 4
 """So many nodes are listed by name."""
+SENTENCES = 4
+"""So many sentences on what was left out are shown; the others are in the tool tip."""
+
+
+def formatRemark(name):
+    """What to know before files of a format are given to others; empty where there is nothing."""
+    return {
+        "dicom-seg": _("The files carry the identity of the patient, as the DICOM images do that they belong to."),
+    }.get(name, "")
 
 
 class ExportSection(Section):
@@ -29,7 +41,11 @@ class ExportSection(Section):
         self.title = _("6. Export")
         super().__init__(workspace, resourcePath)
         ui = self.ui
-        ui.formatBox.addItems([".nii.gz", ".nrrd"])
+        for row, one in enumerate(FORMATS):
+            ui.formatBox.addItem(one.title)
+            ui.formatBox.setItemData(row, one.help, qt.Qt.ToolTipRole)
+        connect(ui.formatBox, "currentIndexChanged(int)", self._onFormat)
+        self._onFormat(0)
         self._kinds = {_("labelmap"): self._addLabelmap, _("segmentation"): self._addSegmentation}
         ui.nodeBox.addItems(list(self._kinds))
         ui.folderEdit.filters = ctk.ctkPathLineEdit.Dirs
@@ -60,15 +76,31 @@ class ExportSection(Section):
     def _onStudy(self):
         path = self.workspace.path
         if path is not None:
-            self.ui.folderEdit.currentPath = str(path / "export")
+            self.ui.folderEdit.currentPath = self._ownFolder()
             self.ui.reportEdit.currentPath = str(path / "report.html")
         self._report = None
         self._unticked.clear()
-        self.ui.resultLabel.text = self.ui.reportLabel.text = ""
+        self.ui.resultLabel.text = self.ui.resultLabel.toolTip = self.ui.reportLabel.text = ""
         self.refresh()
 
     def _onState(self, _on):
         self.refresh()
+
+    @property
+    def format(self):
+        """The chosen `export.formats.Format`."""
+        return FORMATS[self.ui.formatBox.currentIndex]
+
+    def _onFormat(self, _index):
+        about = f"{self.format.help[0].upper()}{self.format.help[1:]}."
+        self.ui.formatHelpLabel.text = f"{about} {formatRemark(self.format.name)}".strip()
+        path, chosen = self.workspace.path, Path(self.ui.folderEdit.currentPath or ".")
+        if path is not None and chosen.parent == path / EXPORTS:
+            self.ui.folderEdit.currentPath = self._ownFolder()
+
+    def _ownFolder(self):
+        """Where files of a format go unless another folder is chosen: formats name files alike."""
+        return str(self.workspace.path / EXPORTS / self.format.name)
 
     def _onFolder(self, _path):
         self.ui.openFolderButton.enabled = self.workspace.study is not None and Path(self.ui.folderEdit.currentPath or ".").is_dir()
@@ -160,34 +192,38 @@ class ExportSection(Section):
     # Files
 
     def exportFiles(self):
-        """Write labelmaps into the folder."""
-        self.workspace.saveNow()
-        self._export(self.chosenCases(), overwrite=False)
+        """Write what was accepted into the folder, in the chosen format."""
+        if not self.format.packages or self.workspace.ensure(requirements.DICOM):
+            self.workspace.saveNow()
+            self._export(self.format.name, self.chosenCases(), overwrite=False)
 
-    def _export(self, cases, overwrite):
+    def _export(self, formatName, cases, overwrite):
         folder = self.ui.folderEdit.currentPath.strip()
         if not folder:
             self.workspace.message("warning", _("Choose a folder first."))
             return
-        command = protocol.ExportLabelmaps(folder, cases, self.states, self.ui.formatBox.currentText, overwrite)
-        done = lambda data: self._onExported(cases, data)  # noqa: E731
-        refused = lambda error: self._onRefused(cases, error)  # noqa: E731
+        command = protocol.Export(folder, formatName, cases, self.states, overwrite)
+        done = lambda data: self._onExported(folder, cases, data)  # noqa: E731
+        refused = lambda error: self._onRefused(formatName, cases, error)  # noqa: E731
         self.workspace.ask(command, done, refused, title=_("Export"))
 
-    def _onRefused(self, cases, error):
+    def _onRefused(self, formatName, cases, error):
         question = _("{error}\n\nReplace the files that are there?").format(error=error.sentence)
-        if error.kind == "input" and "already" in error.sentence and slicer.util.confirmYesNoDisplay(question, windowTitle=_("Export")):
-            self._export(cases, overwrite=True)
+        if error.kind == "exists" and slicer.util.confirmYesNoDisplay(question, windowTitle=_("Export")):
+            self._export(formatName, cases, overwrite=True)
         else:
             self.workspace.message("error", str(error))
 
-    def _onExported(self, cases, data):
+    def _onExported(self, folder, cases, data):
         if self.workspace.study is None:
             return
-        text = _("{n} files of {k} cases were written to {folder}.").format(
-            n=len(data["files"]), k=len(cases), folder=Path(data["files"][0]).parent
-        )
-        self.ui.resultLabel.text = f"{text} {self._leftOut(cases)}"
+        text = _("{n} files of {k} cases were written to {folder}.").format(n=len(data["files"]), k=len(cases), folder=folder)
+        left = list(data["left_out"])
+        shown = left[:SENTENCES]
+        if len(left) > SENTENCES:
+            shown.append(_("And {n} more, see the tool tip.").format(n=len(left) - SENTENCES))
+        about = _("Left out: {sentences}").format(sentences=" ".join(shown)) if left else _("Nothing was left out.")
+        self.ui.resultLabel.text, self.ui.resultLabel.toolTip = f"{text} {about}", "\n".join(left)
         self.refresh()
 
     def _leftOut(self, cases):

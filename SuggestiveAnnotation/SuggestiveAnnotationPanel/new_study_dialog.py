@@ -14,12 +14,24 @@ from SuggestiveAnnotationLib.types import Plane, Role
 from . import state_style
 from .connect import connect
 from .dialogs import Dialog, columns, fit, fixed, freePath, tick
+from .label_use import RULES, USES, ruleText, useText
 
 PLANES, ROLES = get_args(Plane), get_args(Role)
 PALETTE = (*state_style.OKABE_ITO, "#999999")
 """Okabe and Ito's colours, which people with colour vision deficiency tell apart."""
 CASE, ROLE, SEQUENCES, LABELS, REMARK = range(5)
 VALUE, NAME, COLOUR = range(3)
+
+
+def layoutText(layout):
+    """What kind of folder was recognised, as a sentence; empty when cases were told apart by the names of files."""
+    known = {
+        "BIDS": _("A BIDS data set."),
+        "DICOM": _("DICOM series."),
+        "nnU-Net": _("A raw data set of nnU-Net."),
+        "Medical Segmentation Decathlon": _("A task of the Medical Segmentation Decathlon."),
+    }
+    return known.get(layout) or (_("Recognised as {layout}.").format(layout=layout) if layout else "")
 
 
 def roleText(role):
@@ -37,7 +49,7 @@ class NewStudyDialog(Dialog):
     """
 
     def __init__(self, path, plan, studiesFolder, create):
-        super().__init__(path, _("New study"))
+        super().__init__(path, _("New study"), (640, 860))
         self._plan, self._create, self._folder = plan, create, Path(studiesFolder)
         ui = self.ui
         connect(ui.createButton, "clicked()", self._onCreate)
@@ -47,20 +59,26 @@ class NewStudyDialog(Dialog):
         connect(ui.colourButton, "clicked()", self._chooseColour)
         connect(ui.titleEdit, "textChanged(QString)", self._onTitle)
         ui.planeBox.addItems([_("axial"), _("coronal"), _("sagittal")])
+        self._rolesBefore = {}
         self._showCases()
         self._showModalities()
+        self._showExisting()
         self._showLabels()
-        ui.titleEdit.text = Path(plan["folder"]).name if plan["folder"] else _("Study")
-        ui.problemLabel.text = " ".join(plan["warnings"])
+        # A folder of DICOM files often has the name of the patient.
+        named = plan["folder"] and not plan["identities"]
+        ui.titleEdit.text = Path(plan["folder"]).name if named else _("Study")
+        ui.warningsLabel.text = " ".join(plan["warnings"])
+        ui.warningsLabel.visible = bool(plan["warnings"])
 
     # Showing the plan
 
     def _showCases(self):
         ui, cases = self.ui, self._plan["cases"]
         usable = sum(case["role"] != "excluded" for case in cases)
-        ui.foundLabel.text = _(
+        found = _(
             "{usable} of {n} cases can be used. Cases for validation and test are never suggested; those that have labels judge the model."
         ).format(usable=usable, n=len(cases))
+        ui.foundLabel.text = f"{layoutText(self._plan['layout'])} {found}".strip()
         columns(ui.casesTable, [_("case"), _("role"), _("sequences"), _("labels"), _("remark")])
         ui.casesTable.setRowCount(len(cases))
         for row, case in enumerate(cases):
@@ -92,6 +110,31 @@ class NewStudyDialog(Dialog):
         fit(ui.modalitiesTable)
         ui.referenceBox.addItems(list(plan["modalities"]))
         ui.referenceBox.currentIndex = plan["modalities"].index(plan["reference"])
+
+    def _showExisting(self):
+        ui, plan = self.ui, self._plan
+        ui.existingGroup.visible = any(case["label"] for case in plan["cases"])
+        ui.labelsAsBox.addItems([useText(use) for use in USES])
+        ui.labelsAsBox.currentIndex = USES.index(plan["labels_as"])
+        ui.annotatedBox.addItems([ruleText(rule) for rule in RULES])
+        ui.annotatedBox.currentIndex = RULES.index(plan["annotated_slices"])
+        ui.labelsByEdit.text = plan["labels_by"]
+        connect(ui.labelsAsBox, "currentIndexChanged(int)", self._onUse)
+        self._onUse(ui.labelsAsBox.currentIndex)
+
+    def _onUse(self, index):
+        """Cases that stop the training are not suggested: their role shows it, and comes back with another choice."""
+        table = self.ui.casesTable
+        for row, before in self._rolesBefore.items():
+            table.cellWidget(row, ROLE).currentIndex = before
+        self._rolesBefore = {}
+        if USES[index] != "validation":
+            return
+        for row, case in enumerate(self._plan["cases"]):
+            box = table.cellWidget(row, ROLE)
+            if case["label"] and ROLES[box.currentIndex] == "pool":
+                self._rolesBefore[row] = box.currentIndex
+                box.currentIndex = ROLES.index("validation")
 
     def _showLabels(self):
         table = self.ui.labelsTable
@@ -165,6 +208,9 @@ class NewStudyDialog(Dialog):
             "patterns": {names[m]: p for m, p in self._plan["patterns"].items() if m in names},
             "reference": names[reference],
             "schema": self._schema(),
+            "labels_as": USES[self.ui.labelsAsBox.currentIndex],
+            "annotated_slices": RULES[self.ui.annotatedBox.currentIndex],
+            "labels_by": self.ui.labelsByEdit.text.strip() or self._plan["labels_by"],
         }
 
     def _cases(self, names):
@@ -192,7 +238,7 @@ class NewStudyDialog(Dialog):
         return cases
 
     def _schema(self):
-        from SuggestiveAnnotationLib.cohort.schema import FORMAT, VERSION
+        from SuggestiveAnnotationLib.cohort.labels.schema import FORMAT, VERSION
 
         table, classes = self.ui.labelsTable, []
         guessed = self._plan["schema"] or {"format": FORMAT, "version": VERSION, "name": "", "notes": [], "ignore_value": 255}

@@ -35,7 +35,7 @@ class SceneVolume:
 
 def sceneVolumes():
     """Volumes of the scene, with guesses. Needs SimpleITK."""
-    from SuggestiveAnnotationLib.cohort.naming import ImageFile, guess, words
+    from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, guess, words
 
     found = []
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
@@ -54,7 +54,7 @@ def _tells(word, name):
 
 
 def _file(node):
-    from SuggestiveAnnotationLib.cohort.read import SUFFIXES
+    from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
 
     storage = node.GetStorageNode()
     # A series of files, or a volume that was changed since, is not what the file holds.
@@ -88,7 +88,7 @@ class SceneVolumesDialog(Dialog):
 
     def __init__(self, path, volumes, folder, take):
         self._volumes, self._folder, self._take = volumes, Path(folder) / FOLDER, take
-        super().__init__(path, _("Volumes of the scene"))
+        super().__init__(path, _("Volumes of the scene"), (640, 420))
         connect(self.ui.takeButton, "clicked()", self._onTake)
         connect(self.ui.cancelDialogButton, "clicked()", self.close)
         table = self.ui.volumesTable

@@ -8,11 +8,10 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from SuggestiveAnnotationLib.cohort.labels.terminology import slicer_entry
+
 IGNORE_ID = "ignore"
 IGNORE_COLOUR = (0.6, 0.6, 0.6)
-_ANATOMY = "SCT^123037004^Anatomical Structure"
-_ALTERED = "SCT^49755003^Morphologically Altered Structure"
-_ALTERATIONS = {"SCT^6574001", "SCT^79654002", "SCT^52988006"}  # necrosis, oedema, lesion
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -50,27 +49,11 @@ def addSegments(node, schema):
     for one in schema.classes:
         colour = [channel / 255 for channel in one.colour]
         segmentation.AddEmptySegment(segmentId(one.value), one.name, colour)
-        if one.terminology:
+        entry = slicer_entry(one.terminology)
+        if entry is not None:
             segment = segmentation.GetSegment(segmentId(one.value))
-            segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(one.terminology))
+            segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
     segmentation.AddEmptySegment(IGNORE_ID, _("Ignore"), list(IGNORE_COLOUR))
-
-
-def terminologyEntry(code):
-    """`SCT^code^meaning` as Slicer writes a terminology: context, category, type, type modifier, then the anatomic region's."""
-    category = _ALTERED if code.rsplit("^", 1)[0] in _ALTERATIONS else _ANATOMY
-    return f"Segmentation category and type - 3D Slicer General Anatomy list~{category}~{code}~^^~Anatomic codes - DICOM master list~^^~^^"
-
-
-def renamed(node, schema):
-    """Segments of the schema that a person renamed, with the name they should have."""
-    segmentation = node.GetSegmentation()
-    found = {}
-    for one in schema.classes:
-        segment = segmentation.GetSegment(segmentId(one.value))
-        if segment is not None and segment.GetName() != one.name:
-            found[segment.GetName()] = one.name
-    return found
 
 
 def unknownSegments(node, schema):

@@ -12,11 +12,16 @@ from SuggestiveAnnotationLib.worker import protocol
 from . import requirements, settings
 from .connect import connect
 from .dialogs import columns, fit, fixed
+from .dicom_database import DicomDatabaseDialog, dicomDatabase
+from .import_labels import ImportLabelsDialog
 from .new_study_dialog import NewStudyDialog, roleText
 from .scene_volumes import SceneVolumesDialog, sceneVolumes
 from .section import Section
+from .series_dialog import SeriesDialog
 
 ROW_HEIGHT = 20
+SENTENCES = 3
+"""So many sentences on labels that were not taken are shown."""
 
 
 class StudySection(Section):
@@ -32,6 +37,8 @@ class StudySection(Section):
         connect(ui.reopenButton, "clicked()", self.reopen)
         connect(ui.newFromFolderButton, "clicked()", self.newFromFolder)
         connect(ui.newFromSceneButton, "clicked()", self.newFromScene)
+        connect(ui.newFromDicomButton, "clicked()", self.newFromDicomDatabase)
+        connect(ui.importButton, "clicked()", self.importLabels)
         connect(ui.openButton, "clicked()", self.openStudy)
         connect(ui.sampleButton, "clicked()", self.makeSample)
         connect(ui.recentBox, "activated(int)", self._onRecent)
@@ -100,11 +107,18 @@ class StudySection(Section):
     def _enable(self):
         ui, busy, study = self.ui, self.workspace.task is not None, self.workspace.study
         wait = _("Wait until the worker is done, or cancel in 2.")
-        for widget in (ui.reopenButton, ui.newFromFolderButton, ui.newFromSceneButton, ui.openButton, ui.sampleButton):
+        for widget in (
+            ui.reopenButton,
+            ui.newFromFolderButton,
+            ui.newFromSceneButton,
+            ui.newFromDicomButton,
+            ui.openButton,
+            ui.sampleButton,
+        ):
             widget.enabled = not busy
         ui.recentBox.enabled = not busy and ui.recentBox.count > 1
         ui.recentBox.toolTip = wait if busy else "" if ui.recentBox.count > 1 else _("No study was opened yet.")
-        ui.checkButton.enabled = ui.closeButton.enabled = study is not None and not busy
+        ui.checkButton.enabled = ui.closeButton.enabled = ui.importButton.enabled = study is not None and not busy
         ui.closeButton.toolTip = _("No study is open.") if study is None else wait if busy else ""
 
     def _fillTable(self):
@@ -155,10 +169,66 @@ class StudySection(Section):
         self.workspace.ask(protocol.CreateSample(folder), self._onMade, title=_("Make the sample study"))
 
     def newFromFolder(self):
-        """Choose a folder of images, and confirm what is found in it."""
+        """Choose a folder of images of any layout, and confirm what is found in it."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of the images"), settings.studiesFolder())
         if folder and self.workspace.ensure(requirements.PANEL, requirements.LEARNING):
-            self.workspace.ask(protocol.FindCohort(folder), self._confirm, title=_("Look for images"))
+            self._find(folder)
+
+    def _find(self, folder):
+        found = lambda data: self._onFound(folder, data)  # noqa: E731
+        self.workspace.ask(protocol.FindCohort(folder), found, lambda error: self._onNotFound(folder, error), title=_("Look for images"))
+
+    def _onNotFound(self, folder, error):
+        # Whether it takes the packages for DICOM is known once somebody has looked.
+        if error.kind == "missing" and requirements.missing(requirements.DICOM):
+            if self.workspace.ensure(requirements.DICOM):
+                self._find(folder)
+        else:
+            self._tell(error)
+
+    def _tell(self, error):
+        if error.kind == "cancelled":
+            self.workspace.message("info", _("Cancelled."))
+        else:
+            self.workspace.message("error", str(error))
+
+    def _onFound(self, folder, data):
+        if data.get("plan") is not None:
+            self._confirm(data)
+        else:
+            self._chooseSeries(data["series"], folder=folder)
+
+    def newFromDicomDatabase(self):
+        """Take patients and studies of 3D Slicer's DICOM database, and confirm."""
+        database = dicomDatabase()
+        if database is None:
+            text = _("3D Slicer has no DICOM database open. Open the module DICOM once, choose a folder for it, and import your images.")
+            self.workspace.message("warning", text)
+        elif not database.patients():
+            self.workspace.message("warning", _("The DICOM database is empty. Import your images in the module DICOM first."))
+        elif self.workspace.ensure(requirements.PANEL, requirements.LEARNING, requirements.DICOM):
+            self._open(DicomDatabaseDialog(self.resourcePath("UI/DicomDatabaseDialog.ui"), database, self._findSeries))
+
+    def _findSeries(self, files):
+        found = lambda data: self._chooseSeries(data["series"], files=files)  # noqa: E731
+        self.workspace.ask(protocol.FindSeries(files=files), found, self._refuse, title=_("Look through the series"))
+
+    def _chooseSeries(self, series, folder=None, files=()):
+        def take(images, patientIds):
+            if self.workspace.ensure(requirements.DICOM):
+                command = protocol.PlanSeries(folder, files, images, patientIds)
+                self.workspace.ask(command, self._confirm, self._refuse, title=_("Look at the series"))
+            else:
+                self.dialog.open()
+
+        self._open(SeriesDialog(self.resourcePath("UI/SeriesDialog.ui"), series, take))
+
+    def _refuse(self, error):
+        """What was chosen in the window cannot be used: it comes up again, with the reason."""
+        if error.kind == "cancelled" or self.dialog is None:
+            self._tell(error)
+        else:
+            self.dialog.refuse(str(error))
 
     def newFromScene(self):
         """Take volumes of the scene, and confirm."""
@@ -194,8 +264,11 @@ class StudySection(Section):
     def _onMade(self, data):
         self.workspace.openStudy(data["study"])
         found = sum(len(sentences) for sentences in data.get("problems", {}).values())
-        ready = _("The study is ready. Start the first round in 2.")
-        self.workspace.message("warning" if found else "info", self._problemText(found) + ready if found else ready)
+        left, taken = data.get("left_out", []), data.get("taken", 0)
+        parts = [self._problemText(found).strip()] if found else []
+        parts += [_("{n} slices of labels that were there are in the study.").format(n=taken)] if taken else []
+        parts += [*left[:SENTENCES], _("The study is ready. Start the first round in 2.")]
+        self.workspace.message("warning" if found or left else "info", " ".join(parts))
 
     def _onNotMade(self, folder, error):
         from SuggestiveAnnotationLib.study.study import DATABASE_NAME
@@ -204,7 +277,35 @@ class StudySection(Section):
             self.workspace.openStudy(folder)
             self.workspace.message("info", _("Cancelled. Prepare the images in 2 to go on."))
         else:
-            self.workspace.message("error", str(error))
+            self._tell(error)
+
+    # Labels drawn elsewhere
+
+    def importLabels(self):
+        """Choose labels of a case that were drawn elsewhere, and what to make of them."""
+        workspace = self.workspace
+        cases = [case.name for case in workspace.study.cases() if case.role != "excluded"]
+        here = None if workspace.current is None else workspace.current.case
+        path = self.resourcePath("UI/ImportLabelsDialog.ui")
+        self._open(ImportLabelsDialog(path, cases, here, workspace.annotator, self._import))
+
+    def _import(self, request):
+        if request["path"].lower().endswith(".dcm") and not self.workspace.ensure(requirements.DICOM):
+            return
+        # What is on the screen and not accepted must not get lost below what comes.
+        self.workspace.saveNow()
+        done = lambda data: self._onImported(request, data["slices"])  # noqa: E731
+        self.workspace.ask(protocol.ImportLabels(**request), done, self._refuse, title=_("Import labels"))
+
+    def _onImported(self, request, slices):
+        if self.workspace.study is None:
+            return
+        if request["accepted"]:
+            text = _("{n} slices of {case} were taken as accepted.")
+        else:
+            text = _("{n} slices of {case} have a pre-annotation now; it is shown where they are suggested.")
+        self.workspace.message("info", text.format(n=len(slices), case=request["case"]))
+        self.workspace.statesChanged()
 
     def check(self):
         """Read every file of the study and show what is wrong."""

@@ -18,6 +18,8 @@ from .worker_process import WorkerProcess
 
 NO_STUDY_NEEDED = (
     protocol.FindCohort,
+    protocol.FindSeries,
+    protocol.PlanSeries,
     protocol.PlanVolumes,
     protocol.CreateStudy,
     protocol.CreateSample,

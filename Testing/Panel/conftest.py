@@ -57,8 +57,11 @@ def studies(tmp_path: Path) -> Path:
 def panel(host: Any, studies: Path) -> Iterator[Any]:
     """The module's widget, with empty settings and an empty scene; it is unloaded afterwards."""
     import qt
+    import slicer
 
     host.closeScene()
+    slicer.dicomDatabase.closeDatabase()
+    slicer.dicomDatabase.initializeDatabase()
     qt.QSettings().clear()
     qt.QSettings().setValue("SuggestiveAnnotation/StudiesFolder", str(studies))
     host.dialogs.forget()

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from review_study import READER, reviewed_study
 
 from SuggestiveAnnotationLib.engine.export import case_labelmap
+from SuggestiveAnnotationLib.export.formats import FORMATS
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
 
@@ -99,7 +100,7 @@ def test_files_hold_what_was_accepted_and_ignore_elsewhere_and_no_draft(host: An
         assert draft.ref.case != case or draft.ref.native_index not in accepted
     text = export.ui.resultLabel.text
     assert text.startswith(f"{3 * len(table(export))} files of {len(table(export))} cases were written to {tmp_path / 'out'}.")
-    assert text.endswith("Left out: 1 drafts.")
+    assert text.endswith("Left out: 1 draft that nobody accepted.")
     assert export.ui.openFolderButton.enabled
 
 
@@ -112,13 +113,16 @@ def test_only_ticked_cases_and_chosen_states_go_out(host: Any, export: Any, tmp_
     assert table(export)[first][2] == 2
     host.click(export.ui.acceptedBox)
     assert [case for case, row in table(export).items() if row[0]] == [first]
-    export.ui.formatBox.setCurrentText(".nrrd")
+    export.ui.formatBox.setCurrentText("Labelmaps, NRRD")
     press(host, export, export.ui.exportButton)
     written = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert written == [f"{first}_annotated-mask.nrrd", f"{first}_annotation.json", f"{first}_annotation.nrrd"]
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / f"{first}_annotation.nrrd")))
     assert np.array_equal(image, expected(workspace.study, first, ("reviewed",)))
-    assert f"{len(workspace.study.annotations()) - 2} accepted slices that were not chosen" in export.ui.resultLabel.text
+    chosen = [a for a in workspace.study.annotations() if a.ref.case == first]
+    assert f"{len(chosen) - 2} accepted slice" in export.ui.resultLabel.text
+    for other in others:
+        assert f"of case {other}, which was not chosen." in export.ui.resultLabel.toolTip
     # Without any state there is nothing to export, and it says why.
     host.click(export.ui.reviewedBox)
     assert not export.ui.exportButton.enabled
@@ -149,6 +153,82 @@ def test_files_that_are_there_are_replaced_only_after_asking(host: Any, export: 
     after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
     assert after.keys() == kept.keys()
     assert all(after[name] > kept[name] for name in kept)
+
+
+def test_every_format_of_the_library_is_offered_and_explained(host: Any, export: Any) -> None:
+    import qt
+
+    ui = export.ui
+    assert [ui.formatBox.itemText(row) for row in range(ui.formatBox.count)] == [one.title for one in FORMATS]
+    for row, one in enumerate(FORMATS):
+        assert ui.formatBox.itemData(row, qt.Qt.ToolTipRole) == one.help
+        host.choose(ui.formatBox, one.title)
+        assert ui.formatHelpLabel.text.lower().startswith(one.help.lower())
+        assert ("identity of the patient" in ui.formatHelpLabel.text) == (one.name == "dicom-seg")
+
+
+def test_every_format_has_a_folder_of_its_own_unless_a_person_chose_one(host: Any, export: Any, panel: Any, tmp_path: Path) -> None:
+    ui, exports = export.ui, panel.workspace.path / "export"
+    ui.folderEdit.currentPath = str(exports / "nii.gz")
+    host.choose(ui.formatBox, "COCO")
+    assert Path(ui.folderEdit.currentPath) == exports / "coco"
+    ui.folderEdit.currentPath = str(tmp_path / "elsewhere")
+    host.choose(ui.formatBox, "DICOM SEG")
+    assert Path(ui.folderEdit.currentPath) == tmp_path / "elsewhere"
+
+
+def test_every_format_writes_files_and_asks_before_it_replaces_them(host: Any, panel: Any, export: Any, tmp_path: Path) -> None:
+    def files(folder: Path) -> dict[Path, bytes]:
+        return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    for one in FORMATS:
+        if one.name == "dicom-seg":
+            continue
+        folder = tmp_path / "formats" / one.name
+        export.ui.folderEdit.currentPath, export.ui.resultLabel.text = str(folder), ""
+        host.choose(export.ui.formatBox, one.title)
+        press(host, export, export.ui.exportButton)
+        assert f"were written to {folder}. Left out: 1 draft that nobody accepted." in export.ui.resultLabel.text, panel.messageLabel.text
+        assert export.ui.resultLabel.text.count("1 draft that nobody accepted.") == 1, one.name
+        written = files(folder)
+        assert written
+        if one.name == "nnunet":
+            # A second dataset gets the next free id.
+            press(host, export, export.ui.exportButton)
+            assert written.items() < files(folder).items()
+            continue
+        host.dialogs.answers = [False]
+        press(host, export, export.ui.exportButton)
+        assert host.dialogs.answers == [], f"{one.name} did not ask"
+        assert files(folder) == written
+        host.dialogs.answers = [True]
+        press(host, export, export.ui.exportButton)
+        assert files(folder).keys() == written.keys()
+
+
+def test_dicom_seg_needs_its_packages_and_cases_from_dicom(
+    host: Any, panel: Any, export: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from SuggestiveAnnotationPanel import requirements
+
+    asked = []
+    monkeypatch.setattr(requirements, "ensure", lambda *groups: bool(asked.append(groups)))
+    host.choose(export.ui.formatBox, "DICOM SEG")
+    press(host, export, export.ui.exportButton)
+    assert asked == [(requirements.DICOM,)]
+    # These cases are NIfTI files: nothing is written, and it says why.
+    assert panel.messageLabel.text.startswith("Error: ")
+    assert "DICOM" in panel.messageLabel.text
+    assert not (tmp_path / "out").exists()
+
+
+def test_many_sentences_on_what_was_left_out_are_cut_short(export: Any, tmp_path: Path) -> None:
+    sentences = [f"Something about slice {n}." for n in range(7)]
+    export._onExported(str(tmp_path), ("case0",), {"files": ["a"], "left_out": sentences})
+    assert export.ui.resultLabel.text.endswith("Something about slice 3. And 3 more, see the tool tip.")
+    assert export.ui.resultLabel.toolTip.splitlines() == sentences
+    export._onExported(str(tmp_path), ("case0",), {"files": ["a"], "left_out": []})
+    assert export.ui.resultLabel.text.endswith("Nothing was left out.")
 
 
 def test_a_folder_that_cannot_be_written_is_said(host: Any, panel: Any, export: Any, tmp_path: Path) -> None:

@@ -8,21 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from panel_hands import SLICE, stroke
 
-SLICE = "SuggestiveSlice"
 EXPECTED_FIRST = 6
-
-
-def stroke(host: Any, workspace: Any, *, to: float = 16.0, row: float = 0.0) -> np.ndarray:
-    """Paint a line through the open slice with the mouse; returns its labels afterwards."""
-    import slicer
-
-    host.waitUntil(lambda: workspace.current in workspace.views.displayed, 60, "the slice")
-    matrix = slicer.util.arrayFromVTKMatrix(slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceNode().GetSliceToRAS())
-    across, down = matrix[:3, 0], matrix[:3, 1]
-    centre = np.asarray(workspace.scene.centre(workspace.current))
-    host.drag(SLICE, [tuple(centre + along * across + row * down) for along in np.linspace(-to, to, 9)])
-    return workspace.sync.labels(workspace.current)
 
 
 @pytest.mark.slow

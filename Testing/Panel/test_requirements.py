@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 HERE = {"numpy>=1.0": "numpy"}
 TOO_OLD = {"numpy>=999": "numpy"}
 ABSENT = {"no-such-package>=1.0": "no_such_package"}
@@ -23,6 +26,12 @@ def requirements(host: Any, panel: Any) -> Any:
 def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes packages look absent, until they are installed."""
     return lambda *names: [monkeypatch.setitem(sys.modules, name, None) for name in names]
+
+
+def test_the_groups_are_those_of_the_library(requirements: Any) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for group, extra in ((requirements.LEARNING, "learn"), (requirements.SAMPLE, "sample"), (requirements.DICOM, "dicom")):
+        assert sorted(group) == sorted(project["optional-dependencies"][extra]), extra
 
 
 def test_what_is_there_in_a_version_that_will_do_is_not_missing(requirements: Any) -> None:

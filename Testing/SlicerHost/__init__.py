@@ -34,7 +34,7 @@ def _boot(folder: str) -> Any:
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     application.setOrganizationName("host")
     application.setApplicationName("Slicer")
-    from . import connections, ctk_module, i18n, packaging, qt_module, scripted_module, slicer_app, ui_loader
+    from . import connections, ctk_module, dicom_database, i18n, packaging, qt_module, scripted_module, slicer_app, ui_loader
     from .dialogs import Dialogs
 
     connections.watch_uncaught_errors()
@@ -42,6 +42,8 @@ def _boot(folder: str) -> Any:
     qt.QUiLoader = ui_loader.make_loader(lambda name: getattr(ctk, name, None) or getattr(slicer, name, None))
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
     slicer_app.install(folder)
+    # The module DICOM does this when Slicer starts.
+    slicer.dicomDatabase = dicom_database.ctk.ctkDICOMDatabase()
     dialogs = Dialogs()
     dialogs.install()
     from .views import makeLayoutManager

@@ -12,8 +12,11 @@ METHOD = re.compile(r"\b(~?\w+)\s*\(")
 WRAPPED = re.compile(r"(\w+)\((\w+)\* theWrappedObject|static_(\w+?)_(\w+)\(|\bnew_(\w+)\(|class PythonQtWrapper_(\w+)")
 OBJECTS = {
     "slicer.app": ("qSlicerApplication", "qSlicerCoreApplication"),
+    "slicer.dicomDatabase": ("ctkDICOMDatabase",),
     "slicer.mrmlScene": ("vtkMRMLScene",),
 }
+MADE_BY = {"slicer.dicomDatabase": "Modules/Scripted/DICOM/DICOM.py"}
+"""Objects that a module puts into `slicer`."""
 LIKELY = (
     "vtkMRMLSliceLogic", "vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode", "qMRMLSliceWidget", "qMRMLSliceView", "qSlicerLayoutManager",
     "qMRMLPlotView", "vtkMRMLLayoutNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLSegmentationDisplayNode", "vtkSegment",
@@ -105,7 +108,7 @@ class Sources:
         python = self._slicer / "Base" / "Python" / "slicer"
         for owner, classes in OBJECTS.items():
             if call == owner:
-                return "Base/Python/slicer/__init__.py"
+                return MADE_BY.get(owner, "Base/Python/slicer/__init__.py")
             if call.startswith(owner + "."):
                 return self._of_member(parts[2], self._family(list(classes)), strict=True)
         if parts[1] in self._headers:

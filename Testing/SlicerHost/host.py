@@ -163,7 +163,7 @@ class Host:
     def choose(self, box: Any, text: str) -> None:
         """Choose an entry of a combo box with the keys."""
         self._reachable(box)
-        texts = [box.itemText(row) for row in range(QtWidgets.QComboBox.count.__get__(box))]
+        texts = [box.itemText(row) for row in range(box.count)]
         assert text in texts, f"{box.objectName} offers {texts}, not {text}"
         box.setFocus()
         while box.currentIndex != texts.index(text):
