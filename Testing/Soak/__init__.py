@@ -1,0 +1,1 @@
+"""A scripted session of the panel that is killed at random moments, and a count of what was lost: `make soak`."""
