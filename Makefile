@@ -14,7 +14,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench panel screenshots clean
+.PHONY: help demo test lint bench fuzz soak panel screenshots clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -33,6 +33,12 @@ lint: $(STAMP) ## check style, types and layers
 
 bench: $(STAMP) ## run the benchmarks and compare them with their targets
 	@$(BIN)/python Testing/Benchmarks/run.py $(ARGS)
+
+fuzz: $(STAMP) ## feed damaged files of every format to the readers and count what happens
+	@OMP_NUM_THREADS=1 $(BIN)/python Testing/Fuzz/fuzz_headers.py $(ARGS)
+
+soak: $(STAMP) ## kill panel and worker a thousand times and count what was lost (about an hour)
+	@PYTHONPATH=.:Testing:Testing/Support:SuggestiveAnnotation OMP_NUM_THREADS=1 $(BIN)/python Testing/Soak/soak.py $(ARGS)
 
 panel: $(STAMP) ## open the panel on a sample study in a stand-in for 3D Slicer (needs a screen)
 	@PYTHONPATH=.:Testing $(BIN)/python -m SlicerHost $(ARGS)
