@@ -65,10 +65,15 @@ def refuse_strange_files(folder: Path) -> None:
 def _refuse_foreign_journals(folder: Path) -> None:
     """SQLite deletes the file that a rollback journal names as the journal of several databases; a study has one database."""
     for journal in folder.glob("*-journal"):
-        with journal.open("rb") as file:
-            file.seek(max(0, journal.stat().st_size - len(_JOURNAL_MAGIC)))
-            if file.read() == _JOURNAL_MAGIC:
-                raise StudyError(f"{journal} names a file outside the study.", hint="Remove it: no study makes such a journal.")
+        try:
+            with journal.open("rb") as file:
+                file.seek(max(0, journal.stat().st_size - len(_JOURNAL_MAGIC)))
+                end = file.read(len(_JOURNAL_MAGIC))
+        except OSError:
+            # Another process that uses the study has finished with it meanwhile.
+            continue
+        if end == _JOURNAL_MAGIC:
+            raise StudyError(f"{journal} names a file outside the study.", hint="Remove it: no study makes such a journal.")
 
 
 def refuse_strange_schema(connection: sqlite3.Connection, path: Path, known: MetaData) -> None:

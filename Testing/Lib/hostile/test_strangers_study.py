@@ -143,6 +143,12 @@ def test_a_journal_that_names_another_file_is_refused_and_that_file_stays(strang
     assert victim.exists()
 
 
+def test_a_journal_that_is_gone_when_it_is_looked_at_is_no_obstacle(stranger: Path) -> None:
+    # As when another process lets go of the study between two steps; here a link that leads nowhere inside it.
+    (stranger / "worker.lock-journal").symlink_to(stranger / "gone")
+    Study(stranger).close()
+
+
 # The database ---------------------------------------------------------------------------------------------------------------------
 
 
