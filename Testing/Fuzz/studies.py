@@ -193,7 +193,7 @@ class Checkpoint(Format):
         for number, spec in enumerate(specs):
             path = folder / f"m{number}.safetensors"
             save_checkpoint(path, build_network(spec), {"record_key": "abc", "seed": 1, "metrics": {"dice": 0.5}})
-            self.kept.append((path.read_bytes(), json.loads(path.with_suffix(".json").read_text())))
+            self.kept.append((path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))))
 
     def write(self, folder: Path, draw: random.Random) -> Path:
         import hashlib

@@ -166,7 +166,7 @@ def test_a_saved_scene_holds_no_copy_of_images_and_labels(opened: Any, tmp_path:
     show(opened, A)
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     assert slicer.mrmlScene.Commit()
-    text = (tmp_path / "scene.mrml").read_text()
+    text = (tmp_path / "scene.mrml").read_text(encoding="utf-8")
     assert "case0" not in text
 
 

@@ -297,12 +297,12 @@ def test_the_report_is_written_without_names_unless_asked_for(host: Any, export:
     assert ui.redactedBox.checked
     ui.reportEdit.currentPath = str(tmp_path / "report.html")
     press(host, export, ui.reportButton)
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert READER not in page
     assert "case0" not in page
     assert str(tmp_path / "report.html") in ui.reportLabel.text
     assert ui.openReportButton.enabled
     host.click(ui.redactedBox)
     press(host, export, ui.reportButton)
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "case0" in page

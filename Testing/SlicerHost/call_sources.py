@@ -118,7 +118,8 @@ class Sources:
         files = [python / f"{parts[1]}.py", *sorted((python / parts[1]).glob("*.py"))]
         for file in files:
             if file.is_file() and (
-                len(parts) == 2 or re.search(rf"^\s*(def|class) {parts[2]}\b|^{parts[2]} = ", file.read_text(), re.MULTILINE)
+                len(parts) == 2
+                or re.search(rf"^\s*(def|class) {parts[2]}\b|^{parts[2]} = ", file.read_text(encoding="utf-8"), re.MULTILINE)
             ):
                 return self._name(file)
         return "Base/Python/slicer/__init__.py" if parts[1] in ("modules", "util") and len(parts) == 2 else None

@@ -143,7 +143,7 @@ def _parent(pid: int) -> int:
 
 def _status(pid: int) -> tuple[str, str]:
     try:
-        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return "X", "0"
     return state, parent

@@ -50,7 +50,7 @@ def test_nothing_accepted_is_lost_when_worker_and_panel_are_killed(tmp_path: Pat
     assert tally.actions["accept"] + tally.actions["paint"] >= 1
     assert said
     tally.write(tmp_path / "soak.json")
-    kept = json.loads((tmp_path / "soak.json").read_text())
+    kept = json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))
     assert (kept["kills"], kept["lost"], kept["orphans"], kept["well"]) == (KILLS, [], [], True)
 
 

@@ -23,7 +23,7 @@ def page_of(folder, arms=None, **options):
     """The results, and the page alone, which is faster than with pictures."""
     make_comparison(folder / "runs", arms or TWO, **options)
     results = write_page(folder / "runs", folder / "page.html", resamples=FEW)
-    return results, (folder / "page.html").read_text()
+    return results, (folder / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ PARTS = (
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_required_part_is_on_both_pages(whole, part):
-    html = (whole / "index.html").read_text()
-    plain = (whole / "README.md").read_text().replace("\\", "")
+    html = (whole / "index.html").read_text(encoding="utf-8")
+    plain = (whole / "README.md").read_text(encoding="utf-8").replace("\\", "")
     assert part in html
     assert part in plain
 
 
 def test_the_page_needs_nothing_else(whole):
-    html = (whole / "index.html").read_text()
+    html = (whole / "index.html").read_text(encoding="utf-8")
     assert set(re.findall(r'src="(.{5})', html)) == {"data:"}
     assert all(one.startswith("#") for one in re.findall(r'href="([^"]*)"', html))
     assert "<script" not in html
@@ -66,7 +66,7 @@ def test_the_page_needs_nothing_else(whole):
 
 
 def test_every_picture_of_the_text_is_there(whole):
-    text = (whole / "README.md").read_text()
+    text = (whole / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
     assert {"figures/learning.png", "figures/area.png", "figures/people.png", "figures/effort.png", "figures/ablation-1.png"} == set(named)
     assert all((whole / one).read_bytes().startswith(b"\x89PNG") for one in named)
@@ -74,32 +74,32 @@ def test_every_picture_of_the_text_is_there(whole):
 
 def test_every_part_with_numbers_has_its_command(whole):
     command = "suggestive-annotation compare Resources/Plans/made-up.toml --out comparisons/made-up"
-    for text in ((whole / "index.html").read_text(), (whole / "README.md").read_text()):
+    for text in ((whole / "index.html").read_text(encoding="utf-8"), (whole / "README.md").read_text(encoding="utf-8")):
         assert text.count(command) >= 10
 
 
 def test_numbers_as_json(whole):
-    data = json.loads((whole / "results.json").read_text())
+    data = json.loads((whole / "results.json").read_text(encoding="utf-8"))
     assert data["arms"]["gradient"]["area"]["minutes"]["mean"] > data["arms"]["random"]["area"]["minutes"]["mean"]
     assert data["verdict"][0].startswith("gradient wins")
     assert data["failures"] == [["strided__fold-1__seed-0", "ValueError", "The disk burst."]]
     shown = f"{data['arms']['random']['area']['minutes']['mean']:.3f}"
-    assert shown in (whole / "index.html").read_text()
+    assert shown in (whole / "index.html").read_text(encoding="utf-8")
 
 
 def test_numbers_as_csv(whole):
-    rows = list(csv.DictReader(io.StringIO((whole / "results.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((whole / "results.csv").read_text(encoding="utf-8"))))
     assert len(rows) == (4 * 6 - 1) * 4 * 4  # runs, models, mean and three structures
     one = next(r for r in rows if (r["arm"], r["model"], r["structure"]) == ("random", "4", "grey"))
     assert 0.5 < float(one["dice_3d"]) < 1
     assert float(one["hd95_mm"]) == pytest.approx(10 * (1 - float(one["dice_3d"])), abs=1e-3)
     assert next(r for r in rows if r["model"] == "1")["hd95_mm"] == ""
-    assert "p00" not in (whole / "results.csv").read_text()
+    assert "p00" not in (whole / "results.csv").read_text(encoding="utf-8")
 
 
 def test_no_name_of_a_person_is_on_a_page(whole):
     for path in whole.glob("*.*"):
-        assert not re.search(r"\bp0\d\b", path.read_text())
+        assert not re.search(r"\bp0\d\b", path.read_text(encoding="utf-8"))
 
 
 def test_random_wins_where_it_does(tmp_path):
@@ -195,7 +195,7 @@ def test_a_broken_record_is_named(tmp_path):
 def test_words_of_a_plan_are_escaped(tmp_path):
     make_comparison(tmp_path / "runs", TWO, seeds=1, people=2, folds=1, failed=tuple(f"{arm}__fold-0__seed-0" for arm in TWO))
     path = tmp_path / "runs" / RECORDS / "random__fold-0__seed-0.json"
-    path.write_text(path.read_text().replace("The disk burst.", "<b>|a|</b> $x$"))
+    path.write_text(path.read_text(encoding="utf-8").replace("The disk burst.", "<b>|a|</b> $x$"))
     write_page(tmp_path / "runs", tmp_path / "out", resamples=20)
-    assert "&lt;b&gt;|a|" in (tmp_path / "out" / "index.html").read_text()
-    assert "&lt;b>\\|a\\|" in (tmp_path / "out" / "README.md").read_text()
+    assert "&lt;b&gt;|a|" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "&lt;b>\\|a\\|" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

@@ -93,7 +93,7 @@ def test_the_frozen_plan_comes_back_and_a_changed_one_is_refused(plan: Plan, tmp
     write_frozen(tmp_path, plan)
     assert read_frozen(tmp_path) == plan
     path = tmp_path / FROZEN
-    path.write_text(path.read_text().replace('"rounds": 1', '"rounds": 2'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"rounds": 1', '"rounds": 2'))
     with pytest.raises(InputError, match="was changed after"):
         read_frozen(tmp_path)
 

@@ -82,7 +82,7 @@ def test_the_root_holds_what_bids_requires(tmp_path):
     assert (root / "README").is_file()
     # Nothing that BIDS does not know is there unannounced.
     known = {"dataset_description.json", "dseg.tsv", "dseg.json", "descriptions.tsv", "README", ".bidsignore"}
-    ignored = set((root / ".bidsignore").read_text().split())
+    ignored = set((root / ".bidsignore").read_text(encoding="utf-8").split())
     for path in exported.files:
         assert path.name in known | ignored or FILE.fullmatch(path.name)
 

@@ -203,7 +203,7 @@ def test_of_two_readers_the_later_is_in_the_pixels_and_the_json_has_both(tmp_pat
     case = replace(case, annotations=(earlier, *case.annotations))
     done = export(tmp_path / "out", case)
     assert pydicom.dcmread(done.files[0]).ContentCreatorName == "anna^"
-    document = json.loads(done.files[1].read_text())
+    document = json.loads(done.files[1].read_text(encoding="utf-8"))
     assert [(a["annotator"], a["in_labelmap"]) for a in document["annotations"]] == [("ben", False), ("anna", True)]
     assert document["segments"] == [{"number": 1, "value": 7, "name": "lesion"}, {"number": 2, "value": 2, "name": "grey matter"}]
     assert "1 annotation is left out because somebody accepted the same slice later." in done.left_out
@@ -234,8 +234,8 @@ def test_patient_and_study_are_those_of_the_images_and_nothing_else_tells_them(t
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "FrameOfReferenceUID"):
         assert dataset[keyword].value == source[keyword].value, keyword
     assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
-    assert "Müller" not in done.files[1].read_text()
-    assert "ID-c1" not in done.files[1].read_text()
+    assert "Müller" not in done.files[1].read_text(encoding="utf-8")
+    assert "ID-c1" not in done.files[1].read_text(encoding="utf-8")
 
 
 def test_latin_names_of_patients_become_unicode(tmp_path):

@@ -63,6 +63,6 @@ def test_a_file_of_the_last_case_keeps_every_case_from_being_written(study: Stud
     with pytest.raises(ExistsError, match=r"already has case1_annotation\.json"):
         write(study, out, "nrrd")
     assert [path.name for path in out.iterdir()] == ["case1_annotation.json"]
-    assert (out / "case1_annotation.json").read_text() == "mine"
+    assert (out / "case1_annotation.json").read_text(encoding="utf-8") == "mine"
     assert len(write(study, out, "nrrd", overwrite=True).files) == 6
-    assert (out / "case1_annotation.json").read_text() != "mine"
+    assert (out / "case1_annotation.json").read_text(encoding="utf-8") != "mine"

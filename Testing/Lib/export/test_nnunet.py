@@ -126,8 +126,8 @@ def test_test_cases_are_kept_apart(tmp_path):
     for part, names in {"Tr": ["case0", "case1"], "Ts": ["case2"]}.items():
         assert sorted(os.listdir(dataset / f"labels{part}")) == [f"{n}.nii.gz" for n in names]
         assert sorted(os.listdir(dataset / f"images{part}")) == [f"{n}_0000.nii.gz" for n in names]
-    assert json.loads((dataset / "dataset.json").read_text())["numTraining"] == 2
-    folds = json.loads((dataset / "splits_final.json").read_text())
+    assert json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 2
+    folds = json.loads((dataset / "splits_final.json").read_text(encoding="utf-8"))
     assert sorted(fold["val"] for fold in folds) == [["case0"], ["case1"]]
 
 
@@ -167,7 +167,7 @@ def test_names_that_files_cannot_have_are_made_safe_and_listed(tmp_path):
     write(tmp_path / "out", make_content(*cases, title="../Ärzte / 1"))
     assert os.listdir(tmp_path / "out") == ["Dataset501_Arzte-1"]
     dataset = tmp_path / "out" / "Dataset501_Arzte-1"
-    mapping = json.loads((dataset / "label_values.json").read_text())["cases"]
+    mapping = json.loads((dataset / "label_values.json").read_text(encoding="utf-8"))["cases"]
     assert mapping.keys() == set(names)
     assert sorted(os.listdir(dataset / "labelsTr")) == sorted(f"{stem}.nii.gz" for stem in mapping.values())
     for one in cases:

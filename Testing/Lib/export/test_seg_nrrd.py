@@ -86,7 +86,7 @@ def test_ignored_pixels_are_counted_and_the_json_knows_both_files(tmp_path):
     count = int(((labels == 255) & (mask > 0)).sum())
     assert count > 1
     assert done.left_out == (f"{count} pixels that are to be ignored in accepted slices of case a b: no segment has them.",)
-    document = json.loads(done.files[2].read_text())
+    document = json.loads(done.files[2].read_text(encoding="utf-8"))
     for role, file in zip(("segmentation", "mask"), done.files, strict=False):
         assert document["files"][role] == {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert [a["annotator"] for a in document["annotations"]] == ["anna", "anna"]

@@ -292,7 +292,7 @@ def test_pixels_to_ignore_are_said_to_be_outside_of_coco(tmp_path):
 def test_the_modalities_of_an_image_are_named(tmp_path):
     one = make_case(tmp_path / "in", "a", slices=(1,), modalities=("T1", "T2"), other_grid=True)
     write(coco, tmp_path, make_content(one, modalities=("T1", "T2")))
-    image = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"][0]
+    image = json.loads((tmp_path / "coco" / "annotations.json").read_text(encoding="utf-8"))["images"][0]
     assert image["file_name"] == "images/T1/a_slice-0002.png"
     assert image["modalities"] == {"T1": "images/T1/a_slice-0002.png", "T2": "images/T2/a_slice-0002.png"}
     assert picture(tmp_path / "coco" / image["modalities"]["T2"])[0].shape == (6, 7)

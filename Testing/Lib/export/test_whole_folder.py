@@ -122,7 +122,7 @@ def test_a_dataset_of_another_kind_is_never_replaced(tmp_path):
         whole_folder(tmp_path / "set", marker="other.json", overwrite=True),
     ):
         pass
-    assert (tmp_path / "set" / "a.txt").read_text() == "old a.txt"
+    assert (tmp_path / "set" / "a.txt").read_text(encoding="utf-8") == "old a.txt"
 
 
 def test_files_that_a_person_added_are_never_removed(tmp_path):
@@ -131,14 +131,14 @@ def test_files_that_a_person_added_are_never_removed(tmp_path):
         (tmp_path / "set" / "deep" / f"notes{number}.txt").write_text("mine")
     with pytest.raises(InputError, match=r"did not write: deep/notes0\.txt, deep/notes1\.txt, deep/notes2\.txt and 1 more"):
         build(tmp_path / "set", overwrite=True)
-    assert (tmp_path / "set" / "deep" / "notes0.txt").read_text() == "mine"
+    assert (tmp_path / "set" / "deep" / "notes0.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_what_a_file_browser_leaves_does_not_hinder(tmp_path):
     build(tmp_path / "set")
     (tmp_path / "set" / ".DS_Store").write_text("x")
     build(tmp_path / "set", "new", overwrite=True)
-    assert (tmp_path / "set" / "a.txt").read_text() == "new a.txt"
+    assert (tmp_path / "set" / "a.txt").read_text(encoding="utf-8") == "new a.txt"
 
 
 def test_links_are_named_and_never_followed(tmp_path):
@@ -154,7 +154,7 @@ def test_links_are_named_and_never_followed(tmp_path):
     (tmp_path / "set" / "a.txt").unlink()
     (tmp_path / "set" / "a.txt").symlink_to(outside / "precious.txt")
     build(tmp_path / "set", "new", overwrite=True)
-    assert (outside / "precious.txt").read_text() == "precious"
+    assert (outside / "precious.txt").read_text(encoding="utf-8") == "precious"
     assert not (tmp_path / "set" / "a.txt").is_symlink()
 
 
@@ -167,7 +167,7 @@ def test_a_link_or_file_in_its_place_is_refused(tmp_path, kind):
         (tmp_path / "set").symlink_to(tmp_path / ("real" if kind == "link to a folder" else "nowhere"))
     with pytest.raises(InputError, match=r"is a (link|file), not a dataset"):
         build(tmp_path / "set", "new", overwrite=True)
-    assert (tmp_path / "real" / "a.txt").read_text() == "old a.txt"
+    assert (tmp_path / "real" / "a.txt").read_text(encoding="utf-8") == "old a.txt"
     assert os.path.lexists(tmp_path / "set")
 
 
@@ -195,7 +195,7 @@ def test_two_at_once_in_one_place_are_refused(tmp_path):
         with pytest.raises(InputError, match="Another export is writing"):
             build(tmp_path / "set")
         mend(tmp_path)
-    assert (tmp_path / "set" / "a.txt").read_text() == "first"
+    assert (tmp_path / "set" / "a.txt").read_text(encoding="utf-8") == "first"
     assert os.listdir(tmp_path) == ["set"]
 
 
@@ -279,7 +279,7 @@ def test_what_a_crash_left_is_mended(tmp_path, left, expected):
     mend(tmp_path)
     assert os.listdir(tmp_path) == ([] if expected is None else ["set"])
     if expected is not None:
-        assert (tmp_path / "set" / "a.txt").read_text() == f"{expected} a.txt"
+        assert (tmp_path / "set" / "a.txt").read_text(encoding="utf-8") == f"{expected} a.txt"
 
 
 @pytest.mark.kill

@@ -33,7 +33,11 @@ def saved(tmp_path: Path) -> Path:
 def signed(path: Path, weights: bytes, **changes: Any) -> None:
     """The weights, and a card that vouches for them, as who means harm would write it."""
     path.write_bytes(weights)
-    card = {**json.loads(path.with_suffix(".json").read_text()), **changes, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    card = {
+        **json.loads(path.with_suffix(".json").read_text(encoding="utf-8")),
+        **changes,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
     path.with_suffix(".json").write_text(json.dumps(card))
 
 

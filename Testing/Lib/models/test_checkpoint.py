@@ -68,7 +68,7 @@ def test_a_checkpoint_gives_back_the_same_network_and_card(tmp_path, spec):
 
 def test_the_card_is_readable_text(tmp_path):
     save_checkpoint(tmp_path / "m", build_network(UNET), CARD)
-    assert '"seed": 3' in card_path(tmp_path / "m.safetensors").read_text()
+    assert '"seed": 3' in card_path(tmp_path / "m.safetensors").read_text(encoding="utf-8")
     assert read_card(tmp_path / "m.safetensors")["metrics"] == {"dice": 0.5}
 
 
@@ -109,7 +109,7 @@ def test_missing_files_are_named(saved):
 
 
 def test_a_card_of_another_network_is_refused(saved):
-    card = json.loads(card_path(saved).read_text())
+    card = json.loads(card_path(saved).read_text(encoding="utf-8"))
     card["network"]["classes"] = 9
     card_path(saved).write_text(json.dumps(card))
     with pytest.raises(StudyError, match="damaged or of another version"):
