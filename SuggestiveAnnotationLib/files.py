@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.errors import StorageError
+from SuggestiveAnnotationLib.errors import ExistsError, StorageError
 
 _LONGEST = 150
 """Bytes of a case's name in a file name, which may have 255 in all."""
@@ -47,7 +47,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         scratch.chmod(0o666 & ~_umask())
         os.replace(scratch, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -74,6 +74,15 @@ def quoted_stem(name: str) -> str:
 
 def _hash(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def refuse_present(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Raises: ExistsError, when one of the files is there and may not be replaced. All of one folder."""
+    present = [path for path in paths if path.exists()]
+    if present and not overwrite:
+        more = f" and {len(present) - 3} more" if len(present) > 3 else ""
+        what = f"{present[0].parent} already has {' and '.join(path.name for path in present[:3])}{more}."
+        raise ExistsError(what, hint="Choose another folder or allow overwriting.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -108,8 +117,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where folders can be synced (not on Windows)."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable, where folders can be synced (not on Windows)."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

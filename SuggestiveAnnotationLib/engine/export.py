@@ -70,7 +70,7 @@ def export(
     files = list(done.files)
     for case in content.cases:
         one = _completed(study, Path(folder), case, suffix=f".{format}", overwrite=overwrite)
-        files += [one.labelmap, one.mask, one.sidecar]
+        files += one.all
     return Exported(tuple(files), _once(*content.left_out, *done.left_out))
 
 

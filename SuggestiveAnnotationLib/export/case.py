@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.errors import ExistsError, InputError
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid, newest, place, storage_type
 from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import Exported, StudyContent
 from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, numbers
 from SuggestiveAnnotationLib.export.volume_file import SUFFIXES, write_volume
-from SuggestiveAnnotationLib.files import file_stem, whole_file
+from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.types import LabelArray, SliceRef, Suggestion
 
@@ -31,6 +31,11 @@ class ExportedFiles:
     mask: Path
     sidecar: Path
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """The three files."""
+        return (self.labelmap, self.mask, self.sidecar)
+
 
 def write_labelmaps(folder: Path, content: StudyContent, *, suffix: str, overwrite: bool, stage: Stage) -> Exported:
     """The labelmap, mask and JSON of every case, see `export_annotations`; what the labelmap formats of `export.formats` share.
@@ -40,13 +45,14 @@ def write_labelmaps(folder: Path, content: StudyContent, *, suffix: str, overwri
         ExistsError: a file of any case exists and `overwrite` is off; nothing is written then.
         StorageError: the folder is read-only or the disk is full.
     """
-    _refuse_present([_paths(folder, case.grid.case, *_ANNOTATION, suffix) for case in content.cases], overwrite=overwrite)
+    wanted = [_paths(folder, case.grid.case, *_ANNOTATION, suffix) for case in content.cases]
+    refuse_present([path for files in wanted for path in files.all], overwrite=overwrite)
     files: list[Path] = []
     for case in content.cases:
         one = export_annotations(
             folder, case.grid, case.annotations, suggestions=case.suggestions, models=case.models, suffix=suffix, overwrite=overwrite
         )
-        files += [one.labelmap, one.mask, one.sidecar]
+        files += one.all
         stage.advance()
     return Exported(tuple(files), earlier_readers(content))
 
@@ -142,14 +148,6 @@ def _paths(folder: Path, case: str, labelmap: str, mask: str, suffix: str) -> Ex
     return ExportedFiles(folder / f"{stem}_{labelmap}{suffix}", folder / f"{stem}_{mask}{suffix}", folder / f"{stem}_{labelmap}.json")
 
 
-def _refuse_present(wanted: Sequence[ExportedFiles], *, overwrite: bool) -> None:
-    present = [path for files in wanted for path in (files.labelmap, files.mask, files.sidecar) if path.exists()]
-    if present and not overwrite:
-        more = f" and {len(present) - 3} more" if len(present) > 3 else ""
-        what = f"{present[0].parent} already has {' and '.join(path.name for path in present[:3])}{more}."
-        raise ExistsError(what, hint="Choose another folder or allow overwriting.")
-
-
 def _write(
     files: ExportedFiles,
     grid: CaseGrid,
@@ -160,7 +158,7 @@ def _write(
     content: Mapping[str, Any],
     overwrite: bool,
 ) -> ExportedFiles:
-    _refuse_present([files], overwrite=overwrite)
+    refuse_present(files.all, overwrite=overwrite)
     with ExitStack() as stack:
         # Renamed in the opposite order, and only when all three are written: the JSON, which knows the hashes of the others, comes last.
         sidecar, mask_file, labelmap = (stack.enter_context(whole_file(p)) for p in (files.sidecar, files.mask, files.labelmap))

@@ -40,12 +40,11 @@ from typing import Any
 
 import numpy as np
 
-from SuggestiveAnnotationLib.errors import ExistsError
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.data_card_text import as_markdown
 from SuggestiveAnnotationLib.export.sidecar import describe_schema, describe_suggestion, name_slice
 from SuggestiveAnnotationLib.export.tables import state_of
-from SuggestiveAnnotationLib.files import whole_file
+from SuggestiveAnnotationLib.files import refuse_present, whole_file
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.study.records import Model, Round
 from SuggestiveAnnotationLib.types import LabelArray
@@ -74,9 +73,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         StorageError: the folder is read-only or the disk is full.
     """
     document, text = Path(folder) / "data_card.json", Path(folder) / "DATA_CARD.md"
-    present = [path.name for path in (document, text) if path.exists()]
-    if present and not overwrite:
-        raise ExistsError(f"{folder} already has {' and '.join(present)}.", hint="Choose another folder or allow overwriting.")
+    refuse_present((document, text), overwrite=overwrite)
     card = data_card(content, stage=stage)
     with ExitStack() as stack:
         text_file, document_file = (stack.enter_context(whole_file(path)) for path in (text, document))

@@ -26,9 +26,9 @@ from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.dicom_segments import ALGORITHM, LONGEST, describe_segments, long_string, segment_label, segment_numbers
 from SuggestiveAnnotationLib.export.dicom_source import SourceImages, source_images
-from SuggestiveAnnotationLib.export.seg_nrrd import ignored_pixels, refuse_present
+from SuggestiveAnnotationLib.export.seg_nrrd import ignored_pixels
 from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header
-from SuggestiveAnnotationLib.files import file_stem, whole_file
+from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.study.records import Annotation

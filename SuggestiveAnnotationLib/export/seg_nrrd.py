@@ -8,7 +8,6 @@ segmentation says nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.files.write import not_written, write_array_as
 from SuggestiveAnnotationLib.cohort.labels.seg_nrrd import header_of, read_seg_nrrd
-from SuggestiveAnnotationLib.errors import ExistsError, InputError
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header
 from SuggestiveAnnotationLib.export.volume_file import write_volume
-from SuggestiveAnnotationLib.files import file_stem, whole_file
+from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.types import LabelSchema
@@ -48,15 +47,6 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
             left_out.append(ignored_pixels(case, ignored))
         stage.advance()
     return Exported(tuple(path for paths in wanted for path in paths), tuple(left_out))
-
-
-def refuse_present(paths: Sequence[Path], *, overwrite: bool) -> None:
-    """Raises: ExistsError, when one of the files is there and may not be replaced."""
-    present = [path for path in paths if path.exists()]
-    if present and not overwrite:
-        more = f" and {len(present) - 3} more" if len(present) > 3 else ""
-        what = f"{present[0].parent} already has {' and '.join(path.name for path in present[:3])}{more}."
-        raise ExistsError(what, hint="Choose another folder or allow overwriting.")
 
 
 def ignored_pixels(case: CaseContent, count: int) -> str:

@@ -36,9 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.effort.agreement import ClassAgreement, ContourTotals
-from SuggestiveAnnotationLib.errors import ExistsError
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
-from SuggestiveAnnotationLib.files import whole_file
+from SuggestiveAnnotationLib.files import refuse_present, whole_file
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.study.records import Annotation, Event
 from SuggestiveAnnotationLib.types import LabelSchema, slice_number
@@ -61,9 +60,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         StorageError: the folder is read-only or the disk is full.
     """
     effort, events = Path(folder) / "effort.csv", Path(folder) / "events.csv"
-    present = [path.name for path in (effort, events) if path.exists()]
-    if present and not overwrite:
-        raise ExistsError(f"{folder} already has {' and '.join(present)}.", hint="Choose another folder or allow overwriting.")
+    refuse_present((effort, events), overwrite=overwrite)
     kept, left_out = _chosen(content)
     with ExitStack() as stack:
         events_file, effort_file = (stack.enter_context(whole_file(path)) for path in (events, effort))

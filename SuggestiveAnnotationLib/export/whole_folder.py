@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from SuggestiveAnnotationLib.errors import ExistsError, InputError
-from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.files import storage_error, sync_folder
 
 FORMAT = "SuggestiveAnnotation dataset"
 VERSION = 1
@@ -165,7 +165,7 @@ def _mend(path: Path, work: Path) -> None:
                 _discard(work)
             else:
                 os.rename(work / _OLD, path)
-                _sync_entries(path.parent)
+                sync_folder(path.parent)
         for name in (_NEW, _GONE):
             if (work / name).exists():
                 shutil.rmtree(work / name)
@@ -183,7 +183,7 @@ def _swap(path: Path, work: Path) -> None:
         if replaced:
             os.rename(work / _OLD, path)
         raise
-    _sync_entries(path.parent)
+    sync_folder(path.parent)
     if replaced:
         # The new dataset is in place: what cannot be removed now is removed by the next export.
         with suppress(OSError):
@@ -244,15 +244,4 @@ def _sync(folder: Path) -> None:
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
     for path in (*(p for p in folder.rglob("*") if p.is_dir()), folder):
-        _sync_entries(path)
-
-
-def _sync_entries(folder: Path) -> None:
-    """Make renames in a folder durable, where folders can be synced (not on Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(path)
