@@ -10,6 +10,7 @@ from typing import get_args
 from SuggestiveAnnotationLib.cohort.files.scan import scan
 from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation
 from SuggestiveAnnotationLib.cohort.layouts.bids import is_bids, plan_bids
+from SuggestiveAnnotationLib.cohort.layouts.challenge_list import Challenge
 from SuggestiveAnnotationLib.cohort.layouts.challenges import plan_challenge, recognise
 from SuggestiveAnnotationLib.cohort.layouts.dataset_json import is_dataset, plan_dataset
 from SuggestiveAnnotationLib.cohort.layouts.discover import discover
@@ -26,20 +27,25 @@ def layout_of(folder: Path) -> Layout:
     Raises:
         InputError: no such folder, or nothing in it that can be read.
     """
+    return _look_at(folder)[0]
+
+
+def _look_at(folder: Path) -> tuple[Layout, Challenge | None]:
+    """The kind, and the challenge where it is one: both take one look at all file names."""
     if folder.name.upper() == "DICOMDIR":
-        return "dicom"
+        return "dicom", None
     if folder.is_dir():
         if is_dataset(folder):
-            return "dataset-json"
+            return "dataset-json", None
         if is_bids(folder):
-            return "bids"
+            return "bids", None
     try:
-        files = scan(folder)
+        challenge = recognise(scan(folder))
     except InputError:
         if folder.is_dir() and _holds_dicom(folder):
-            return "dicom"
+            return "dicom", None
         raise
-    return "names" if recognise(files) is None else "challenge"
+    return "names" if challenge is None else "challenge", challenge
 
 
 def plan_folder(
@@ -71,7 +77,9 @@ def plan_folder(
     root = Path(folder).expanduser()
     if layout and layout not in get_args(Layout):
         raise InputError(f"There is no layout {layout}.", hint=f"Choose one of {', '.join(get_args(Layout))}, or leave it out.")
-    kind = layout or layout_of(root)
+    kind, challenge = (layout, None) if layout else _look_at(root)
+    if layout == "challenge":
+        challenge = recognise(scan(root))
     if kind == "dicom":
         from SuggestiveAnnotationLib.cohort.dicom.plan import plan_dicom
 
@@ -81,8 +89,8 @@ def plan_folder(
         plan = plan_bids(root, images=images, label=label, mask=mask, table=table, reference=reference)
     elif kind == "dataset-json":
         plan = plan_dataset(root, images=images, label=label, mask=mask, table=table, reference=reference)
-    elif kind == "challenge" and (known := recognise(scan(root))) is not None:
-        plan = plan_challenge(root, known, images=images, label=label, mask=mask, table=table, reference=reference)
+    elif challenge is not None:
+        plan = plan_challenge(root, challenge, images=images, label=label, mask=mask, table=table, reference=reference)
     else:
         plan = discover(root, images=images, label=label, mask=mask, table=table, reference=reference)
     return _with_segmentations(plan)

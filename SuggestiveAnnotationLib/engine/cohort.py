@@ -21,25 +21,8 @@ from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_p
 from SuggestiveAnnotationLib.study.study import CONVERTED, Study, check_free
 from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, Role
 
-
-def find(
-    cohort: Path,
-    *,
-    layout: str = "",
-    images: Mapping[str, str] | None = None,
-    label: str | None = None,
-    mask: str | None = None,
-    table: Path | None = None,
-    reference: str | None = None,
-    patient_ids: bool = False,
-    progress: ProgressCallback = no_progress,
-    cancel: CancelToken | None = None,
-) -> CohortPlan:
-    """What `create` would take from a folder, for the person to confirm. Arguments as in `cohort.recognise.plan_folder`."""
-    return plan_folder(
-        cohort, layout=layout, images=images, label=label, mask=mask, table=table, reference=reference, patient_ids=patient_ids,
-        progress=progress, cancel=cancel,
-    )  # fmt: skip
+find = plan_folder
+"""What `create` would take from a folder, for the person to confirm."""
 
 
 def create(
