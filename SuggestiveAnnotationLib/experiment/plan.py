@@ -90,6 +90,8 @@ class Arm:
         name: in the records and on the page.
         strategy, unit, options, min_gap, context, sources: as in `engine.settings.SuggestOptions`.
         budget: of rounds 1, 2, ...; the last one holds for all rounds after it.
+        fill: slices between annotated ones at most so many slices apart are filled by interpolation after every batch, trained on, and
+            cost nothing, since nobody looks at them; 0: none.
         training, manifold: complete.
     """
 
@@ -103,6 +105,7 @@ class Arm:
     sources: Sources
     training: TrainingOptions
     manifold: ManifoldOptions
+    fill: int = 0
 
     def round_options(self, *, budget: int, seed: int) -> RoundOptions:
         """Everything that a round of this arm needs."""
@@ -172,6 +175,10 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for arm in made["arms"]:
+            if not arm["fill"]:
+                # Younger than comparisons that were frozen without it: their hash stays what it was.
+                del arm["fill"]
         return made
 
     @property

@@ -37,7 +37,7 @@ _TOP = (
     "name", "question", "seeds", "first_batch", "first_strategy", "first_unit", "budget", "rounds", "min_gap", "context", "sources",
     "repeats", "volume_metrics", "cohort", "split", "training", "manifold", "transfer", "arms", "primary", "secondary",
 )  # fmt: skip
-_ARM = ("name", "strategy", "unit", "options", "budget", "min_gap", "context", "sources", "training", "manifold")
+_ARM = ("name", "strategy", "unit", "options", "budget", "min_gap", "context", "sources", "fill", "training", "manifold")
 
 
 def read_plan(path: Path) -> Plan:
@@ -265,6 +265,7 @@ def _arm(table: Table, top: Table, training: TrainingOptions, manifold: Manifold
         min_gap=_least(table, "min_gap", 0, _least(top, "min_gap", 0, 0)),
         context=_least(table, "context", 0, _least(top, "context", 0, 0)),
         sources=table.get("sources", Sources, top.get("sources", Sources, "previous")),
+        fill=_least(table, "fill", 0, 0),
         training=table.table("training").settings(TrainingOptions, training),
         manifold=table.table("manifold").settings(ManifoldOptions, manifold),
     )

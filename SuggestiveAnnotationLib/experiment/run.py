@@ -20,6 +20,7 @@ import torch
 from SuggestiveAnnotationLib.effort.quantities import SavedEffort
 from SuggestiveAnnotationLib.effort.time_model import Workload
 from SuggestiveAnnotationLib.engine.ceiling import CEILING
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.simulate import simulate
 from SuggestiveAnnotationLib.engine.suggest import pool_of
 from SuggestiveAnnotationLib.engine.train import train
@@ -142,6 +143,7 @@ class _Runner:
             options=arm.round_options(budget=budgets[0], seed=self.run.seed),
             manifold=arm.manifold,
             budgets=budgets,
+            fill=arm.fill,
             before_model=self._before_model,
             after_model=self._after_model,
             cancel=self.cancel,
@@ -215,7 +217,7 @@ class _Runner:
     def _workload(self, number: int) -> Workload:
         """What the annotator had to do, counted again from what was shown and what was accepted."""
         study = self.study
-        annotations = study.annotations(round_number=number)
+        annotations = [a for a in study.annotations(round_number=number) if a.provenance != FILLED]
         shown = study.predictions_by_id({a.prediction_id for a in annotations if a.prediction_id is not None})
         agreements = []
         for a in annotations:

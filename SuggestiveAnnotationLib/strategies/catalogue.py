@@ -227,6 +227,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Evenly spaced slices of every case, the same number in each, from a random start.",
         "What a clinic would do by hand; a strong simple baseline that needs no model. Published comparisons rarely include it.",
         f"{_PACKAGE}.sampling:Strided",
+        options=(Option("every", 0, "one in so many slices of a case, before another case begins, to fill between them; 0: all alike"),),
     ),
     Entry(
         "widest-gap",

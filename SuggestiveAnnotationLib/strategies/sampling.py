@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice
 from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.types import Rationale
@@ -33,14 +34,28 @@ class Strided(BatchStrategy):
 
     Cases with too few slices give what they have and the others share the rest. With whole cases as the unit, every n-th case from a
     random start. The rank goes round the cases, so that a batch cut short is equal per case too.
+
+    Attributes:
+        every: draw every so many slices of one case from a random start, before another case begins: what is drawn before filling between
+            slices. 0: all cases alike.
+
+    Raises:
+        InputError: `every` is negative.
     """
 
     name: ClassVar[str] = "strided"
+    every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise InputError(f"every is {self.every}.", hint="Give a whole number from 0 on.")
 
     def choose(self, query: Query, board: Board) -> Choice:
         """Systematic sampling inside every case; the start is random, the spacing even."""
         rng = np.random.default_rng(query.seed)
         units = board.units
+        if self.every and query.unit == "slice":
+            return self._case_by_case(query, board, rng)
         if query.unit == "case":
             count = min(query.budget, len(units))
             picks = units[strided_positions(np.arange(len(units)), count, gap=0, start=rng.random())]
@@ -63,6 +78,28 @@ class Strided(BatchStrategy):
             picks_out.append((unit, Rationale(self.name, sentence, details={"stride": stride})))
             board.take(unit)
         return Choice(picks_out)
+
+    def _case_by_case(self, query: Query, board: Board, rng: np.random.Generator) -> Choice:
+        units = board.units
+        case = board.case_of(units)
+        sentence = f"One in {self.every} slices of its case, from a random start: the slices between can be filled."
+        reason = Rationale(self.name, sentence, details={"stride": float(self.every)})
+        picks: list[tuple[int, Rationale]] = []
+        for one in rng.permutation(np.unique(case)):
+            group = units[case == one]
+            native = board.native_index(group)
+            wanted = query.budget - len(picks)
+            # As far up as all that is wanted still fits; where the case is too short, anywhere in the first stride.
+            last = max(native[0] + self.every - 1, native[-1] - self.every * (wanted - 1))
+            start = int(rng.integers(native[0], min(last, native[-1]) + 1))
+            row = [int(u) for u, n in zip(group, native, strict=True) if n >= start and (n - start) % self.every == 0]
+            for unit in row[:wanted]:
+                if board.open[unit]:
+                    board.take(unit)
+                    picks.append((unit, reason))
+            if len(picks) == query.budget:
+                break
+        return Choice(picks, reason="" if len(picks) == query.budget else f"no case has more slices {self.every} apart")
 
 
 def equal_shares(capacities: NDArray[np.intp], total: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -88,6 +88,15 @@ def test_the_hash_is_of_the_content_and_not_of_the_comments(write_plan: WritePla
     assert read_plan(write_plan(old='against = "random"', new='against = "random"\nmargin = 0.02')).key != plain.key
 
 
+def test_filling_changes_the_hash_and_its_absence_does_not(plan: Plan) -> None:
+    assert all("fill" not in arm for arm in plan.to_json()["arms"])
+    filling = replace(plan, arms=(replace(plan.arms[0], fill=4), *plan.arms[1:]))
+    assert filling.to_json()["arms"][0]["fill"] == 4
+    assert filling.key != plan.key
+    assert plan_from_json(filling.to_json()) == filling
+    assert plan_from_json(plan.to_json()) == plan
+
+
 def test_the_frozen_plan_comes_back_and_a_changed_one_is_refused(plan: Plan, tmp_path: Path) -> None:
     assert plan_from_json(plan.to_json()) == plan
     write_frozen(tmp_path, plan)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from SuggestiveAnnotationLib.cli.main import main
 from SuggestiveAnnotationLib.effort.time_model import Workload
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.errors import Cancelled, InputError
 from SuggestiveAnnotationLib.experiment import run as run_module
 from SuggestiveAnnotationLib.experiment.judge import judge_case
@@ -103,6 +105,21 @@ def check_record(plan: Plan, record: RunRecord) -> None:
     assert record.versions["torch"]
     assert record.machine["threads"] == 1
     assert RunRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_filled_slices_are_trained_on_and_cost_nothing(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
+    arm = '[[arms]]\nname = "guided"\nstrategy = "gradient-guided"\n'
+    filling = '[[arms]]\nname = "guided"\nstrategy = "strided"\noptions = { every = 3 }\nfill = 3\n'
+    plan = read_plan(write_plan(old=arm, new=filling))
+    go(plan, tmp_path / "out", data, keep_studies=True)
+    for name, record in by_name(tmp_path / "out").items():
+        with closing(Study(tmp_path / "out" / "work" / "runs" / name)) as study:
+            filled = [a for a in study.annotations() if a.provenance == FILLED]
+            used = study.models("segmentation")[-1].card["metrics"]["annotated_slices"]
+        drawn = sum(len(batch.slices) for batch in record.batches)
+        assert record.points[-1].slices == drawn
+        assert used == drawn + len(filled)
+        assert bool(filled) == (record.arm == "guided")
 
 
 def test_what_was_cancelled_goes_on_and_gives_what_would_have_come_at_once(plan: Plan, data: Path, tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.strategies.registry import strategy
 from SuggestiveAnnotationLib.strategies.sampling import capacity, equal_shares, strided_positions
 
 
-def suggest(name: str, pool: Any, hand: Any, **query: Any) -> Any:
-    return strategy(name).suggest(Query(pool=pool, schema=hand.schema, **query))
+def suggest(name: str, pool: Any, hand: Any, options: Mapping[str, Any] | None = None, **query: Any) -> Any:
+    return strategy(name, **(options or {})).suggest(Query(pool=pool, schema=hand.schema, **query))
 
 
 def test_random_draws_every_open_slice_equally_often(hand: Any) -> None:
@@ -58,6 +61,34 @@ def test_strided_whole_cases_are_spread_over_the_cohort(hand: Any) -> None:
     pool = hand.pool({f"{k:02}": 2 for k in range(12)})
     cases = sorted({int(s.ref.case) for s in suggest("strided", pool, hand, budget=3, seed=1, unit="case").suggestions})
     assert np.diff(cases).tolist() == [4, 4]
+
+
+def test_every_nth_slice_of_one_case_before_another_begins(hand: Any) -> None:
+    pool = hand.pool({"a": 40, "b": 40, "c": 40})
+    starts, cases = set(), set()
+    for seed in range(30):
+        batch = suggest("strided", pool, hand, budget=6, seed=seed, options={"every": 4}).suggestions
+        assert np.diff([s.ref.native_index for s in batch]).tolist() == [4] * 5
+        (case,) = {s.ref.case for s in batch}
+        starts.add(batch[0].ref.native_index)
+        cases.add(case)
+    assert cases == {"a", "b", "c"}
+    assert len(starts) > 10
+    assert max(starts) <= 39 - 20
+
+
+def test_a_case_too_short_for_every_nth_slice_is_followed_by_another(hand: Any) -> None:
+    pool = hand.pool({"a": 10, "b": 10})
+    batch = suggest("strided", pool, hand, budget=4, seed=0, options={"every": 4}).suggestions
+    assert sorted(Counter(s.ref.case for s in batch).values()) in ([1, 3], [2, 2])
+    answer = suggest("strided", pool, hand, budget=9, seed=0, options={"every": 4})
+    assert 4 <= len(answer.suggestions) <= 6
+    assert "no case has more slices 4 apart" in answer.shortfall
+
+
+def test_every_is_refused_below_nought() -> None:
+    with pytest.raises(InputError, match="every is -1"):
+        strategy("strided", every=-1)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 60), st.integers(0, 99))
