@@ -24,8 +24,10 @@ from SuggestiveAnnotationLib.strategies.registry import requirements
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import content_key
 
-FEW, MORE = 2, 8
+FEW, MORE = 2, 12
 """Steps of the two trainings whose difference is what a step takes."""
+_TRIES = (FEW, FEW, MORE)
+"""The first one is thrown away: it pays for what a process does once."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,13 @@ def measure(plan: Plan, folder: Path, base: Path, *, cancel: CancelToken) -> Pac
     try:
         with closing(Study(path)) as study:
             for training in {_kind(arm.training): arm.training for arm in plan.arms}.values():
-                spent = []
-                for steps in (FEW, MORE):
+                metrics: list[dict[str, Any]] = []
+                for steps in _TRIES:
                     model = train(study, options=replace(training, steps=steps, warm_start=False), seed=0, cancel=cancel)
-                    spent.append(float(model.card["metrics"]["seconds"]))
-                trains[_kind(training)] = max(1e-4, (spent[1] - spent[0]) / (MORE - FEW))
+                    metrics.append(model.card["metrics"])
+                # The first batch may be smaller than the batches of training that are to come.
+                grown = training.batch / min(training.batch, int(metrics[-1]["annotated_slices"]))
+                trains[_kind(training)] = grown * _step([float(one["seconds"]) for one in metrics])
                 case = study.cases("test")[0]
                 began = time.monotonic()
                 predict_case(study, case.name, device=training.device, cancel=cancel)
@@ -92,10 +96,10 @@ def measure(plan: Plan, folder: Path, base: Path, *, cancel: CancelToken) -> Pac
             }
             for manifold in needed.values():
                 spent = []
-                for steps in (FEW, MORE):
+                for steps in _TRIES:
                     options = replace(manifold, manifold_steps=steps)
                     spent.append(float(fit_manifold(study, options=options, cancel=cancel).card["metrics"]["seconds"]))
-                manifolds[_kind(manifold)] = max(1e-4, (spent[1] - spent[0]) / (MORE - FEW))
+                manifolds[_kind(manifold)] = _step(spent)
             return Pace(
                 trains, predicts, manifolds, (_judging(study, surfaces=False), _judging(study, surfaces=plan.volume_metrics != "none"))
             )
@@ -152,6 +156,12 @@ def _stem_seconds(begin: Begin, pace: Pace, tested: int) -> float:
     if begin.manifold is not None:
         return begin.manifold.manifold_steps * pace.manifold[_kind(begin.manifold)]
     return begin.training.steps * pace.train[kind] + tested * pace.predict[kind]
+
+
+def _step(spent: Sequence[float]) -> float:
+    """Seconds of a step from those of the tries; where the clock is too coarse for a difference, as if a beginning cost nothing."""
+    _, few, more = spent
+    return (more - few) / (MORE - FEW) if more > few else more / MORE
 
 
 def _judging(study: Study, *, surfaces: bool) -> float:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 
 _PACKAGE = "SuggestiveAnnotationLib.strategies"
+MEASURED = Path(__file__).with_name("measured.json")
+"""Strategy -> what this project's own comparisons say of it; see `experiment.evidence`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Entry:
         name: in kebab-case, as commands, studies and rationales name it.
         title: as the panel shows it.
         help: one line, what it does.
-        evidence: one line, what has been shown for it and what has not.
+        published: one line, what others have shown for it and what has not been shown.
         factory: "module:Class".
         requires: what it needs beyond the pool.
         options: besides `context`, which every strategy has.
@@ -44,7 +49,7 @@ class Entry:
     name: str
     title: str
     help: str
-    evidence: str
+    published: str
     factory: str
     requires: frozenset[Requirement] = frozenset()
     options: tuple[Option, ...] = ()
@@ -52,9 +57,20 @@ class Entry:
     wraps: str = ""
 
     @property
+    def evidence(self) -> str:
+        """One line: what others have shown for it, and what was measured here."""
+        return f"{self.published} {_measured().get(self.name, '')}".rstrip()
+
+    @property
     def needs_reference(self) -> bool:
         """It looks at reference labels of unannotated slices: for experiments, never offered to a clinician."""
         return Requirement.REFERENCE in self.requires
+
+
+@cache
+def _measured() -> dict[str, str]:
+    found: dict[str, str] = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return found
 
 
 CONTEXT = Option("context", 0, "neighbouring slices to show on each side of a suggestion (2020 paper: 1)")
