@@ -81,6 +81,8 @@ class SuggestiveAnnotationParameterNode:
     device: Annotated[str, Choice(["auto", "cpu", "cuda"]), Default("auto")]
     seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
     warmStart: Annotated[bool, Default(False)]
+    # Values of many kinds, of which only those that differ from their default are kept: one text holds them.
+    allSettings: Annotated[str, Default("")]
 
 
 class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.registry import offered
 from SuggestiveAnnotationLib.worker import protocol
 
-from . import requirements, settings
-from .connect import connect
+from . import requirements, settings, strategy_needs
+from .all_settings import AllSettings
+from .connect import connect, guarded
+from .option_fields import inWordsOfThePanel
 from .section import Section
 
 STRATEGIES = {entry.title: entry for entry in offered()}
@@ -38,10 +43,12 @@ class RoundSection(Section):
     def __init__(self, workspace, resourcePath):
         self.title = _("2. Train and suggest")
         super().__init__(workspace, resourcePath)
-        self._parameterNode = self._binding = None
+        self._parameterNode = self._binding = self._observation = None
         self._stage = self._outcome = ""
         ui = self.ui
+        self.allSettings = AllSettings(ui.allSettingsRows, {"strategy", *self._ownRows()}, self._ownManifoldRows(), self._onSetting)
         connect(ui.strategyBox, "currentTextChanged(QString)", self._describeStrategy)
+        connect(ui.defaultsButton, "clicked()", self._toDefaults)
         connect(ui.startButton, "clicked()", self.start)
         connect(ui.cancelButton, "clicked()", workspace.cancelTask)
         connect(ui.finishButton, "clicked()", self.finish)
@@ -59,14 +66,67 @@ class RoundSection(Section):
         """Strategy, budget and the advanced settings live in the scene."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._binding)
+            self._parameterNode.RemoveObserver(self._observation)
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._binding = parameterNode.connectGui(self.ui)
+            self._observation = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, guarded(self._onParameters))
+            self._showSettings(parameterNode.allSettings)
 
     def _describeStrategy(self, title):
         entry = STRATEGIES.get(title)
         self.ui.strategyHelp.text = entry.help if entry is not None else ""
         self.ui.strategyEvidence.text = entry.evidence if entry is not None else ""
+        self.allSettings.setStrategy(entry.name if entry is not None else "")
+        self._refreshSettings()
+
+    # All settings
+
+    def _onParameters(self):
+        if self._parameterNode is not None and self._parameterNode.allSettings != self.allSettings.text:
+            self._showSettings(self._parameterNode.allSettings)
+
+    def _showSettings(self, text):
+        self.allSettings.text = text
+        self._refreshSettings()
+
+    def _onSetting(self):
+        if self._parameterNode is not None:
+            self._parameterNode.allSettings = self.allSettings.text
+        self._refreshSettings()
+
+    def _toDefaults(self):
+        self.allSettings.text = ""
+        self._onSetting()
+
+    def _refreshSettings(self):
+        """Say what was changed, what is trained for the strategy, and what does not go together."""
+        ui, changes = self.ui, self.allSettings.changes
+        ui.allSettingsBox.title = _("All settings, {n} changed").format(n=changes) if changes else _("All settings")
+        ui.defaultsButton.enabled = bool(self.allSettings.text)
+        ui.defaultsButton.toolTip = (
+            _("Set everything in this list to its default, also options of strategies that are not chosen now.")
+            if ui.defaultsButton.enabled
+            else _("Everything in this list is at its default.")
+        )
+        known = ui.strategyBox.currentText in STRATEGIES
+        ui.strategyNeeds.text = strategy_needs.sentence(self._trainedFor()) if known else ""
+        ui.settingsProblem.text = self._problem() if known else ""
+        for label in (ui.strategyNeeds, ui.settingsProblem):
+            label.visible = bool(label.text)
+
+    def _trainedFor(self):
+        strategy = STRATEGIES[self.ui.strategyBox.currentText].name
+        return strategy_needs.trainedFor(strategy, self.allSettings.strategyOptions(), self.allSettings.round())
+
+    def _problem(self):
+        """What is wrong with the settings together, as one sentence; empty where nothing is."""
+        try:
+            RoundOptions(**self.options())
+            ManifoldOptions(**self.manifoldOptions())
+        except InputError as error:
+            return inWordsOfThePanel(str(error))
+        return ""
 
     # State
 
@@ -190,10 +250,22 @@ class RoundSection(Section):
 
     def options(self):
         """What the widgets say, as `run_round` takes it."""
+        own = {"strategy": STRATEGIES[self.ui.strategyBox.currentText].name, **self._ownRows()}
+        ofStrategy = self.allSettings.strategyOptions()
+        given = {"strategy_options": ofStrategy} if ofStrategy else {}
+        return own | self.allSettings.round() | given | self._trainedFor()
+
+    def manifoldOptions(self):
+        """What the widgets say, as `fit_manifold` takes it."""
+        return self._ownManifoldRows() | self.allSettings.manifold()
+
+    def _ownManifoldRows(self):
+        return {"manifold_steps": self.ui.manifoldStepsBox.value, "device": self.ui.deviceBox.currentText}
+
+    def _ownRows(self):
         ui = self.ui
         budget = ui.budgetBox.value
         return {
-            "strategy": STRATEGIES[ui.strategyBox.currentText].name,
             "budget": budget,
             "audit": round(budget * ui.auditBox.value / 100),
             "unit": ui.unitBox.currentText,
@@ -215,6 +287,11 @@ class RoundSection(Section):
             command = protocol.Prepare(plane=settings.place(workspace.path).get("plane", "axial"))
             workspace.ask(command, lambda _data: workspace.studyChanged(), title=_("Prepare the images"))
             return
+        problem = self._problem()
+        if problem:
+            # Before anything is finished that could not be begun again.
+            workspace.message("error", problem)
+            return
         workspace.saveNow()
         number, current = self._number(), workspace.study.current_round()
         if current is not None and current.stage == "annotating":
@@ -224,8 +301,7 @@ class RoundSection(Section):
             if not self._agrees(question, number):
                 return
             workspace.session.finish_round()
-        manifold = {"manifold_steps": self.ui.manifoldStepsBox.value, "device": self.ui.deviceBox.currentText}
-        command = protocol.RunRound(self.options(), manifold)
+        command = protocol.RunRound(self.options(), self.manifoldOptions())
         workspace.ask(command, self._onDone, title=_("Round {n}").format(n=number))
         workspace.statesChanged()
 

@@ -18,7 +18,10 @@ DEFAULT_STRATEGY = "gradient-guided"
 
 @dataclass(frozen=True)
 class Options:
-    """Base: numbers below the `least` or above the `most` of their field and unknown choices are refused. Raises: InputError."""
+    """Base: numbers below the `least`, above the `most` or no `multiple` of their field, and unknown choices, are refused.
+
+    Raises: InputError.
+    """
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -27,6 +30,9 @@ class Options:
             if least is not None and not (isfinite(value) and least <= value and (most is None or value <= most)):
                 allowed = f"from {least} on" if most is None else f"from {least} to {most}"
                 raise InputError(f"--{one.name.replace('_', '-')} is {value}.", hint=f"Give a number {allowed}.")
+            multiple = one.metadata.get("multiple", 1)
+            if multiple > 1 and value % multiple:
+                raise InputError(f"--{one.name.replace('_', '-')} is {value}.", hint=f"Give a multiple of {multiple}.")
             choices = get_args(hints[one.name]) if get_origin(hints[one.name]) is Literal else ()
             if choices and value not in choices:
                 raise InputError(f"--{one.name.replace('_', '-')} is {value!r}.", hint=f"Choose one of: {', '.join(choices)}.")
@@ -46,7 +52,7 @@ class ManifoldOptions(DeviceOptions):
     latent_size: int = field(default=3, metadata={"help": "dimension of the latent space (papers: 5, 3 and 2)", "least": 1})
     manifold_steps: int = field(default=1500, metadata={"help": "optimiser steps of the VAE", "least": 1})
     manifold_batch: int = field(default=32, metadata={"help": "slices a step", "least": 2})
-    manifold_pixels: int = field(default=64, metadata={"help": "side of the VAE's own grid, a multiple of 16", "least": 16})
+    manifold_pixels: int = field(default=64, metadata={"help": "side of the VAE's own grid, a multiple of 16", "least": 16, "multiple": 16})
     manifold_network: NetworkSize = field(default="thin", metadata={"help": "width of the VAE; 'paper' for GPUs"})
     manifold_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam (papers: 1e-4)", "least": 1e-08})
 
