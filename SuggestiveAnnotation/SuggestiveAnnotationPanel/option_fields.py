@@ -93,10 +93,8 @@ def ofStrategy(name: str, given: dict[str, Any]) -> tuple[Field, ...]:
 
 
 def _ofOption(option: registry.Option) -> Field:
-    least, most = registry.limits(option)
-    return Field(
-        option.name, option.default, option.help, type(option.default), option.choices, least, most, optional=registry.takes_none(option)
-    )
+    kind = type(option.default)
+    return Field(option.name, option.default, option.help, kind, option.choices, option.least, option.most, optional=option.optional)
 
 
 def inWordsOfThePanel(sentence: str) -> str:

@@ -21,12 +21,17 @@ class Option:
 
     Attributes:
         choices: allowed values; () where it is a number.
+        least, most: range of a number, for forms; the strategy itself is who refuses. None: no limit.
+        optional: None is a value too.
     """
 
     name: str
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,19 +78,29 @@ def _measured() -> dict[str, str]:
     return found
 
 
+_ABOVE_0 = 1e-8
 CONTEXT = Option("context", 0, "neighbouring slices to show on each side of a suggestion (2020 paper: 1)")
-_TAU = Option("tau", 0.5, "least cosine between the step and the way to the pick; none: no condition (the papers' value is not known)")
-_STEP = Option("step", 4.0, "length of the step, in multiples of the pool's median distance to the nearest latent of another case")
+_TAU = Option(
+    "tau",
+    0.5,
+    "least cosine between the step and the way to the pick; none: no condition (the papers' value is not known)",
+    least=-1,
+    most=1,
+    optional=True,
+)
+_STEP = Option(
+    "step", 4.0, "length of the step, in multiples of the pool's median distance to the nearest latent of another case", least=_ABOVE_0
+)
 _DERIVATIVE = Option("derivative", "forward mode", "how the encoder is differentiated", ("forward mode", "finite difference"))
-_DIFFERENCE = Option("difference_rms", 1e-2, "image step of the finite difference, root mean square")
+_DIFFERENCE = Option("difference_rms", 1e-2, "image step of the finite difference, root mean square", least=_ABOVE_0)
 _PER_CLASS = Option("per_class", False, "one direction for every structure, from its own loss, instead of one for all together")
 _FIXED_STEP = (
     _STEP,
     _TAU,
-    Option("targets", 1, "points that each source aims at along its direction, at 1, 2, ... times the step"),
+    Option("targets", 1, "points that each source aims at along its direction, at 1, 2, ... times the step", least=1),
     Option("weighting", "equal", "sources take turns, or turns in proportion to their loss", ("equal", "loss")),
     Option("balance", False, "at most one slice of a case more than an equal share, while other cases have any"),
-    Option("density", 0.0, "how far targets are pulled toward the mean of the latents around them, 0 to 1"),
+    Option("density", 0.0, "how far targets are pulled toward the mean of the latents around them, 0 to 1", least=0, most=1),
 )
 _MODEL = frozenset({Requirement.MODEL})
 _DROPOUT = frozenset({Requirement.MODEL, Requirement.DROPOUT})
@@ -95,7 +110,7 @@ _MANIFOLD = frozenset({Requirement.MANIFOLD})
 _COMMITTEE = frozenset({Requirement.COMMITTEE})
 _ORACLE = frozenset({Requirement.MODEL, Requirement.REFERENCE})
 _REFERENCE = frozenset({Requirement.REFERENCE})
-_PASSES = Option("passes", 8, "predictions of every slice (authors' code: 8)")
+_PASSES = Option("passes", 8, "predictions of every slice (authors' code: 8)", least=2)
 _MEASURE = Option(
     "measure",
     "mutual information",
@@ -197,7 +212,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_PACKAGE}.gradient:GradientGuidedNetwork",
         _MODEL,
         (
-            Option("size", 3, "principal components of the features (2022 paper's latent size on tumours: 3)"),
+            Option("size", 3, "principal components of the features (2022 paper's latent size on tumours: 3)", least=1),
             _DERIVATIVE,
             _DIFFERENCE,
             _PER_CLASS,
@@ -213,8 +228,8 @@ ENTRIES: tuple[Entry, ...] = (
         _BOTH,
         (
             Option("vary", "noise", "where a source's several gradients come from", ("noise", "structures", "dropout")),
-            Option("passes", 8, "gradients a source, for noise and dropout"),
-            Option("noise", 0.1, "standard deviation of the noise on the image, in normalised intensities"),
+            Option("passes", 8, "gradients a source, for noise and dropout", least=2),
+            Option("noise", 0.1, "standard deviation of the noise on the image, in normalised intensities", least=_ABOVE_0),
             Option("direction", "encoder", "how the gradient is carried to the manifold", ("encoder", "manifold")),
             *_FIXED_STEP,
         ),
@@ -226,7 +241,7 @@ ENTRIES: tuple[Entry, ...] = (
         "As published; at the papers' step length the direction is lost in float32 rounding, so that it picks nearest neighbours.",
         f"{_PACKAGE}.gradient:GradientGuidedLiteral",
         _BOTH,
-        (Option("alpha", 1e-3, "step length in image space (2022 paper 1e-3, 2020 paper 1e-4)"), _TAU),
+        (Option("alpha", 1e-3, "step length in image space (2022 paper 1e-3, 2020 paper 1e-4)", least=_ABOVE_0), _TAU),
     ),
     Entry(
         "random-direction",
@@ -243,7 +258,9 @@ ENTRIES: tuple[Entry, ...] = (
         "Evenly spaced slices of every case, the same number in each, from a random start.",
         "What a clinic would do by hand; a strong simple baseline that needs no model. Published comparisons rarely include it.",
         f"{_PACKAGE}.sampling:Strided",
-        options=(Option("every", 0, "one in so many slices of a case, before another case begins, to fill between them; 0: all alike"),),
+        options=(
+            Option("every", 0, "one in so many slices of a case, before another case begins, to fill between them; 0: all alike", least=0),
+        ),
     ),
     Entry(
         "widest-gap",
@@ -266,7 +283,7 @@ ENTRIES: tuple[Entry, ...] = (
         "A large comparison in 3D found nothing reliably better than random with foreground awareness; misses what the model misses.",
         f"{_PACKAGE}.foreground:PredictedForegroundRandom",
         _MODEL,
-        (_WEIGHT, Option("foreground_share", 1.0, _FOREGROUND_SHARE)),
+        (_WEIGHT, Option("foreground_share", 1.0, _FOREGROUND_SHARE, least=0, most=1)),
     ),
     *_SCORING,
     Entry(
@@ -291,7 +308,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Makes batches more varied at no cost; in the large 3D comparison not reliably better than foreground-aware random.",
         f"{_PACKAGE}.power:PowerEntropy",
         _MODEL,
-        (Option("beta", 1.0, "large: plain entropy, near 0: random (published: 1)"),),
+        (Option("beta", 1.0, "large: plain entropy, near 0: random (published: 1)", least=_ABOVE_0),),
     ),
     Entry(
         "clasp-pe",
@@ -301,8 +318,8 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_PACKAGE}.power:ClassStratifiedPowerEntropy",
         _MODEL,
         (
-            Option("foreground", 0.66, "share of the batch that goes to the structures (published: 0.66)"),
-            Option("steps", 5, "query at which the noise has all but gone (published: number of trainings)"),
+            Option("foreground", 0.66, "share of the batch that goes to the structures (published: 0.66)", least=0, most=1),
+            Option("steps", 5, "query at which the noise has all but gone (published: number of trainings)", least=1),
         ),
     ),
     Entry(
@@ -328,7 +345,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Published for classification with few labels, in self-supervised features; on a VAE's latents and for slices not shown.",
         f"{_PACKAGE}.clustering:TypicalClustering",
         _MANIFOLD,
-        (Option("most_clusters", 500, "limit to the number of groups (published: 500)"),),
+        (Option("most_clusters", 500, "limit to the number of groups (published: 500)", least=1),),
     ),
     Entry(
         "badge",
@@ -345,7 +362,7 @@ ENTRIES: tuple[Entry, ...] = (
         "In the 2022 paper near random on tumours (0.837 and 0.840 at 7 %) and a little above it on MALC (0.771 and 0.768 at 42 %).",
         f"{_PACKAGE}.clustering:ClusterMaxCover",
         _MANIFOLD,
-        (Option("clusters", 10, "number of groups (the papers' is not known)"),),
+        (Option("clusters", 10, "number of groups (the papers' is not known)", least=1),),
     ),
     Entry(
         "dal",
@@ -355,8 +372,8 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_PACKAGE}.committee:DeepActiveLearning",
         _COMMITTEE,
         (
-            Option("chunk", 20, "candidates looked at together (2022 paper: 20)"),
-            Option("candidates", 2, "how many times more candidates than picks (2022 paper: 2); 1: disagreement alone"),
+            Option("chunk", 20, "candidates looked at together (2022 paper: 20)", least=1),
+            Option("candidates", 2, "how many times more candidates than picks (2022 paper: 2); 1: disagreement alone", least=1),
         ),
     ),
     Entry(
@@ -382,6 +399,6 @@ ENTRIES: tuple[Entry, ...] = (
         "The baseline that a large comparison in 3D could not reliably beat; looks at reference labels, so it is for experiments only.",
         f"{_PACKAGE}.foreground:ReferenceForegroundRandom",
         _REFERENCE,
-        (_WEIGHT, Option("foreground_share", 0.66, _FOREGROUND_SHARE)),
+        (_WEIGHT, Option("foreground_share", 0.66, _FOREGROUND_SHARE, least=0, most=1)),
     ),
 )

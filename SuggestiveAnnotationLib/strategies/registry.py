@@ -11,30 +11,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.catalogue import CONTEXT, ENTRIES, Entry, Option
 from SuggestiveAnnotationLib.strategies.contract import Requirement, Strategy
 
-__all__ = ["CONTEXT", "ENTRIES", "Entry", "Option", "entry", "limits", "offered", "options", "requirements", "strategy", "takes_none"]
-
-_ABOVE_0 = 1e-8
-_LIMITS: Mapping[str, tuple[float, float | None]] = {
-    "alpha": (_ABOVE_0, None),
-    "beta": (_ABOVE_0, None),
-    "candidates": (1, None),
-    "chunk": (1, None),
-    "clusters": (1, None),
-    "density": (0, 1),
-    "difference_rms": (_ABOVE_0, None),
-    "every": (0, None),
-    "foreground": (0, 1),
-    "foreground_share": (0, 1),
-    "most_clusters": (1, None),
-    "noise": (_ABOVE_0, None),
-    "passes": (2, None),
-    "size": (1, None),
-    "step": (_ABOVE_0, None),
-    "steps": (1, None),
-    "targets": (1, None),
-    "tau": (-1, 1),
-}
-"""Option -> least and most that every strategy which has it takes: known here without importing the strategies, and torch with them."""
+__all__ = ["CONTEXT", "ENTRIES", "Entry", "Option", "entry", "offered", "options", "requirements", "strategy"]
 
 _OF_CHOICES: Mapping[tuple[str, str, str], Requirement] = {("consensus", "vary", "dropout"): Requirement.DROPOUT}
 """(strategy, option, value) -> what the strategy needs beyond its own requirements when it is given that."""
@@ -73,16 +50,6 @@ def options(name: str, given: Mapping[str, Any] | None = None) -> tuple[Option, 
     found = entry(name)
     inner = _wrapped(found, given or {})
     return found.options if inner is None else (*found.options, *inner.options)
-
-
-def limits(option: Option) -> tuple[float | None, float | None]:
-    """The least and the most that a number may be; None where there is no limit. For forms: the strategy itself is who refuses."""
-    return _LIMITS.get(option.name, (None, None))
-
-
-def takes_none(option: Option) -> bool:
-    """Whether None is a value of an option."""
-    return option.name == "tau"
 
 
 def strategy(name: str, **options: Any) -> Strategy:
@@ -134,7 +101,7 @@ def _check_type(name: str, option: Option, value: Any) -> None:
         str: isinstance(value, str),
         bool: isinstance(value, bool),
         int: number and isinstance(value, int),
-        float: number or (value is None and takes_none(option)),
+        float: number or (value is None and option.optional),
     }
     if not fits[type(option.default)]:
         wanted = _listed(option.choices) if option.choices else "true or false" if isinstance(option.default, bool) else "a number"

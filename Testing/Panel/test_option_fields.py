@@ -93,7 +93,7 @@ def test_what_a_form_lets_through_the_strategy_takes(name: str, option: str):
     for value in {v for v in values if v is not None or one.optional}:
         registry.strategy(name, **{option: value if not isinstance(one.default, float) or value is None else float(value)})
     numbers = one.kind in (int, float)
-    assert not numbers or one.least is not None, f"{option} has no limits: see registry.limits"
+    assert not numbers or one.least is not None, f"{option} has no limits in the catalogue"
     if one.most is not None:
         with pytest.raises(InputError):
             registry.strategy(name, **{option: one.most + 1})
