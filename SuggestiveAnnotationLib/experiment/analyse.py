@@ -93,6 +93,7 @@ class _Analysis:
                 between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
                 endpoints=endpoints,
                 people=len(of.people),
+                lone=bool(of.blocks) and min(Counter(fold for fold, _ in of.blocks).values()) == 1,
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
             ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ def _of(results: Results) -> dict[str, str]:
 
 def _whom(results: Results, people: int) -> str:
     source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "made up"
-    missing = ", unfinished" if results["missing"] else ""
-    return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}{missing})"
+    lone = ", one run a fold" if min(Counter(fold for fold, _ in results["blocks"]).values()) == 1 else ""
+    return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}{lone})"
 
 
 def _gain(results: Results, gain: Mapping[str, Any]) -> str:

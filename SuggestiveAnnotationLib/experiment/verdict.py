@@ -53,6 +53,7 @@ def verdict(
     between: Callable[[str, str], Interval],
     endpoints: Sequence[EndpointResult] = (),
     people: int,
+    lone: bool = False,
     unfinished: int = 0,
     left_out: Sequence[str] = (),
 ) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def verdict(
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
-        people: that intervals are over. unfinished: runs that failed or are missing.
+        people: that intervals are over. lone: a fold has one run of every arm. unfinished: runs that failed or are missing.
         left_out: arms that see the reference.
     """
     said = [_winner(gains, baseline, margin, between)]
@@ -72,6 +73,8 @@ def verdict(
         said.append(f"Not in this, since they see reference labels: {', '.join(left_out)}.")
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
+    if lone:
+        said.append("With one run a fold nothing is known of the luck of a run, and intervals are narrower than they should be.")
     if unfinished:
         said.append(f"{count(unfinished, 'run')} failed or not run yet; this is what the others say.")
     return tuple(said)

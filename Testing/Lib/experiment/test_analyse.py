@@ -114,6 +114,11 @@ def test_failed_and_missing_runs_are_told(tmp_path):
     assert results.verdict[-1].startswith("8 runs failed or not run yet")
 
 
+def test_one_run_a_fold_is_told(tmp_path):
+    assert any("luck of a run" in sentence for sentence in analysed(tmp_path / "one", TWO, seeds=1).verdict)
+    assert not any("luck of a run" in sentence for sentence in analysed(tmp_path / "two", TWO, seeds=2).verdict)
+
+
 def test_nothing_done_yet_says_so(tmp_path):
     results = analysed(tmp_path, {"random": Made(), "a": Made("entropy")}, folds=1, seeds=1, failed=("a__fold-0__seed-0",))
     assert results.verdict[0] == "Nothing can be said yet: no arm can be compared with random."

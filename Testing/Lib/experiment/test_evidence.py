@@ -31,13 +31,13 @@ def gain(arm: str, mean: float | None, half: float = 0.01) -> dict[str, Any]:
     }
 
 
-def results(*, folder: str | None, gains: dict[str, dict[str, Any]], arms: dict[str, str], missing: int = 0) -> dict[str, Any]:
+def results(*, folder: str | None, gains: dict[str, dict[str, Any]], arms: dict[str, str], seeds: int = 3) -> dict[str, Any]:
     cohort = {"cases": 18} if folder is None else {"folder": folder}
     return {
         "plan": {"cohort": cohort, "arms": [{"name": name, "strategy": strategy} for name, strategy in arms.items()]},
         "arms": {name: {"usable": strategy != "oracle"} for name, strategy in arms.items()},
         "baseline": "random", "metric": "dice_3d", "over": "minutes", "margin": 0.01, "people": 24, "gains": gains,
-        "missing": ["x"] * missing,
+        "blocks": [[fold, seed] for fold in range(3) for seed in range(seeds)],
     }  # fmt: skip
 
 
@@ -60,12 +60,12 @@ def test_sentences_by_hand() -> None:
 
 def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier() -> None:
     arms = {"random": "random", "badge": "badge"}
-    made_up = results(folder=None, gains={"badge": gain("badge", 0.3)}, arms={**arms, "entropy": "entropy"}, missing=2)
+    made_up = results(folder=None, gains={"badge": gain("badge", 0.3)}, arms={**arms, "entropy": "entropy"}, seeds=1)
     first = results(folder="a", gains={"badge": gain("badge", 0.1)}, arms=arms)
     last = results(folder="b", gains={"badge": gain("badge", 0.2)}, arms=arms)
     assert "(b, 3D Dice): +0.200" in sentences([first, last, made_up])["badge"]
     assert "(a, 3D Dice): +0.100" in sentences([made_up, last, first])["badge"]
-    assert "(made up, 3D Dice, unfinished)" in sentences([made_up])["badge"]
+    assert "(made up, 3D Dice, one run a fold)" in sentences([made_up])["badge"]
 
 
 def test_the_shipped_sentences_are_those_of_the_shipped_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
