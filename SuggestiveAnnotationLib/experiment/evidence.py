@@ -67,12 +67,20 @@ def _whom(results: Results, people: int) -> str:
 
 
 def _gain(results: Results, gain: Mapping[str, Any]) -> str:
-    found, narrow = Interval(**gain["over"][results["over"]]), Interval(**gain["narrow"])
+    # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
+    found, narrow = Interval(**gain["at_once"]), Interval(**gain["narrow"])
     whom, than = _whom(results, found.people), f"{results['baseline']} for the same {COST_WORDS[results['over']]}"
     if found.mean is None or found.low is None or found.high is None:
         return f"Measured here on {whom}: cannot be compared with {than}."
     said = conclude(found, narrow, results["margin"])
-    return f"Measured here on {whom}: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] against {than}: {said}."
+    return (
+        f"Measured here on {whom}: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] against {than}, with {_many(results)}: {said}."
+    )
+
+
+def _many(results: Results) -> str:
+    usable = sum(results["arms"][one["arm"]]["usable"] for one in results["gains"].values())
+    return f"{count(usable, 'arm')} held against it"
 
 
 def main(paths: Sequence[str]) -> int:
