@@ -153,12 +153,12 @@ class Session(ReaderView):
         """Accept slices as holding nothing but background."""
         return self.accept({ref: np.zeros(self._shape(ref), np.uint16) for ref in refs})
 
-    def import_annotations(self, slices: Mapping[SliceRef, LabelArray]) -> tuple[Annotation, ...]:
-        """Accept slices of one case that were drawn in another program: no pre-annotation was shown, so no effort is measured."""
+    def import_annotations(self, slices: Mapping[SliceRef, LabelArray], *, provenance: Provenance = "imported") -> tuple[Annotation, ...]:
+        """Accept slices of one case that were not drawn here: no pre-annotation was shown, so no effort is measured."""
         new = []
         for ref, labels in slices.items():
             self._check(ref, labels)
-            new.append(NewAnnotation(ref=ref, labels=labels, provenance="imported"))
+            new.append(NewAnnotation(ref=ref, labels=labels, provenance=provenance))
         return self._accept(new)
 
     def skip(self, ref: SliceRef, *, reason: str) -> None:

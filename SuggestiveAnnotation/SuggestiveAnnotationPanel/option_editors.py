@@ -6,11 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from .connect import connect
-
-LARGEST = 1_000_000
-"""End of a spin box where the library has none: wider numbers would only make the panel wider."""
-FINER = 3
-"""Digits that a number may have beyond those of its default."""
+from .option_fields import FINER, LARGEST
 
 
 class Truth:
@@ -57,7 +53,7 @@ class Number(WholeNumber):
 
     def __init__(self, field, changed):
         self.widget = qt.QDoubleSpinBox()
-        digits = len(f"{field.default or 0:.9f}".rstrip("0").partition(".")[2]) + FINER
+        digits = field.decimals
         self.widget.decimals = digits
         # Where 0 is not allowed, the smallest number is the one that can still be told from it.
         least = -LARGEST if field.least is None else max(field.least, 10**-digits) if field.least > 0 else field.least

@@ -12,6 +12,10 @@ from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOption
 from SuggestiveAnnotationLib.strategies import registry
 
 KINDS = (bool, int, float, str)
+LARGEST = 1_000_000
+"""End of a spin box where the library has none: wider numbers would only make the panel wider."""
+FINER = 3
+"""Digits that a number may have beyond those of its default."""
 FLAG = re.compile(r"--([a-z][a-z-]*)")
 
 
@@ -45,8 +49,13 @@ class Field:
         """The name as words: it stays the library's, so that papers, commands and panel speak of the same thing."""
         return asWords(self.name)
 
+    @property
+    def decimals(self) -> int:
+        """Digits after the point that a number is shown and kept with."""
+        return len(f"{self.default or 0:.9f}".rstrip("0").partition(".")[2]) + FINER
+
     def accepts(self, value: Any) -> bool:
-        """Whether a value is of the right kind, within its range, one of its choices."""
+        """Whether a value is of the right kind, within its range, one of its choices, and can be shown as it is."""
         if value is None:
             return self.optional
         if self.kind is bool or isinstance(value, bool):
@@ -54,6 +63,8 @@ class Field:
         if self.kind is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         if not isinstance(value, int if self.kind is int else int | float) or not math.isfinite(value):
+            return False
+        if abs(value) > LARGEST or (self.kind is float and round(value, self.decimals) != value):
             return False
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 

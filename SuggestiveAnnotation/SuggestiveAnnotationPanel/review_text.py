@@ -10,7 +10,7 @@ from SuggestiveAnnotationLib.types import describe
 
 SHOWN_NUMBERS = ("distance_to_projected", "cosine", "step_length", "source_loss", "foreground_fraction", "place", "of", "distance_mm")
 """Details of a rationale that say something to a person, in this order."""
-PROVENANCES = ("unchanged", "corrected", "from scratch", "empty", "imported")
+PROVENANCES = ("unchanged", "corrected", "from scratch", "empty", "imported", "filled")
 
 
 def provenanceWord(provenance):
@@ -21,6 +21,7 @@ def provenanceWord(provenance):
         "from scratch": _("from scratch"),
         "empty": _("marked empty"),
         "imported": _("imported"),
+        "filled": _("filled between slices"),
     }[provenance]
 
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.strategies.interpolation import fill_between
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray, SliceRef
+from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef
 
-FILLED = "imported"
-"""Provenance of what was filled: nobody drew it in this study, and it costs nobody a minute."""
+FILLED: Provenance = "filled"
+"""Nobody drew the slice, and it costs nobody a minute."""
 
 
 def fill_annotated(study: Study, *, furthest: int, annotator: str) -> int:
@@ -40,6 +40,6 @@ def fill_annotated(study: Study, *, furthest: int, annotator: str) -> int:
                 filled = fill_between(pair, spacing=(spacing[0], spacing[1]))
                 new |= {SliceRef(case.name, drawn[first].ref.axis, i): labels for i, labels in filled.items() if i not in taken}
         if new:
-            session.import_annotations(new)
+            session.import_annotations(new, provenance=FILLED)
             count += len(new)
     return count

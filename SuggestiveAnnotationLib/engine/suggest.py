@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import newest_committee
@@ -267,8 +268,11 @@ def pool_of(study: Study) -> Pool:
 
 
 def sources(pool: Pool, annotations: dict[SliceRef, Annotation], options: RoundOptions, number: int) -> tuple[int, ...]:
-    """Pool indices of the annotated slices that gradients start from. What was there before the first round is the initial batch."""
-    batch = {ref: -1 if a.round is None else a.round for ref, a in annotations.items()}
+    """Pool indices of the annotated slices that gradients start from, which filled ones are not.
+
+    What was there before the first round is the initial batch.
+    """
+    batch = {ref: -1 if a.round is None else a.round for ref, a in annotations.items() if a.provenance != FILLED}
     earlier = [round_ for round_ in batch.values() if round_ < number]
     wanted = {"previous": max(earlier, default=None), "initial": min(earlier, default=None), "all": None}[options.sources]
     return tuple(i for i, ref in enumerate(pool.refs) if ref in batch and (wanted is None or batch[ref] == wanted))

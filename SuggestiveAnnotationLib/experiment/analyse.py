@@ -75,11 +75,12 @@ class _Analysis:
         there = self.baseline in of.arms
         gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()
         endpoints = self._endpoints()
+        folds = len({fold for fold, _ in of.blocks})
         return Results(
             plan=plan, plan_key=plan.key, metric=self.metric, over=self.over, margin=self.margin, baseline=self.baseline,
             arms=tuple(self._arm(name, missing) for name in of.arms),
             absent=tuple(arm.name for arm in plan.arms if arm.name not in of.arms),
-            blocks=of.blocks, people=len(of.people), folds=len({fold for fold, _ in of.blocks}), classes=of.classes,
+            blocks=of.blocks, people=len(of.people), folds=folds, classes=of.classes,
             regions=of.labels[len(of.classes) :], metrics=of.metrics, ceiling=self._ceiling(),
             support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=self._noise(),
             prices=self._prices(), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
@@ -93,7 +94,7 @@ class _Analysis:
                 between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
                 endpoints=endpoints,
                 people=len(of.people),
-                lone=bool(of.blocks) and min(Counter(fold for fold, _ in of.blocks).values()) == 1,
+                lone=any(g.at_once.runs <= folds for g in gains),
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
             ),

@@ -161,7 +161,7 @@ def _stem_seconds(begin: Begin, pace: Pace, tested: int) -> float:
 def _step(spent: Sequence[float]) -> float:
     """Seconds of a step from those of the tries; where the clock is too coarse for a difference, as if a beginning cost nothing."""
     _, few, more = spent
-    return (more - few) / (MORE - FEW) if more > few else more / MORE
+    return max(1e-4, (more - few) / (MORE - FEW) if more > few else more / MORE)
 
 
 def _judging(study: Study, *, surfaces: bool) -> float:

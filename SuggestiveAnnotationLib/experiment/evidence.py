@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
+from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words
 from SuggestiveAnnotationLib.files import write_text
@@ -28,7 +29,8 @@ Results = Mapping[str, Any]
 def sentences(comparisons: Sequence[Results]) -> dict[str, str]:
     """Strategy -> sentence, by name.
 
-    An arm stands for its strategy when it has the strategy's name, else the plan's first arm of that strategy does.
+    For a strategy stands the arm that runs it as the plan runs everything, else the arm with the strategy's name, else the first one; what
+    the arm has of its own is said.
 
     Args:
         comparisons: in the order of their weight, the last one counting most among those on real people.
@@ -44,43 +46,43 @@ def _real(results: Results) -> bool:
 
 
 def _of(results: Results) -> dict[str, str]:
-    arms: dict[str, str] = {}
-    for arm in results["plan"]["arms"]:
-        if arm["name"] == arm["strategy"] or arm["strategy"] not in arms:
-            arms[arm["strategy"]] = arm["name"]
-    told = {}
-    for strategy, arm in arms.items():
-        if arm == results["baseline"]:
-            gains = [Interval(**one["at_once"]) for one in results["gains"].values() if results["arms"][one["arm"]]["usable"]]
-            better, worse = sum(one.above_zero for one in gains), sum(one.below_zero for one in gains)
-            whom = _whom(results, results["people"])
-            told[strategy] = f"Measured here on {whom}: {better} of {len(gains)} other arms did better beyond chance, {worse} worse."
-        elif arm in results["gains"]:
-            told[strategy] = _gain(results, results["gains"][arm])
-    return told
+    plan, told = plan_from_json(results["plan"]), {}
+    for strategy in dict.fromkeys(arm.strategy for arm in plan.arms):
+        arms = [arm for arm in plan.arms if arm.strategy == strategy]
+        arm = min(arms, key=lambda one: (bool(own_settings(one, plan)), one.name != strategy))
+        if arm.name == results["baseline"]:
+            told[strategy] = _held_against_it(results)
+        elif arm.name in results["gains"]:
+            told[strategy] = _gain(results, results["gains"][arm.name], own_settings(arm, plan))
+    return {strategy: sentence for strategy, sentence in told.items() if sentence}
 
 
-def _whom(results: Results, people: int) -> str:
+def _held_against_it(results: Results) -> str:
+    gains = [Interval(**one["at_once"]) for one in _usable(results)]
+    better, worse = sum(one.above_zero for one in gains), sum(one.below_zero for one in gains)
+    whom = _whom(results, results["people"], max((one.runs for one in gains), default=0))
+    return f"Measured here on {whom}: {better} of {len(gains)} other arms did better beyond chance, {worse} worse." if gains else ""
+
+
+def _usable(results: Results) -> list[Mapping[str, Any]]:
+    return [one for one in results["gains"].values() if results["arms"][one["arm"]]["usable"]]
+
+
+def _whom(results: Results, people: int, runs: int) -> str:
     source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "made up"
-    lone = ", one run a fold" if min(Counter(fold for fold, _ in results["blocks"]).values()) == 1 else ""
+    lone = ", one run a fold" if runs <= results["folds"] else ""
     return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}{lone})"
 
 
-def _gain(results: Results, gain: Mapping[str, Any]) -> str:
+def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
     # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
-    found, narrow = Interval(**gain["at_once"]), Interval(**gain["narrow"])
-    whom, than = _whom(results, found.people), f"{results['baseline']} for the same {COST_WORDS[results['over']]}"
+    found = Interval(**gain["at_once"])
     if found.mean is None or found.low is None or found.high is None:
-        return f"Measured here on {whom}: cannot be compared with {than}."
-    said = conclude(found, narrow, results["margin"])
-    return (
-        f"Measured here on {whom}: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] against {than}, with {_many(results)}: {said}."
-    )
-
-
-def _many(results: Results) -> str:
-    usable = sum(results["arms"][one["arm"]]["usable"] for one in results["gains"].values())
-    return f"{count(usable, 'arm')} held against it"
+        return ""
+    whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
+    gained = f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
+    return f"Measured here on {whom}: {gained} against {against}: {conclude(found, found, results['margin'])}."
 
 
 def main(paths: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ def arms_table(results: Results) -> TableView:
     there = {arm.name: arm for arm in results.arms}
     rows: list[tuple[str, ...]] = []
     for arm in results.plan.arms:
-        own = _own(arm, results.plan)
+        own = own_settings(arm, results.plan) or UNDEFINED
         if arm.name in there:
             one = there[arm.name]
             rows.append((arm.name, arm.strategy, one.family, own, str(one.runs), str(one.failed), str(one.missing), decimal(one.hours, 2)))
@@ -240,17 +240,17 @@ def _digits(metric: str) -> int:
     return 3 if "dice" in metric or metric == "penalised" else 1
 
 
-def _own(arm: Arm, plan: Plan) -> str:
-    """Settings of an arm that are not the plan's."""
+def own_settings(arm: Arm, plan: Plan) -> str:
+    """Settings of an arm that are not the plan's, in words; empty where there is none."""
     parts = [f"{name} {_words(value)}" for name, value in arm.options.items()]
     for given, common in ((arm.training, plan.training), (arm.manifold, plan.manifold)):
         before = asdict(common)
         parts += [f"{name} {_words(value)}" for name, value in asdict(given).items() if value != before[name]]
-    defaults = {"unit": "slice", "context": 0, "sources": "previous"}
+    defaults = {"unit": "slice", "context": 0, "sources": "previous", "fill": 0}
     parts += [f"{name} {_words(getattr(arm, name))}" for name, value in defaults.items() if getattr(arm, name) != value]
     if arm.budget != plan.arms[0].budget:
         parts.append(f"budget {_words([_amount(one) for one in arm.budget])}")
-    return ", ".join(parts) or UNDEFINED
+    return ", ".join(parts)
 
 
 def _split(plan: Plan) -> str:

@@ -63,7 +63,7 @@ def verdict(
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
-        people: that intervals are over. lone: a fold has one run of every arm. unfinished: runs that failed or are missing.
+        people: that intervals are over. lone: some arms ran about once a fold. unfinished: runs that failed or are missing.
         left_out: arms that see the reference.
     """
     said = [_winner(gains, baseline, margin, between)]
@@ -74,7 +74,7 @@ def verdict(
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
     if lone:
-        said.append("With one run a fold nothing is known of the luck of a run, and intervals are narrower than they should be.")
+        said.append("Where an arm ran once a fold, nothing is known of the luck of a run: its interval is narrower than it should be.")
     if unfinished:
         said.append(f"{count(unfinished, 'run')} failed or not run yet; this is what the others say.")
     return tuple(said)

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice
+from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice, require
 from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.types import Rationale
 
@@ -37,7 +36,7 @@ class Strided(BatchStrategy):
 
     Attributes:
         every: draw every so many slices of one case from a random start, before another case begins: what is drawn before filling between
-            slices. 0: all cases alike.
+            slices. 0: all cases alike. Without meaning for whole cases.
 
     Raises:
         InputError: `every` is negative.
@@ -47,8 +46,8 @@ class Strided(BatchStrategy):
     every: int = 0
 
     def __post_init__(self) -> None:
-        if self.every < 0:
-            raise InputError(f"every is {self.every}.", hint="Give a whole number from 0 on.")
+        super().__post_init__()
+        require(self.every >= 0, "every", self.every, "0 or more")
 
     def choose(self, query: Query, board: Board) -> Choice:
         """Systematic sampling inside every case; the start is random, the spacing even."""
@@ -81,25 +80,24 @@ class Strided(BatchStrategy):
 
     def _case_by_case(self, query: Query, board: Board, rng: np.random.Generator) -> Choice:
         units = board.units
-        case = board.case_of(units)
-        sentence = f"One in {self.every} slices of its case, from a random start: the slices between can be filled."
-        reason = Rationale(self.name, sentence, details={"stride": float(self.every)})
+        case, stride = board.case_of(units), max(self.every, query.min_gap + 1)
+        sentence = f"One in {stride} slices of its case, from a random start: the slices between can be filled."
+        reason = Rationale(self.name, sentence, details={"stride": float(stride)})
         picks: list[tuple[int, Rationale]] = []
         for one in rng.permutation(np.unique(case)):
             group = units[case == one]
             native = board.native_index(group)
-            wanted = query.budget - len(picks)
             # As far up as all that is wanted still fits; where the case is too short, anywhere in the first stride.
-            last = max(native[0] + self.every - 1, native[-1] - self.every * (wanted - 1))
+            last = max(native[0] + stride - 1, native[-1] - stride * (query.budget - len(picks) - 1))
             start = int(rng.integers(native[0], min(last, native[-1]) + 1))
-            row = [int(u) for u, n in zip(group, native, strict=True) if n >= start and (n - start) % self.every == 0]
-            for unit in row[:wanted]:
-                if board.open[unit]:
-                    board.take(unit)
-                    picks.append((unit, reason))
+            row = group[(native >= start) & ((native - start) % stride == 0)]
+            for unit in row[: query.budget - len(picks)].tolist():
+                board.take(unit)
+                picks.append((unit, reason))
             if len(picks) == query.budget:
                 break
-        return Choice(picks, reason="" if len(picks) == query.budget else f"no case has more slices {self.every} apart")
+        short = f"no case has another open slice {stride} slices on from where its row began"
+        return Choice(picks, reason="" if len(picks) == query.budget else short)
 
 
 def equal_shares(capacities: NDArray[np.intp], total: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -41,7 +41,8 @@ def editors(section: Any) -> dict[str, Any]:
 
 
 def rows(section: Any) -> list[str]:
-    return list(editors(section))
+    every = section.allSettings
+    return [name for form in (every.strategyForm, every.wrappedForm, every.roundForm, every.manifoldForm) for name in form.editors]
 
 
 def test_everything_of_the_library_is_offered_once(section: Any) -> None:

@@ -103,7 +103,10 @@ def main() -> int:
                     network = train_segmentation(start, ChosenImages(images, chosen), labels[chosen], settings=settings).model
                     scores = dice(network, tested, schema.channels)
                     each = " ".join(f"{score:.2f}" for score in scores)
-                    print(f"{count:4d} slices, seed {seed}: {np.nanmean(scores):.3f} ({each}) {time.monotonic() - began:.0f} s", flush=True)
+                    print(
+                        f"{len(chosen):4d} slices, seed {seed}: {np.nanmean(scores):.3f} ({each}) {time.monotonic() - began:.0f} s",
+                        flush=True,
+                    )
     return 0
 
 

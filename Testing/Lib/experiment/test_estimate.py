@@ -14,3 +14,4 @@ def test_the_beginning_is_no_part_of_a_step() -> None:
 
 def test_a_clock_too_coarse_for_a_difference_gives_no_nothing() -> None:
     assert _step([1.0, 1.2, 1.2]) == pytest.approx(1.2 / MORE)
+    assert _step([0.0, 0.0, 0.0]) > 0

@@ -3,69 +3,82 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from SuggestiveAnnotationLib.experiment.evidence import main, sentences
+from SuggestiveAnnotationLib.experiment.plan import EmbeddedSource, FolderSource, Plan
 from SuggestiveAnnotationLib.strategies.catalogue import MEASURED
 from SuggestiveAnnotationLib.strategies.registry import entry
 
 RESULTS = Path(__file__).parents[3] / "Resources" / "Results"
 
 
-def interval(mean: float | None, half: float = 0.01, people: int = 24) -> dict[str, Any]:
+def gain(arm: str, mean: float | None, half: float = 0.01, runs: int = 9) -> dict[str, Any]:
     low, high = (None, None) if mean is None else (mean - half, mean + half)
-    return {"mean": mean, "low": low, "high": high, "people": people, "runs": 9}
+    return {"arm": arm, "against": "random", "at_once": {"mean": mean, "low": low, "high": high, "people": 24, "runs": runs}}
 
 
-def gain(arm: str, mean: float | None, half: float = 0.01) -> dict[str, Any]:
-    narrow = interval(mean, half * 0.8)
+def results(plan: Plan, gains: list[dict[str, Any]], *, folder: str | None = "malc2012") -> dict[str, Any]:
+    """As in a `results.json`: three folds, every arm of the plan there, those that see the reference not usable."""
+    cohort = EmbeddedSource() if folder is None else FolderSource(folder)
     return {
-        "arm": arm,
-        "against": "random",
-        "over": {"minutes": interval(mean, half)},
-        "at_once": interval(mean, 2 * half),
-        "narrow": narrow,
-    }
-
-
-def results(*, folder: str | None, gains: dict[str, dict[str, Any]], arms: dict[str, str], seeds: int = 3) -> dict[str, Any]:
-    cohort = {"cases": 18} if folder is None else {"folder": folder}
-    return {
-        "plan": {"cohort": cohort, "arms": [{"name": name, "strategy": strategy} for name, strategy in arms.items()]},
-        "arms": {name: {"usable": strategy != "oracle"} for name, strategy in arms.items()},
-        "baseline": "random", "metric": "dice_3d", "over": "minutes", "margin": 0.01, "people": 24, "gains": gains,
-        "blocks": [[fold, seed] for fold in range(3) for seed in range(seeds)],
+        "plan": replace(plan, cohort=cohort).to_json(), "arms": {arm.name: {"usable": "oracle" not in arm.strategy} for arm in plan.arms},
+        "baseline": "random", "metric": "dice_3d", "over": "minutes", "margin": 0.01, "people": 24, "folds": 3,
+        "gains": {one["arm"]: one for one in gains},
     }  # fmt: skip
 
 
-def test_sentences_by_hand() -> None:
-    arms = {"random": "random", "first": "strided", "strided": "strided", "entropy": "entropy", "oracle": "oracle", "badge": "badge"}
-    gains = {"strided": gain("strided", 0.03), "entropy": gain("entropy", -0.002, 0.005), "oracle": gain("oracle", 0.5)}
-    gains |= {"first": gain("first", 0.4), "badge": gain("badge", None)}
-    told = sentences([results(folder="${DATA}/malc2012", gains=gains, arms=arms)])
+def with_arms(plan: Plan, **strategies: Any) -> Plan:
+    """A plan with arms `name=strategy` or `name=(strategy, changes)`."""
+    given = {name: one if isinstance(one, tuple) else (one, {}) for name, one in strategies.items()}
+    arms = tuple(replace(plan.arms[0], name=name.replace("_", "-"), strategy=strategy, **own) for name, (strategy, own) in given.items())
+    return replace(plan, arms=arms, primary=None)
+
+
+def test_sentences_by_hand(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", strided="strided", entropy="entropy", oracle="oracle-foreground", badge="badge")
+    gains = [gain("strided", 0.03), gain("entropy", -0.002, 0.005), gain("oracle", 0.5), gain("badge", None)]
     where = "Measured here on 24 people (malc2012, 3D Dice)"
-    for_same = "against random for the same simulated minutes, with 4 arms held against it"
-    assert told == {
-        "badge": f"{where}: cannot be compared with random for the same simulated minutes.",
-        "entropy": f"{where}: -0.002 [-0.012, +0.008] {for_same}: equivalent within 0.01.",
-        "oracle": f"{where}: +0.500 [+0.480, +0.520] {for_same}: better.",
-        # Of the four arms without the reference two are better beyond chance at once.
-        "random": f"{where}: 2 of 4 other arms did better beyond chance, 0 worse.",
-        "strided": f"{where}: +0.030 [+0.010, +0.050] {for_same}: better.",
+    for_same = "against random for the same simulated minutes, 3 arms held against it"
+    assert sentences([results(plan, gains)]) == {
+        "entropy": f"{where}: -0.002 [-0.007, +0.003] {for_same}: equivalent within 0.01.",
+        "oracle-foreground": f"{where}: +0.500 [+0.490, +0.510] {for_same}: better.",
+        "random": f"{where}: 1 of 3 other arms did better beyond chance, 0 worse.",
+        "strided": f"{where}: +0.030 [+0.020, +0.040] {for_same}: better.",
     }
 
 
-def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier() -> None:
-    arms = {"random": "random", "badge": "badge"}
-    made_up = results(folder=None, gains={"badge": gain("badge", 0.3)}, arms={**arms, "entropy": "entropy"}, seeds=1)
-    first = results(folder="a", gains={"badge": gain("badge", 0.1)}, arms=arms)
-    last = results(folder="b", gains={"badge": gain("badge", 0.2)}, arms=arms)
+def test_the_arm_without_settings_of_its_own_stands_for_its_strategy(plan: Plan) -> None:
+    own = {"options": {"per_class": True}}
+    both = with_arms(plan, random="random", gradient_guided=("gradient-guided", own), plain="gradient-guided")
+    gains = [gain("gradient-guided", 0.3), gain("plain", 0.1)]
+    assert "(malc2012, 3D Dice): +0.100" in sentences([results(both, gains)])["gradient-guided"]
+    alone = with_arms(plan, random="random", combined=("gradient-guided", own), filled=("strided", {"fill": 4}))
+    told = sentences([results(alone, [gain("combined", 0.3), gain("filled", 0.2)])])
+    assert "(malc2012, 3D Dice), with per_class True: +0.300" in told["gradient-guided"]
+    assert "(malc2012, 3D Dice), with fill 4: +0.200" in told["strided"]
+
+
+def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", badge="badge", entropy="entropy")
+    made_up = results(plan, [gain("badge", 0.3, runs=3), gain("entropy", 0.4, runs=9)], folder=None)
+    first, last = results(plan, [gain("badge", 0.1)], folder="a"), results(plan, [gain("badge", 0.2)], folder="b")
     assert "(b, 3D Dice): +0.200" in sentences([first, last, made_up])["badge"]
     assert "(a, 3D Dice): +0.100" in sentences([made_up, last, first])["badge"]
-    assert "(made up, 3D Dice, one run a fold)" in sentences([made_up])["badge"]
+    told = sentences([made_up])
+    assert "(made up, 3D Dice, one run a fold): +0.300" in told["badge"]
+    assert "(made up, 3D Dice): +0.400" in told["entropy"]
+
+
+def test_what_cannot_be_compared_leaves_an_older_sentence(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", badge="badge")
+    made_up = results(plan, [gain("badge", 0.3)], folder=None)
+    assert "+0.300" in sentences([made_up, results(plan, [gain("badge", None)])])["badge"]
+    assert "+0.300" in sentences([made_up, results(plan, [])])["badge"]
 
 
 def test_the_shipped_sentences_are_those_of_the_shipped_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

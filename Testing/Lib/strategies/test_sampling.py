@@ -83,11 +83,16 @@ def test_a_case_too_short_for_every_nth_slice_is_followed_by_another(hand: Any) 
     assert sorted(Counter(s.ref.case for s in batch).values()) in ([1, 3], [2, 2])
     answer = suggest("strided", pool, hand, budget=9, seed=0, options={"every": 4})
     assert 4 <= len(answer.suggestions) <= 6
-    assert "no case has more slices 4 apart" in answer.shortfall
+    assert "no case has another open slice 4 slices on" in answer.shortfall
+
+
+def test_a_minimum_gap_widens_the_stride_of_one_case(hand: Any) -> None:
+    batch = suggest("strided", hand.pool({"a": 80}), hand, budget=6, seed=0, min_gap=4, options={"every": 4}).suggestions
+    assert np.diff([s.ref.native_index for s in batch]).tolist() == [5] * 5
 
 
 def test_every_is_refused_below_nought() -> None:
-    with pytest.raises(InputError, match="every is -1"):
+    with pytest.raises(InputError, match="Option every cannot be -1"):
         strategy("strided", every=-1)
 
 
