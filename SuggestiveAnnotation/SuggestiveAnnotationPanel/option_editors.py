@@ -53,7 +53,7 @@ class Number(WholeNumber):
 
     def __init__(self, field, changed):
         self.widget = qt.QDoubleSpinBox()
-        digits = field.decimals
+        digits = field.digits
         self.widget.decimals = digits
         # Where 0 is not allowed, the smallest number is the one that can still be told from it.
         least = -LARGEST if field.least is None else max(field.least, 10**-digits) if field.least > 0 else field.least

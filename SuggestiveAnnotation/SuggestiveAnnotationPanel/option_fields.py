@@ -50,7 +50,7 @@ class Field:
         return asWords(self.name)
 
     @property
-    def decimals(self) -> int:
+    def digits(self) -> int:
         """Digits after the point that a number is shown and kept with."""
         return len(f"{self.default or 0:.9f}".rstrip("0").partition(".")[2]) + FINER
 
@@ -64,7 +64,7 @@ class Field:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         if not isinstance(value, int if self.kind is int else int | float) or not math.isfinite(value):
             return False
-        if abs(value) > LARGEST or (self.kind is float and round(value, self.decimals) != value):
+        if abs(value) > LARGEST or (self.kind is float and round(value, self.digits) != value):
             return False
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 

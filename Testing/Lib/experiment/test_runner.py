@@ -196,7 +196,7 @@ def test_killed_with_its_processes_it_goes_on(write_plan: WritePlan, data: Path,
     command = [sys.executable, "-m", "SuggestiveAnnotationLib", "compare", str(path), "--out", str(out), "--data", str(data)]
     child = subprocess.Popen([*command, "--processes", "2", "--threads", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 100
+        until = time.monotonic() + 240
         while not list((out / "records").glob("*.json")) and child.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         os.killpg(child.pid, signal.SIGKILL)
