@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.errors import InputError
@@ -69,7 +70,9 @@ class RoundSection(Section):
             self._parameterNode.RemoveObserver(self._observation)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._binding = parameterNode.connectGui(self.ui)
+            # Not `connectGui`: it returns no tag, and without one the widgets would stay bound to the old scene's parameters.
+            named = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in vars(self.ui).values()]
+            self._binding = parameterNode.connectParametersToGui({name: widget for name, widget in named if name})
             self._observation = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, guarded(self._onParameters))
             self._showSettings(parameterNode.allSettings)
 

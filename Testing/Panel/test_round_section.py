@@ -57,6 +57,15 @@ def test_what_is_set_is_kept_in_the_scene(host: Any, panel: Any, section: Any) -
     assert ui.budgetBox.value == panel.logic.getParameterNode().budget == 10
 
 
+def test_widgets_let_go_of_parameters_that_are_taken_away(panel: Any, section: Any) -> None:
+    parameters = panel.logic.getParameterNode()
+    section.setParameterNode(None)
+    section.ui.budgetBox.value = 17
+    assert parameters.budget == 10
+    section.setParameterNode(parameters)
+    assert section.ui.budgetBox.value == 10
+
+
 def test_a_study_without_a_round_begins_with_round_0(section: Any, panel: Any, sample: Path) -> None:
     panel.workspace.openStudy(sample)
     assert section.ui.startButton.text == "Start round 0"

@@ -138,16 +138,17 @@ class _Wrapper:
             raise ValueError(f"Cannot find a param with the given name: {name}")
         return cls.allParameters[name].datatype
 
-    def connectGui(self, gui: Any) -> int:
-        """Bind every widget with the property SlicerParameterName; returns a tag for `disconnectGui`."""
+    def connectGui(self, gui: Any) -> None:
+        """Bind every widget with the property SlicerParameterName. As in Slicer there is no tag: what is bound so cannot be unbound."""
         import qt
 
         is_widget = getattr(gui, "isWidgetType", lambda: False)()
         widgets = gui.findChildren(qt.QWidget) if is_widget else list(vars(gui).values())
         named = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in widgets]
-        return self.connectParametersToGui({name: widget for name, widget in named if name})
+        self.connectParametersToGui({name: widget for name, widget in named if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
+        """Bind widgets by the names of their parameters; returns a tag for `disconnectGui`."""
         for name in mapping:
             self._parameter(name)
         connectors = {

@@ -147,7 +147,7 @@ def test_widgets_show_and_change_parameters(wrapper, node, host):
     made = wrapper(node)
     box, name, check, line = qt.QSpinBox(), qt.QComboBox(), qt.QCheckBox(), qt.QLineEdit()
     path, share = ctk.ctkPathLineEdit(), qt.QDoubleSpinBox()
-    tag = made.connectGui(form((box, "count"), (name, "name"), (check, "warm"), (line, "note"), (path, "folder"), (share, "share")))
+    assert made.connectGui(form((box, "count"), (name, "name"), (check, "warm"), (line, "note"), (path, "folder"), (share, "share"))) is None
     assert (box.value, box.minimum, box.maximum) == (10, 1, 50)
     assert ([name.itemText(row) for row in (0, 1)], name.currentText) == (["gradient", "random"], "random")
     assert (share.minimum, share.maximum) == (0, 1)
@@ -162,6 +162,15 @@ def test_widgets_show_and_change_parameters(wrapper, node, host):
     )
     made.count, made.name = 5, "random"
     assert (box.value, name.currentText) == (5, "random")
+
+
+def test_only_widgets_bound_by_name_can_be_unbound(wrapper, node, host):
+    import qt
+
+    made, box, check = wrapper(node), qt.QSpinBox(), qt.QCheckBox()
+    tag = made.connectParametersToGui({"count": box, "warm": check})
+    box.value, check.checked = 5, True
+    assert (made.count, made.warm) == (5, True)
     made.disconnectGui(tag)
     box.value = 7
     made.warm = False
