@@ -147,7 +147,8 @@ def test_widgets_show_and_change_parameters(wrapper, node, host):
     made = wrapper(node)
     box, name, check, line = qt.QSpinBox(), qt.QComboBox(), qt.QCheckBox(), qt.QLineEdit()
     path, share = ctk.ctkPathLineEdit(), qt.QDoubleSpinBox()
-    assert made.connectGui(form((box, "count"), (name, "name"), (check, "warm"), (line, "note"), (path, "folder"), (share, "share"))) is None
+    gui = form((box, "count"), (name, "name"), (check, "warm"), (line, "note"), (path, "folder"), (share, "share"))
+    assert made.connectGui(gui) is None
     assert (box.value, box.minimum, box.maximum) == (10, 1, 50)
     assert ([name.itemText(row) for row in (0, 1)], name.currentText) == (["gradient", "random"], "random")
     assert (share.minimum, share.maximum) == (0, 1)
