@@ -108,13 +108,6 @@ def readVolume(node, geometry, schema):
     return readBox(node, geometry, schema, tuple(slice(0, n) for n in geometry.shape))
 
 
-def readSlice(node, geometry, schema, axis, index):
-    """One native slice of `readVolume`, the two remaining axes of `(k, j, i)` in order."""
-    box = [slice(0, n) for n in geometry.shape]
-    box[axis] = slice(index, index + 1)
-    return readBox(node, geometry, schema, tuple(box)).squeeze(axis)
-
-
 def readBox(node, geometry, schema, box):
     """Part of `readVolume`: `box` is a slice with start and stop for each of `(k, j, i)`."""
     labels = np.zeros([side.stop - side.start for side in box], labelType(schema))

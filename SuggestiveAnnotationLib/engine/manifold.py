@@ -6,11 +6,9 @@ import uuid
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions
 from SuggestiveAnnotationLib.models.checkpoint import save_checkpoint
-from SuggestiveAnnotationLib.models.vae import VAE
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
@@ -84,8 +82,3 @@ def fit_manifold(
     study.save_latents(stem.with_suffix(".npz"), refs, latents)
     weights, places = stem.with_suffix(".safetensors"), stem.with_suffix(".npz")
     return study.publish_model("manifold", path=weights, latents=places, card=card, record_key=record.key, round_number=None)
-
-
-def project_latents(study: Study, model: VAE, *, device: str = "auto", cancel: CancelToken | None = None) -> NDArray[np.float32]:
-    """Posterior means of every pool slice under a VAE, `(slices, latent size)`, in the order of `Study.pool_refs`."""
-    return encode_images(model, NetworkSlices(study, study.pool_refs(), device=pick_device(device)), cancel=cancel)

@@ -114,8 +114,10 @@ def test_slices_written_at_random_equal_the_same_writes_in_an_array(
         segments.writeSlice(node, geometry, schema, axis, index, labels)
         np.moveaxis(expected, axis, 0)[index] = labels
         check(node, geometry, schema, expected)
+        box = [slice(0, n) for n in SHAPE]
         other = int(rng.integers(SHAPE[axis]))
-        assert np.array_equal(segments.readSlice(node, geometry, schema, axis, other), np.moveaxis(expected, axis, 0)[other])
+        box[axis] = slice(other, other + 1)
+        assert np.array_equal(segments.readBox(node, geometry, schema, tuple(box)), expected[tuple(box)])
 
 
 def test_every_slice_emptied_and_drawn_again(node: Any) -> None:
