@@ -66,16 +66,12 @@ def export(
     stage = Stage("export", len(content.cases), progress=progress, cancel=cancel)
     done = chosen.write(Path(folder), content, overwrite=overwrite, stage=stage)
     if not completed:
-        return replace(done, left_out=_once(*content.left_out, *done.left_out))
+        return replace(done, left_out=(*content.left_out, *done.left_out))
     files = list(done.files)
     for case in content.cases:
         one = _completed(study, Path(folder), case, suffix=f".{format}", overwrite=overwrite)
         files += one.all
-    return Exported(tuple(files), _once(*content.left_out, *done.left_out))
-
-
-def _once(*sentences: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(sentences))
+    return Exported(tuple(files), (*content.left_out, *done.left_out))
 
 
 def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequence[str] = EXPORTED) -> StudyContent:

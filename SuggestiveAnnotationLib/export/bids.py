@@ -59,7 +59,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         )
         (scratch / ".bidsignore").write_text(f"{MARKER}\n", encoding="utf-8")
         (scratch / "README").write_text(_readme(content), encoding="utf-8")
-    return Exported(written(target), (*content.left_out, *earlier_readers(content)))
+    return Exported(written(target), earlier_readers(content))
 
 
 def _write_case(scratch: Path, target: Path, content: StudyContent, one: CaseContent, name: str) -> None:

@@ -88,7 +88,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
     if ignored:
         slices = "1 slice has" if ignored == 1 else f"{ignored} slices have"
         left_out += (f"{slices} pixels to ignore, which COCO cannot say; they are in the field `ignore` of the image.",)
-    return Exported(written(target), (*content.left_out, *earlier_readers(content), *left_out, *missing_images(cases, content)))
+    return Exported(written(target), (*earlier_readers(content), *left_out, *missing_images(cases, content)))
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:

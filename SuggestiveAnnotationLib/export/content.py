@@ -80,7 +80,7 @@ class StudyContent:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote, and sentences on what it left out and why."""
+    """What an export wrote, and sentences on what its format left out and why: what the study kept back is in `StudyContent.left_out`."""
 
     files: tuple[Path, ...]
     left_out: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         if folds:
             _write_json(scratch / "splits_final.json", folds)
         (scratch / "README.md").write_text(_readme(content, target.name, len(folds)), encoding="utf-8")
-    return Exported(written(target), (*content.left_out, *earlier_readers(content), *left_out))
+    return Exported(written(target), (*earlier_readers(content), *left_out))
 
 
 def label_values(schema: LabelSchema) -> dict[int, int]:

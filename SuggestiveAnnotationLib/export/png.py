@@ -60,7 +60,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
             text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
             (scratch / name).write_text(text + "\n", encoding="utf-8")
     left_out = (*left_out, *missing_images(cases, content))
-    return Exported(written(target), (*content.left_out, *earlier_readers(content), *left_out))
+    return Exported(written(target), (*earlier_readers(content), *left_out))
 
 
 def palette(schema: LabelSchema) -> list[dict[str, Any]]:

@@ -121,12 +121,12 @@ def test_labels_above_255_take_sixteen_bits(tmp_path):
 def test_the_index_says_whose_work_it_is_and_which_split_it_is_in(tmp_path):
     one = make_case(tmp_path / "in", "a", patient="p", role="test", slices=(1, 2))
     reviews = {one.annotations[1].id: Review(1, one.annotations[1].id, "zoë", "approved", "", "2026")}
-    exported = write(png, tmp_path, make_content(one, reviews=reviews, left_out=("1 draft is left out.",)))
+    exported = write(png, tmp_path, make_content(one, reviews=reviews))
     first, second = index_of(tmp_path)["slices"]
     assert (first["case"], first["patient"], first["split"], first["annotator"]) == ("a", "p", "test", "anna")
     assert first["provenance"] == "corrected"
     assert (first["approved_by"], second["approved_by"]) == (None, "zoë")
-    assert exported.left_out == ("1 draft is left out.",)
+    assert exported.left_out == ()
     assert str(tmp_path) not in (tmp_path / "png-slices" / "index.json").read_text(encoding="utf-8")
     listed = {p.relative_to(tmp_path / "png-slices").as_posix() for p in exported.files}
     assert listed == {
