@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from Support.panel_hands import press
 from Support.panel_study import SCHEMA, STRAIGHT, add_round, make_study, write_case
 
 from SuggestiveAnnotationLib.engine.prepare import prepare
@@ -50,13 +51,6 @@ def with_round(study: Study, places: tuple[int, ...] = (3, 6)) -> Path:
     path = study.path
     study.close()
     return path
-
-
-def press(host: Any, key: str) -> None:
-    """A key with the pointer's view in focus: a letter typed into a line of the panel is a letter."""
-    import slicer
-
-    host.press(key, slicer.app.layoutManager().sliceWidget("SuggestiveSlice").sliceView())
 
 
 @pytest.fixture

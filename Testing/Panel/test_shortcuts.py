@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-def press(host: Any, key: str) -> None:
-    """A key with the pointer's view in focus: a letter typed into a line of the panel is a letter."""
-    import slicer
-
-    host.press(key, slicer.app.layoutManager().sliceWidget("SuggestiveSlice").sliceView())
+from Support.panel_hands import press
 
 
 @pytest.fixture

@@ -10,6 +10,13 @@ SLICE = "SuggestiveSlice"
 """The view of the suggested slice."""
 
 
+def press(host: Any, key: str) -> None:
+    """A key with the pointer's view in focus: a letter typed into a line of the panel is a letter."""
+    import slicer
+
+    host.press(key, slicer.app.layoutManager().sliceWidget(SLICE).sliceView())
+
+
 def stroke(host: Any, workspace: Any, *, to: float = 16.0, row: float = 0.0) -> np.ndarray:
     """Paint a line through the open slice with the mouse; returns its labels afterwards."""
     import slicer
