@@ -118,7 +118,7 @@ def test_every_plan_of_the_repository_can_be_read(path: Path) -> None:
 
 def test_the_repository_brings_the_plans_it_names() -> None:
     there = {path.stem for path in PLANS.glob("*.toml")}
-    own = {"embedded-screen", "malc-tissue-screen", "malc-tissue-final", "brats2013-leave-one-out", "ms-lesions"}
+    own = {"embedded-screen", "malc-tissue-screen", "malc-tissue-final", "malc-tissue-noise", "brats2013-leave-one-out", "ms-lesions"}
     papers = {"brats2019", "brats2019-transfer", "malc", "promise12", "ibsr18", "mrbrains18"}
     assert own | papers <= there
 
