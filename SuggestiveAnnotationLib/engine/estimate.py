@@ -28,7 +28,7 @@ def expected_round() -> str:
     operations = training_speed()
     options, manifold = RoundOptions(), ManifoldOptions()
     unet = options.steps * options.batch * 3 * UNET_GIGAFLOPS / operations
-    vae = manifold.manifold_steps * manifold.manifold_batch * 3 * VAE_GIGAFLOPS / operations
+    vae = manifold.manifold_members * manifold.manifold_steps * manifold.manifold_batch * 3 * VAE_GIGAFLOPS / operations
     return f"A round takes about {_said(unet)} on this computer's processor, the first one with a model {_said(unet + vae)}."
 
 

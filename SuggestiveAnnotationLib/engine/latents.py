@@ -108,6 +108,7 @@ def decode_latent(study: Study, ref: SliceRef, *, axis: int = 0, count: int = 7)
 
     from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
     from SuggestiveAnnotationLib.models.vae import VAE
+    from SuggestiveAnnotationLib.models.vae_ensemble import VAEEnsemble
 
     model = study.latest_model("manifold")
     refs, latents = study.latents(model)
@@ -121,7 +122,7 @@ def decode_latent(study: Study, ref: SliceRef, *, axis: int = 0, count: int = 7)
     places = np.repeat(latents[refs.index(ref)][None], count, axis=0)
     places[:, axis] = latents[:, axis].mean() + values * latents[:, axis].std()
     network, _ = load_checkpoint(model.path, record_key=study.record.key, device=torch.device("cpu"))
-    if not isinstance(network, VAE):
+    if not isinstance(network, VAE | VAEEnsemble):
         raise StudyError("The model of the manifold is no VAE.", hint="Fit the manifold again.")
     with torch.inference_mode():
         channel = study.record.modalities.index(study.record.reference)

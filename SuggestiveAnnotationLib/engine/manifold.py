@@ -27,7 +27,7 @@ def fit_manifold(
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> Model:
-    """Train a VAE on the images of pool cases only, and publish it with the latents of every pool slice.
+    """Train a VAE, or an ensemble, on the images of pool cases only, and publish it with the latents of every pool slice.
 
     Blank slices are not trained on; they get latents, so that indices stay those of the pool. Where memory runs out, fewer slices make
     a step; the model's card says how many.
@@ -49,6 +49,7 @@ def fit_manifold(
         steps=options.manifold_steps,
         batch_size=options.manifold_batch,
         learning_rate=options.manifold_rate,
+        members=options.manifold_members,
         seed=seed,
     )
     images = NetworkSlices(study, shown, device=device)
@@ -56,10 +57,10 @@ def fit_manifold(
     def fit(batch: int) -> FittedManifold:
         return train_vae(images, settings=replace(settings, batch_size=batch), progress=progress, cancel=cancel)
 
-    say = spoken("fit manifold", options.manifold_steps, progress)
+    say = spoken("fit manifold", options.manifold_members * options.manifold_steps, progress)
     fitted, batch = halve_on_out_of_memory(fit, options.manifold_batch, smallest=2, say=say)
     settings = replace(settings, batch_size=batch)
-    latents = np.empty((len(refs), options.latent_size), np.float32)
+    latents = np.empty((len(refs), fitted.latents.shape[1]), np.float32)
     latents[~blank] = fitted.latents
     empties = NetworkSlices(study, [ref for ref, empty in zip(refs, blank, strict=True) if empty], device=device)
     latents[blank] = encode_images(fitted.model, empties, batch_size=batch, cancel=cancel)

@@ -55,6 +55,9 @@ class ManifoldOptions(DeviceOptions):
     manifold_pixels: int = field(default=64, metadata={"help": "side of the VAE's own grid, a multiple of 16", "least": 16, "multiple": 16})
     manifold_network: NetworkSize = field(default="thin", metadata={"help": "width of the VAE; 'paper' for GPUs"})
     manifold_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam (papers: 1e-4)", "least": 1e-08})
+    manifold_members: int = field(
+        default=1, metadata={"help": "VAEs whose latent spaces are put side by side (papers: 1); each takes its own time", "least": 1}
+    )
 
 
 @dataclass(frozen=True)

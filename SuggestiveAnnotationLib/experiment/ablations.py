@@ -12,6 +12,7 @@ from SuggestiveAnnotationLib.strategies.registry import entry
 
 TITLES = {
     "manifold.latent_size": "latent size",
+    "manifold.manifold_members": "VAEs in an ensemble",
     "options.tau": "angle threshold (least cosine)",
     "options.step": "step length (median neighbour distances)",
 }

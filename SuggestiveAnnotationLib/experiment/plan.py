@@ -175,10 +175,13 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        # Options that are younger than comparisons that were frozen without them: the hash of those stays what it was.
         for arm in made["arms"]:
             if not arm["fill"]:
-                # Younger than comparisons that were frozen without it: their hash stays what it was.
                 del arm["fill"]
+        for one in (made, *made["arms"]):
+            if one["manifold"]["manifold_members"] == 1:
+                del one["manifold"]["manifold_members"]
         return made
 
     @property

@@ -18,6 +18,7 @@ from SuggestiveAnnotationLib.models.unet import WIDTHS as UNET_WIDTHS
 from SuggestiveAnnotationLib.models.unet import UNet
 from SuggestiveAnnotationLib.models.vae import VAE
 from SuggestiveAnnotationLib.models.vae import WIDTHS as VAE_WIDTHS
+from SuggestiveAnnotationLib.models.vae_ensemble import VAEEnsemble
 from SuggestiveAnnotationLib.models.voxresnet import WIDTHS as VOXRESNET_WIDTHS
 from SuggestiveAnnotationLib.models.voxresnet import VoxResNet
 
@@ -52,7 +53,7 @@ def _segmentation(channels: int, classes: int, size: str, dropout: float, widths
     }
 
 
-def _vae(*, channels: int, latent_size: int, grid_size: Any, input_size: Any = None, size: str = "paper") -> nn.Module:
+def _vae(*, channels: int, latent_size: int, grid_size: Any, input_size: Any = None, size: str = "paper") -> VAE:
     rows, columns = grid_size
     own = None if input_size is None else (_count(input_size[0], 8192), _count(input_size[1], 8192))
     return VAE(
@@ -62,6 +63,10 @@ def _vae(*, channels: int, latent_size: int, grid_size: Any, input_size: Any = N
         input_size=own,
         size=_known_size(size, VAE_WIDTHS),
     )
+
+
+def _vae_ensemble(*, members: int, **arguments: Any) -> nn.Module:
+    return VAEEnsemble([_vae(**arguments) for _ in range(_count(members, 100))])
 
 
 def _count(value: Any, most: int) -> int:
@@ -79,7 +84,14 @@ def _known_size(size: str, widths: Mapping[str, Any]) -> str:
 
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
-    {"unet": _unet, "u-shape-patches": _u_shape, "voxresnet": _voxresnet, "multi-scale-patches": _multi_scale, "vae": _vae}
+    {
+        "unet": _unet,
+        "u-shape-patches": _u_shape,
+        "voxresnet": _voxresnet,
+        "multi-scale-patches": _multi_scale,
+        "vae": _vae,
+        "vae-ensemble": _vae_ensemble,
+    }
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.models.vae import VAE
+from SuggestiveAnnotationLib.models.vae_ensemble import VAEEnsemble
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.training.data import ImageSource, batches
 from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, reproducible_convolutions
@@ -37,7 +38,8 @@ class ManifoldSettings:
         kl_weight: of the divergence in eq. 1.
         gradient_clip: largest norm of the gradient.
         mixed_precision: train in bfloat16 where the device has it; encoding is float32 always.
-        seed: of weights, order and noise.
+        members: VAEs that are trained one after the other, with seeds of their own, for an ensemble; 1: a VAE (papers).
+        seed: of weights, order and noise; of the first member.
     """
 
     latent_size: int = 3
@@ -50,6 +52,7 @@ class ManifoldSettings:
     kl_weight: float = 1.0
     gradient_clip: float = 1000.0
     mixed_precision: bool = True
+    members: int = 1
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -59,17 +62,18 @@ class ManifoldSettings:
 
 @dataclass(frozen=True)
 class FittedManifold:
-    """A trained VAE.
+    """A trained VAE, or an ensemble of them.
 
     Attributes:
         model: in evaluation mode, float32.
-        losses: (step, reconstruction, divergence), each summed over an image and averaged over the batch.
-        latents: posterior means of all images, float32 `(n, d)`.
+        losses: (step, reconstruction, divergence), each summed over an image and averaged over the batch; of an ensemble, one member's
+            steps after the other's.
+        latents: posterior means of all images, float32 `(n, d)`; of an ensemble `(n, members * d)`.
         active_units: latent dimensions whose posterior mean varies over the data by more than 0.01 (Burda et al., 2016). 0: collapsed.
         seconds: of training and encoding.
     """
 
-    model: VAE
+    model: VAE | VAEEnsemble
     losses: tuple[tuple[int, float, float], ...]
     latents: NDArray[np.float32]
     active_units: int
@@ -97,7 +101,18 @@ def fit_manifold(
     """
     if len(images) == 0:
         raise StudyError("There are no slices to learn the manifold from.", hint="Add cases to the pool.")
-    stage = Stage("fit manifold", settings.steps, progress=progress, cancel=cancel)
+    stage = Stage("fit manifold", settings.members * settings.steps, progress=progress, cancel=cancel)
+    losses: list[tuple[int, float, float]] = []
+    vaes = [_train_vae(images, replace(settings, seed=settings.seed + 1000 * n), losses, stage, cancel) for n in range(settings.members)]
+    model = vaes[0] if len(vaes) == 1 else VAEEnsemble(vaes).eval()
+    latents = encode_images(model, images, batch_size=2 * settings.batch_size, cancel=cancel)
+    return FittedManifold(model, tuple(losses), latents, active_units(latents), stage.seconds)
+
+
+def _train_vae(
+    images: ImageSource, settings: ManifoldSettings, losses: list[tuple[int, float, float]], stage: Stage, cancel: CancelToken | None
+) -> VAE:
+    """One member, in evaluation mode; its losses are added to those that are there."""
     device = images.device
     spec = {
         "network": "vae",
@@ -107,12 +122,11 @@ def fit_manifold(
         "grid_size": list(images.size),
         "input_size": list(settings.input_size or images.size),
     }
-    model = build_network(spec, seed=settings.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: VAE = build_network(spec, seed=settings.seed).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = autocast_dtype(device) if settings.mixed_precision else None
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     generator = torch.Generator().manual_seed(settings.seed)
     order = shuffled_batches(len(images), settings.batch_size, generator=generator)
-    losses: list[tuple[int, float, float]] = []
     model.train()
     with reproducible_convolutions(device):
         for step in range(settings.steps):
@@ -134,15 +148,13 @@ def fit_manifold(
             value = float(loss.total.detach())
             if not np.isfinite(value):
                 raise StudyError(f"Learning the manifold diverged at step {step + 1}.", hint="Lower the learning rate or check the images.")
-            losses.append((step + 1, float(loss.reconstruction.detach()), float(loss.kl.detach())))
+            losses.append((len(losses) + 1, float(loss.reconstruction.detach()), float(loss.kl.detach())))
             stage.advance(loss=value)
-    model.eval()
-    latents = encode_images(model, images, batch_size=2 * settings.batch_size, cancel=cancel)
-    return FittedManifold(model, tuple(losses), latents, active_units(latents), stage.seconds)
+    return model.eval()
 
 
 def encode_images(
-    model: VAE,
+    model: VAE | VAEEnsemble,
     images: ImageSource,
     *,
     batch_size: int = 64,

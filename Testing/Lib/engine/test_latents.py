@@ -21,10 +21,16 @@ from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion
 MakeStudy = Callable[..., Study]
 
 
-def fitted(make_study: MakeStudy, *, size: int = 3, modalities: tuple[str, ...] = ("t1",)) -> Study:
+def fitted(make_study: MakeStudy, *, size: int = 3, members: int = 1, modalities: tuple[str, ...] = ("t1",)) -> Study:
     study = make_study(prepared=True, modalities=modalities)
     options = ManifoldOptions(
-        manifold_network="tiny", manifold_steps=6, manifold_batch=4, manifold_pixels=32, latent_size=size, device="cpu"
+        manifold_network="tiny",
+        manifold_steps=6,
+        manifold_batch=4,
+        manifold_pixels=32,
+        latent_size=size,
+        manifold_members=members,
+        device="cpu",
     )
     fit_manifold(study, options=options)
     return study
@@ -107,14 +113,16 @@ def test_what_cannot_be_shown_is_said(make_study: MakeStudy) -> None:
         decode_latent(study, SliceRef("case0", 0, 3))
 
 
-def test_images_along_an_axis_are_what_the_vae_decodes_there(make_study: MakeStudy) -> None:
-    study = fitted(make_study, modalities=("t1", "flair"))
+@pytest.mark.parametrize("members", [1, 2])
+def test_images_along_an_axis_are_what_the_vae_decodes_there(make_study: MakeStudy, members: int) -> None:
+    study = fitted(make_study, members=members, modalities=("t1", "flair"))
     ref = study.pool_refs()[5]
     path, values = decode_latent(study, ref, axis=1, count=5)
     assert values == (-2, -1, 0, 1, 2)
     images = np.load(path, allow_pickle=False)
     assert images.dtype == np.float32
     known, latents = study.latents()
+    assert latents.shape[1] == 3 * members
     model = study.latest_model("manifold")
     assert model is not None
     vae, _ = load_checkpoint(model.path, device=torch.device("cpu"))

@@ -94,6 +94,15 @@ def test_filling_changes_the_hash_and_its_absence_does_not(plan: Plan) -> None:
     assert filling.to_json()["arms"][0]["fill"] == 4
     assert filling.key != plan.key
     assert plan_from_json(filling.to_json()) == filling
+
+
+def test_an_ensemble_changes_the_hash_and_its_absence_does_not(plan: Plan) -> None:
+    assert "manifold_members" not in plan.to_json()["manifold"]
+    several = replace(plan.arms[0], manifold=replace(plan.manifold, manifold_members=3))
+    made = replace(plan, arms=(several, *plan.arms[1:]))
+    assert [arm["manifold"].get("manifold_members") for arm in made.to_json()["arms"][:2]] == [3, None]
+    assert made.key != plan.key
+    assert plan_from_json(made.to_json()) == made
     assert plan_from_json(plan.to_json()) == plan
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,18 @@ def test_it_learns_on_a_coarser_grid_of_its_own():
     out = fit_manifold(_discs()[0], settings=settings)
     assert out.model.input_size == (16, 16)
     assert out.model.decode(torch.zeros(1, 2)).shape == (1, 1, 32, 32)
+
+
+def test_the_members_of_an_ensemble_are_vaes_of_their_own():
+    settings = replace(FAST, steps=4, seed=7)
+    done: list[tuple[int, int]] = []
+    images = _discs()[0]
+    out = fit_manifold(images, settings=replace(settings, members=2), progress=lambda e: done.append((e.done, e.total)))
+    alone = [fit_manifold(images, settings=replace(settings, seed=seed)) for seed in (7, 1007)]
+    assert np.array_equal(out.latents, np.hstack([one.latents for one in alone]))
+    assert [one[1:] for one in out.losses] == [one[1:] for each in alone for one in each.losses]
+    assert [one[0] for one in out.losses] == list(range(1, 9))
+    assert done[-1] == (8, 8)
 
 
 @pytest.mark.parametrize("n", [1, 2])
