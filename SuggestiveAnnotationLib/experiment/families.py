@@ -34,6 +34,6 @@ def family(strategy: str, options: Mapping[str, Any] | None = None) -> Family:
     name = entry(strategy).name
     if Requirement.REFERENCE in requirements(name, options):
         return "sees the reference"
-    if name.startswith("gradient-guided"):
+    if name.startswith("gradient-"):
         return "gradient-guided"
     return _OF.get(name, "uncertainty")  # type: ignore[return-value]

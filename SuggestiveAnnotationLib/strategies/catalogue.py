@@ -220,6 +220,18 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "gradient-core-set",
+        "Core set along the gradient",
+        "The slices least like anything annotated or suggested before them, above all where the model's error grows.",
+        "Ours; nothing has been shown for it yet.",
+        f"{_PACKAGE}.gradient_coverage:GradientCoreSet",
+        _BOTH,
+        (
+            Option("pull", 0.5, "how much more a distance counts along the gradient; 0: core set, negative: a control", least=-1, most=1),
+            Option("direction", "encoder", "how the gradient is carried to the manifold", ("encoder", "manifold")),
+        ),
+    ),
+    Entry(
         "consensus",
         "Gradient-guided, by consensus",
         "Steps from each annotated slice along several gradients; the slice that most of them reach is suggested.",

@@ -25,7 +25,7 @@ from SuggestiveAnnotationLib.types import Rationale, describe
 
 
 @dataclass(frozen=True, kw_only=True)
-class _KCentreGreedy(BatchStrategy):
+class KCentreGreedy(BatchStrategy):
     """The unit farthest from everything annotated or suggested, again and again.
 
     Annotated units are the first centres; without any the first pick is drawn at random. With whole cases a point is the mean over the
@@ -37,6 +37,10 @@ class _KCentreGreedy(BatchStrategy):
     def points(self, query: Query, slices: Ids) -> Floats:
         """One row a slice."""
 
+    def from_annotated(self, query: Query, board: Board, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
+        """Squared distance of every point to the nearest annotated unit and which it is, `(n,)` each; infinite and -1 without any."""
+        return nearest_of(points, centres)
+
     def choose(self, query: Query, board: Board) -> Choice:
         """Keep the distance to the nearest centre up to date: memory of the pool once, time of the pool once a pick."""
         slices, labelled = board.slices, np.flatnonzero(query.pool.labelled)
@@ -44,7 +48,7 @@ class _KCentreGreedy(BatchStrategy):
         offset = points.mean(0)
         points = points - offset
         centres = by_unit(board, labelled, self.points(query, labelled))[1] - offset if len(labelled) else points[:0]
-        squared, which = nearest_of(points, centres)
+        squared, which = self.from_annotated(query, board, points, centres)
         first = np.unique(board.unit_of(labelled), return_index=True)[1]
         nearest = labelled[first][which] if len(labelled) else which
         norms, rng = squared_lengths(points), np.random.default_rng(query.seed)
@@ -70,7 +74,7 @@ class _KCentreGreedy(BatchStrategy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreSet(_KCentreGreedy):
+class CoreSet(KCentreGreedy):
     """k-centre greedy on the latents of the manifold. It looks at no model, so that it can draw a first batch."""
 
     name: ClassVar[str] = "core-set"
@@ -82,7 +86,7 @@ class CoreSet(_KCentreGreedy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreSetNetwork(_KCentreGreedy):
+class CoreSetNetwork(KCentreGreedy):
     """k-centre greedy on the segmentation network's bottleneck features, averaged over the image: the published space."""
 
     name: ClassVar[str] = "core-set-network"

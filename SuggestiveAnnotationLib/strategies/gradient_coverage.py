@@ -1,0 +1,84 @@
+"""Coverage of the pool that reaches farther where the model's error grows: k-centre greedy with gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+import numpy as np
+
+from SuggestiveAnnotationLib.strategies.base import Board, finite, manifold_of, model_of, require
+from SuggestiveAnnotationLib.strategies.contract import Query, Requirement
+from SuggestiveAnnotationLib.strategies.coverage import KCentreGreedy
+from SuggestiveAnnotationLib.strategies.directions import Direction, encoder_direction, manifold_direction
+from SuggestiveAnnotationLib.strategies.points import Floats, Ids, latents_of
+from SuggestiveAnnotationLib.types import Rationale
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientCoreSet(KCentreGreedy):
+    """k-centre greedy on the latents, where a distance from an annotated slice counts more along its loss gradient than against it.
+
+    The distance from an annotated unit at z with the gradient's direction u on the manifold (|u| = 1, as in `gradient.GradientGuided`) to
+    a point z_j is that of a Randers metric, `|v| + pull <u, v>` with `v = z_j - z`: it is `|v| (1 + pull)` along u and `|v| (1 - pull)`
+    against it. Units without a gradient (an empty annotation, suggested a moment ago) have the plain distance. The 2022 paper steps along
+    u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
+
+    Attributes:
+        pull: from -1 to 1; 0: `core-set`; negative: away from the gradient, a control.
+        direction: see `gradient.GradientGuided`.
+    """
+
+    name: ClassVar[str] = "gradient-core-set"
+    requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.MODEL, Requirement.MANIFOLD})
+
+    pull: float = 0.5
+    direction: Direction = "encoder"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(-1 <= self.pull <= 1, "pull", self.pull, "from -1 to 1")
+        require(self.direction in get_args(Direction), "direction", self.direction, " or ".join(get_args(Direction)))
+
+    def points(self, query: Query, slices: Ids) -> Floats:
+        """Latents."""
+        return latents_of(query, slices)
+
+    def from_annotated(self, query: Query, board: Board, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
+        """Squares of the asymmetric distances."""
+        best, which = np.full(len(points), np.inf), np.full(len(points), -1, np.intp)
+        for row, (centre, along) in enumerate(zip(centres, self._directions(query, board), strict=True)):
+            way = points - centre
+            distance = np.linalg.norm(way, axis=1) + self.pull * (way @ along)
+            nearer = distance < best
+            best[nearer], which[nearer] = distance[nearer], row
+        # Against a full pull rounding may end just below nought.
+        return np.maximum(best, 0) ** 2, which
+
+    def _directions(self, query: Query, board: Board) -> Floats:
+        """Unit direction of every annotated unit, ascending; zero where none of its slices has a gradient. Of a case, that of their sum."""
+        labelled = np.flatnonzero(query.pool.labelled)
+        units = board.unit_of(labelled)
+        order = np.unique(units)
+        moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
+        carry = encoder_direction if self.direction == "encoder" else manifold_direction
+        for index, images, _, gradients in model_of(query).loss_gradients(labelled.tolist()):
+            moved = carry(manifold_of(query), images, gradients).double().cpu().numpy()
+            finite(moved, index, query.pool.refs, "step on the manifold")
+            np.add.at(moves, np.searchsorted(order, board.unit_of(index)), moved)
+        length = np.linalg.norm(moves, axis=1, keepdims=True)
+        unit: Floats = moves / np.where(length > 0, length, 1)
+        return unit
+
+    def _rationale(self, query: Query, squared: float, nearest: int, noun: str) -> Rationale:
+        plain = super()._rationale(query, squared, nearest, noun)
+        if nearest < 0:
+            return plain
+        where = plain.details["nearest"]
+        sentence = (
+            f"Chosen because it is the {noun} least like anything annotated or suggested before it, above all where the model's error "
+            f"grows; most like it is {where}."
+        )
+        details = {**plain.details, "pull": self.pull, "direction": self.direction}
+        source = query.pool.refs[nearest] if query.pool.labelled[nearest] else None
+        return Rationale(self.name, sentence, score=plain.score, source=source, details=details)
