@@ -115,7 +115,9 @@ class Comparison:
         for record in self.done:
             for case in record.test:
                 tested[self.people.index(record.patients.get(case, case)), self.blocks.index((record.fold, record.seed))] = True
-        return Draws.make(tested, [fold for fold, _ in self.blocks], resamples=self.resamples, seed=self.seed)
+        # Folds that every seed draws anew have their numbers in common and nothing else.
+        folds = range(len(self.blocks)) if self.plan.split.redraw else [fold for fold, _ in self.blocks]
+        return Draws.make(tested, folds, resamples=self.resamples, seed=self.seed)
 
     def score(self, arm: str, block: Block, metric: str, label: str | None = None) -> Values:
         """A metric `(model, person)` of one run. `label` None: the mean over the classes that the person has, regions left out."""

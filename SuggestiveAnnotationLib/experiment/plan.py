@@ -55,6 +55,7 @@ class Split:
         folds, test, draws: as the kind says. names: globs of cases or people.
         run: which folds run; empty: all.
         seed: of the draw. among: glob of the cases that take part.
+        redraw: "folds" divides the people anew for every seed of the plan; else all seeds have the same pools.
     """
 
     kind: SplitKind = "folds"
@@ -65,6 +66,7 @@ class Split:
     run: tuple[int, ...] = ()
     seed: int = 0
     among: str = "*"
+    redraw: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,8 @@ class Plan:
         for arm in made["arms"]:
             if not arm["fill"]:
                 del arm["fill"]
+        if not made["split"]["redraw"]:
+            del made["split"]["redraw"]
         for one in (made, *made["arms"]):
             if one["manifold"]["manifold_members"] == 1:
                 del one["manifold"]["manifold_members"]

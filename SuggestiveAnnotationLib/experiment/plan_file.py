@@ -186,6 +186,8 @@ def _split(table: Table) -> Split:
     split = table.settings(Split)
     if split.kind == "folds" and split.folds < 2:
         raise table.mistake(f"has folds = {split.folds}", hint="Give at least 2.")
+    if split.redraw and split.kind != "folds":
+        raise table.mistake(f'has redraw and kind = "{split.kind}"', hint='Only kind = "folds" can be drawn anew.')
     if split.kind == "random" and (split.test < 1 or split.draws < 1):
         raise table.mistake("is random and needs test and draws of at least 1")
     if split.kind == "fixed" and not split.names:

@@ -256,7 +256,8 @@ def own_settings(arm: Arm, plan: Plan) -> str:
 def _split(plan: Plan) -> str:
     split = plan.split
     words = {
-        "folds": f"{split.folds} folds over people, each person held out once",
+        "folds": f"{split.folds} folds over people, each person held out once"
+        + (" with every seed, which divides them anew" if split.redraw else ""),
         "leave-one-out": "one person at a time",
         "random": f"{split.test} people, drawn {split.draws} times",
         "fixed": f"the people named {_words(split.names)}",

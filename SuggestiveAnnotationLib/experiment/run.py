@@ -35,7 +35,7 @@ from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.device import describe_device, pick_device
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import SliceRef, content_key
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def _blank(plan: Plan, run: Run) -> RunRecord:
     arm = plan.arm(run.arm)
     return RunRecord(
         run=run.name, plan=plan.name, plan_key=plan.key, arm=run.arm, fold=run.fold, seed=run.seed, settings=asdict(arm), status="done",
-        versions=library_versions(), machine=machine(arm.training.device), peak_memory_gb=round(peak_memory() / 1e9, 2), started=_now(),
+        versions={**library_versions(), "code": _code()}, machine=machine(arm.training.device),
+        peak_memory_gb=round(peak_memory() / 1e9, 2), started=_now(),
     )  # fmt: skip
 
 
@@ -106,6 +107,14 @@ def machine(device: str) -> dict[str, Any]:
         "device": describe_device(pick_device(device)),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+@lru_cache
+def _code() -> str:
+    """Hash of this library's files, so that a record tells which code made it."""
+    root = Path(__file__).parents[1]
+    files = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py"))}
+    return content_key(files)
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -22,6 +22,9 @@ from SuggestiveAnnotationLib.experiment.run import Run, failed, run_one
 from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress
+
+Folds = Mapping[int, Sequence[Fold]]
+"""Seed -> folds."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def compare(
     kept = _take_folder(plan, out, retry_failed)
     study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=token)
     with closing(study):
-        folds = folds_of(plan, study.cases())
+        folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
     todo = [run for run in runs_of(plan, folds) if run.name not in kept]
     if not todo:
         _tidy(out, keep_studies)
@@ -108,9 +111,9 @@ def compare(
     return Compared(ahead, tuple(done), tuple(broken), tuple(kept))
 
 
-def runs_of(plan: Plan, folds: Sequence[Fold]) -> list[Run]:
+def runs_of(plan: Plan, folds: Folds) -> list[Run]:
     """Every run, in the order of doing: the arms of one fold and seed together, so that a comparison that is cut short has whole ones."""
-    return [Run(arm.name, fold.number, seed) for seed, fold, arm in product(plan.seeds, folds, plan.arms)]
+    return [Run(arm.name, fold.number, seed) for seed in plan.seeds for fold, arm in product(folds[seed], plan.arms)]
 
 
 def _take_folder(plan: Plan, out: Path, retry_failed: bool) -> list[str]:
@@ -142,7 +145,7 @@ def _take_folder(plan: Plan, out: Path, retry_failed: bool) -> list[str]:
 def _estimated(
     plan: Plan,
     out: Path,
-    folds: Sequence[Fold],
+    folds: Folds,
     todo: Sequence[Run],
     *,
     processes: int,
@@ -153,7 +156,7 @@ def _estimated(
     """Measured in a process of its own kind: with the threads that a run will have."""
     import torch
 
-    fold = next(one for one in folds if one.number == todo[0].fold)
+    fold = next(one for one in folds[todo[0].seed] if one.number == todo[0].fold)
     base = make_base(plan, out, fold, todo[0].seed, progress=progress, cancel=cancel)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -164,12 +167,12 @@ def _estimated(
     return estimate(plan, pace, base, todo, processes=processes)
 
 
-def _jobs(plan: Plan, out: Path, folds: Sequence[Fold], todo: Sequence[Run], keep_studies: bool) -> dict[Any, Job]:
+def _jobs(plan: Plan, out: Path, folds: Folds, todo: Sequence[Run], keep_studies: bool) -> dict[Any, Job]:
     """Runs and what they wait for: the base of the fold, the first model, the manifold. What is earlier in the order comes first."""
-    by_number = {fold.number: fold for fold in folds}
+    by_number = {(seed, fold.number): fold for seed, of_seed in folds.items() for fold in of_seed}
     jobs: dict[Any, Job] = {}
     for run in todo:
-        fold, begin = by_number[run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
+        fold, begin = by_number[run.seed, run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
         base_key, plain = (run.fold, run.seed), replace(begin, manifold=None)
         base = out / WORK / f"base-fold-{run.fold}-seed-{run.seed}"
         jobs.setdefault(base_key, Job(base_key, None, make_base, (plan, out, fold, run.seed)))

@@ -1,4 +1,4 @@
-"""Who is held out in which fold: whole people, the same in every run of a plan."""
+"""Who is held out in which fold: whole people, the same in every arm of a plan."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Fold:
     elsewhere: tuple[str, ...] = ()
 
 
-def folds_of(plan: Plan, cases: Sequence[Case]) -> tuple[Fold, ...]:
-    """The folds that the plan runs. The order of `cases` does not matter.
+def folds_of(plan: Plan, cases: Sequence[Case], *, seed: int) -> tuple[Fold, ...]:
+    """The folds that the plan runs with a seed. The order of `cases` does not matter.
 
     Raises:
         InputError: fewer people than the split needs, a name that is not there, or people without reference labels.
@@ -45,7 +45,7 @@ def folds_of(plan: Plan, cases: Sequence[Case]) -> tuple[Fold, ...]:
         raise InputError(f"Case {unlabelled[0]} has no reference labels to compare by.", hint="Give them with `label` in [cohort].")
     if len(taking) < 2:
         raise InputError(f"{len(taking)} cases take part, which cannot be split.", hint="Check `folder`, `images` and `among`.")
-    divided = _divide(plan.split, taking)
+    divided = _divide(plan.split, taking, seed)
     wanted = plan.split.run or tuple(range(len(divided)))
     beyond = [n for n in wanted if n >= len(divided)]
     if beyond:
@@ -54,7 +54,7 @@ def folds_of(plan: Plan, cases: Sequence[Case]) -> tuple[Fold, ...]:
     return tuple(Fold(n, {**excluded, **divided[n]}, tuple(sorted(other))) for n in wanted)
 
 
-def _divide(split: Split, cases: Sequence[Case]) -> list[dict[str, Role]]:
+def _divide(split: Split, cases: Sequence[Case], seed: int) -> list[dict[str, Role]]:
     people = sorted({c.patient for c in cases})
     if split.kind == "random":
         drawn = [assign_roles(cases, test=split.test, validation=0, seed=split.seed * 1000 + n) for n in range(split.draws)]
@@ -66,7 +66,8 @@ def _divide(split: Split, cases: Sequence[Case]) -> list[dict[str, Role]]:
         raise InputError(f"The plan has {count} folds, but there are {len(people)} people.", hint="Ask for fewer folds.")
     if split.kind == "leave-one-out":
         return [_roles(cases, {one}) for one in people]
-    order = [people[i] for i in np.random.default_rng(split.seed).permutation(len(people))]
+    drawn_by = [split.seed, seed] if split.redraw else split.seed
+    order = [people[i] for i in np.random.default_rng(drawn_by).permutation(len(people))]
     return [_roles(cases, set(order[n::count])) for n in range(count)]
 
 

@@ -90,7 +90,7 @@ def make_cohort(
         )  # fmt: skip
     else:
         study = _from_folder(plan.cohort, path, data, **context)
-    folds_of(plan, study.cases())
+    folds_of(plan, study.cases(), seed=plan.seeds[0])
     with study.lock():
         prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
         # Roles were those of the cohort's own table; here the plan says who is held out.

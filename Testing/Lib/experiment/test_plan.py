@@ -55,6 +55,7 @@ def test_a_plan_says_everything_and_arms_inherit_what_they_do_not_change(write_p
         ("folds = 2", "folds = 2\nrun = [2]", r"runs fold 2.*0 to 1"),
         ("folds = 2", 'kind = "random"', r"random and needs test and draws"),
         ("folds = 2", 'kind = "fixed"', r"names nobody"),
+        ("folds = 2", 'kind = "leave-one-out"\nredraw = true', r"has redraw and kind"),
         ("pixels = 32", "pixels = 30", r"pixels = 30"),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 2", r""),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 1", r"2 folds, but there are 1 people"),
@@ -142,21 +143,33 @@ def with_split(plan: Plan, **values: object) -> Plan:
 
 def test_folds_hold_every_person_out_once_with_all_visits(plan: Plan) -> None:
     cases = people("a", "b", "c", "d", "e")
-    folds = folds_of(with_split(plan, folds=3), cases)
+    folds = folds_of(with_split(plan, folds=3), cases, seed=0)
     held = [{name for name, role in fold.roles.items() if role == "test"} for fold in folds]
     assert sorted(name for one in held for name in one) == sorted(c.name for c in cases)
     for one in held:
         assert {name[0] for name in one} == {name[0] for name in one if name.endswith("-1")} == {n[0] for n in one if n.endswith("-2")}
-    assert folds_of(with_split(plan, folds=3), cases[::-1]) == folds
-    assert folds_of(with_split(plan, folds=3, run=(1,)), cases) == (folds[1],)
-    assert folds_of(with_split(plan, folds=3, seed=1), cases) != folds
+    assert folds_of(with_split(plan, folds=3), cases[::-1], seed=4) == folds
+    assert folds_of(with_split(plan, folds=3, run=(1,)), cases, seed=0) == (folds[1],)
+    assert folds_of(with_split(plan, folds=3, seed=1), cases, seed=0) != folds
+
+
+def test_every_seed_may_divide_the_people_anew(plan: Plan) -> None:
+    cases, anew = people(*"abcdefghi"), with_split(plan, folds=3, redraw=True)
+    held = [[{n for n, role in f.roles.items() if role == "test"} for f in folds_of(anew, cases, seed=seed)] for seed in range(4)]
+    for one in held:
+        assert sorted(name for fold in one for name in fold) == sorted(c.name for c in cases)
+    assert len({frozenset(map(frozenset, one)) for one in held}) == 4
+    assert folds_of(anew, cases, seed=2) == folds_of(anew, cases[::-1], seed=2)
+    assert "redraw" not in plan.to_json()["split"]
+    assert anew.key != plan.key
+    assert plan_from_json(anew.to_json()) == anew
 
 
 def test_other_splits(plan: Plan) -> None:
     cases = people("a", "b", "c")
 
     def held(**values: object) -> list[list[str]]:
-        return [sorted(n for n, r in fold.roles.items() if r == "test") for fold in folds_of(with_split(plan, **values), cases)]
+        return [sorted(n for n, r in fold.roles.items() if r == "test") for fold in folds_of(with_split(plan, **values), cases, seed=0)]
 
     assert held(kind="leave-one-out") == [["a-1", "a-2"], ["b-1", "b-2"], ["c-1", "c-2"]]
     assert held(kind="fixed", names=("b*",)) == [["b-1", "b-2"]]
@@ -167,10 +180,10 @@ def test_other_splits(plan: Plan) -> None:
 
 def test_a_split_that_cannot_be_is_refused(plan: Plan) -> None:
     with pytest.raises(InputError, match="4 folds, but there are 3 people"):
-        folds_of(with_split(plan, folds=4), people("a", "b", "c"))
+        folds_of(with_split(plan, folds=4), people("a", "b", "c"), seed=0)
     with pytest.raises(InputError, match="nobody is named z"):
-        folds_of(with_split(plan, kind="fixed", names=("z",)), people("a", "b"))
+        folds_of(with_split(plan, kind="fixed", names=("z",)), people("a", "b"), seed=0)
     with pytest.raises(InputError, match="no reference labels"):
-        folds_of(plan, people("a", "b", labelled=False))
+        folds_of(plan, people("a", "b", labelled=False), seed=0)
     with pytest.raises(InputError, match="runs fold 5"):
-        folds_of(with_split(plan, kind="leave-one-out", run=(5,)), people("a", "b"))
+        folds_of(with_split(plan, kind="leave-one-out", run=(5,)), people("a", "b"), seed=0)
