@@ -36,6 +36,7 @@ from SuggestiveAnnotationLib.experiment.statistics import (
     interval,
     person_means,
     pooled_sd,
+    run_means,
     signed_rank,
     wins_ties_losses,
 )
@@ -94,7 +95,7 @@ class _Analysis:
                 between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
                 endpoints=endpoints,
                 people=len(of.people),
-                lone=any(g.at_once.runs <= folds for g in gains),
+                conditions=len({(r.versions.get("code"), r.machine.get("threads")) for r in of.done}),
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
             ),
@@ -114,10 +115,14 @@ class _Analysis:
     def _interval(self, values: Values, level: float = 0.95) -> Interval:
         return interval(values, self.of.draws, level=level)
 
-    def _difference(self, arm: str, against: str, over: Over, metric: str) -> Values:
+    def _difference(self, arm: str, against: str, over: Over, metric: str, *, held: bool = False) -> Values:
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        one, other = (self.of.areas(name, metric, over, among=(arm, against)) for name in (arm, against))
+        one, other = (self.of.areas(name, metric, over, among=(arm, against), held=held) for name in (arm, against))
         return sign * (one - other)
+
+    def _held(self, arm: str, against: str, over: Over, metric: str) -> float | None:
+        each = person_means(self._difference(arm, against, over, metric, held=True))
+        return None if np.isnan(each).all() else float(np.nanmean(each))
 
     def _pair(self, arm: str, against: str, over: Over, level: float = 0.95) -> Interval:
         return self._interval(self._difference(arm, against, over, self.metric), level)
@@ -131,6 +136,7 @@ class _Analysis:
             over={over: self._pair(name, self.baseline, over) for over in COSTS},
             at_once=self._pair(name, self.baseline, self.over, self.level_at_once),
             narrow=self._pair(name, self.baseline, self.over, 0.90),
+            held=self._held(name, self.baseline, self.over, self.metric),
             wins=wins,
             ties=ties,
             losses=losses,
@@ -142,17 +148,19 @@ class _Analysis:
         named = [*([self.plan.primary] if self.plan.primary is not None else []), *self.plan.secondaries]
         named = [one for one in named if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics]
         values = [self._endpoint_values(one) for one in named]
-        p_values = [signed_rank(person_means(one)) if self.finalists else None for one in values]
+        p_values = [signed_rank(run_means(one)) if self.finalists else None for one in values]
         second = [k for k, one in enumerate(named) if one is not self.plan.primary and p_values[k] is not None]
         adjusted = dict(zip(second, holm([p_values[k] or 0.0 for k in second]), strict=True))
         out = []
         for k, (one, difference) in enumerate(zip(named, values, strict=True)):
             gain, narrow = self._interval(difference), self._interval(difference, 0.90)
-            primary = one is self.plan.primary
+            primary, held = one is self.plan.primary, None
+            if one.judge == "area":
+                held = self._held(one.arm, one.against, one.over, one.metric)
             out.append(
                 EndpointResult(
-                    endpoint=one, primary=primary, gain=gain, narrow=narrow, equivalent=narrow.inside(one.margin), p=p_values[k],
-                    adjusted=p_values[k] if primary else adjusted.get(k), conclusion=conclude(gain, narrow, one.margin),
+                    endpoint=one, primary=primary, gain=gain, narrow=narrow, held=held, equivalent=narrow.inside(one.margin), p=p_values[k],
+                    adjusted=p_values[k] if primary else adjusted.get(k), conclusion=conclude(gain, narrow, one.margin, held),
                 )
             )  # fmt: skip
         return tuple(out)

@@ -132,23 +132,35 @@ class Comparison:
         return self._table(arm, lambda block: self.score(arm, block, metric, label)[-1])
 
     def areas(
-        self, arm: str, metric: str, over: Over, *, among: Sequence[str] | None = None, prices: TimeCoefficients | None = None
+        self,
+        arm: str,
+        metric: str,
+        over: Over,
+        *,
+        among: Sequence[str] | None = None,
+        prices: TimeCoefficients | None = None,
+        held: bool = False,
     ) -> Values:
         """Values `(person, run)`: area under the curve of a metric over a cost, divided by its width, see `statistics.area`.
+
+        An arm that spends too little in any block has no area in all of them: to leave out the blocks where it did would be to choose by
+        the outcome.
 
         Args:
             among: arms whose joint support it is taken over, in each block; None: all.
             prices: of simulated minutes.
+            held: between models the earlier one counts.
         """
-        key = (arm, metric, over, None if among is None else tuple(sorted(among)), prices)
+        key = (arm, metric, over, None if among is None else tuple(sorted(among)), prices, held)
         if key not in self._areas:
             arms = tuple(self.arms) if among is None else tuple(among)
+            short = any(arm in self.support(block, over, arms, prices)[1] for block in self.blocks)
 
             def of_block(block: Block) -> Values:
-                support, short = self.support(block, over, arms, prices)
+                support = None if short else self.support(block, over, arms, prices)[0]
                 scores = self.score(arm, block, metric)
                 x = self.curves[arm, block].cost(over, prices)
-                return np.array([area(x, y, None if arm in short else support) for y in scores.T])
+                return np.array([area(x, y, support, held=held) for y in scores.T])
 
             self._areas[key] = self._table(arm, of_block)
         return self._areas[key]

@@ -2,7 +2,8 @@
 
     python -m SuggestiveAnnotationLib.experiment.evidence Resources/Results/*/results.json
 
-writes `strategies/measured.json`. Of a strategy in several comparisons the one on real people is told, and of those the last.
+writes `strategies/measured.json`. Of a strategy in several comparisons the one on real people is told, and of those the one with most
+people and runs.
 """
 
 from __future__ import annotations
@@ -33,12 +34,16 @@ def sentences(comparisons: Sequence[Results]) -> dict[str, str]:
     the arm has of its own is said.
 
     Args:
-        comparisons: in the order of their weight, the last one counting most among those on real people.
+        comparisons: in any order; of equal ones the last counts.
     """
     told: dict[str, str] = {}
-    for results in sorted(comparisons, key=_real):
+    for results in sorted(comparisons, key=_weight):
         told |= _of(results)
     return dict(sorted(told.items()))
+
+
+def _weight(results: Results) -> tuple[bool, int, int]:
+    return _real(results), results["people"], len(results["blocks"])
 
 
 def _real(results: Results) -> bool:
@@ -59,13 +64,20 @@ def _of(results: Results) -> dict[str, str]:
 
 def _held_against_it(results: Results) -> str:
     gains = [Interval(**one["at_once"]) for one in _usable(results)]
-    better, worse = sum(one.above_zero for one in gains), sum(one.below_zero for one in gains)
+    said = [_conclusion(results, one) for one in _usable(results)]
+    better, worse = (sum(one.startswith(word) for one in said) for word in ("better", "worse"))
     whom = _whom(results, results["people"], max((one.runs for one in gains), default=0))
     return f"Measured here on {whom}: {better} of {len(gains)} other arms did better beyond chance, {worse} worse." if gains else ""
 
 
 def _usable(results: Results) -> list[Mapping[str, Any]]:
     return [one for one in results["gains"].values() if results["arms"][one["arm"]]["usable"]]
+
+
+def _conclusion(results: Results, gain: Mapping[str, Any]) -> str:
+    # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
+    found = Interval(**gain["at_once"])
+    return conclude(found, found, results["margin"], gain["held"])
 
 
 def _whom(results: Results, people: int, runs: int) -> str:
@@ -75,14 +87,13 @@ def _whom(results: Results, people: int, runs: int) -> str:
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
-    # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
     found = Interval(**gain["at_once"])
     if found.mean is None or found.low is None or found.high is None:
         return ""
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
     gained = f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
-    return f"Measured here on {whom}: {gained} against {against}: {conclude(found, found, results['margin'])}."
+    return f"Measured here on {whom}: {gained} against {against}: {_conclusion(results, gain)}."
 
 
 def main(paths: Sequence[str]) -> int:

@@ -83,19 +83,21 @@ def gains_table(results: Results) -> TableView:
             gain.arm,
             *(interval_words(gain.over[over], signed=True) for over in COSTS),
             "" if gain.at_once.low is None or gain.at_once.high is None else f"[{gain.at_once.low:+.3f}, {gain.at_once.high:+.3f}]",
+            UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
             f"{gain.wins} / {gain.ties} / {gain.losses}",
-            conclude(gain.over[results.over], gain.narrow, results.margin),
+            conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
         )
         for gain in sorted(results.gains, key=lambda one: -(one.over[results.over].mean or 0.0))
     )
     columns = (
         "Arm", *(f"Gain over {COST_WORDS[over]}" for over in COSTS), f"All arms at once, {COST_WORDS[results.over]}",
-        "Wins / ties / losses (people)", f"Read by itself, {COST_WORDS[results.over]}",
+        "As steps", "Wins / ties / losses (people)", f"Read by itself, {COST_WORDS[results.over]}",
     )  # fmt: skip
     caption = (
-        f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals; the interval for "
+        f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals; the interval for all "
+        "arms at once is widened by their number. As steps: between models the earlier one counts."
     )
-    return TableView("gains", caption + "all arms at once is widened by their number.", columns, rows)
+    return TableView("gains", caption, columns, rows)
 
 
 def endpoints_table(results: Results) -> TableView:

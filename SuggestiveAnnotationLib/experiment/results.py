@@ -102,6 +102,7 @@ class Gain:
         over: cost -> at the level of 95 %.
         at_once: over the primary cost, at a level at which all arms hold together (Bonferroni).
         narrow: over the primary cost, at 90 %, for equivalence.
+        held: the mean over the primary cost, where between models the earlier one counts (steps instead of straight lines).
         wins, ties, losses: people, over the primary cost; a tie is a difference within the margin.
         by_person: the mean difference of each person, in the same order in every arm; None where there is none.
     """
@@ -111,6 +112,7 @@ class Gain:
     over: Mapping[Over, Interval]
     at_once: Interval
     narrow: Interval
+    held: float | None
     wins: int
     ties: int
     losses: int
@@ -124,8 +126,9 @@ class EndpointResult:
     Attributes:
         endpoint: which. primary: of which there is one.
         gain: at 95 %, positive is better. narrow: at 90 %.
+        held: of an area, the mean gain where between models the earlier one counts; None: no area.
         equivalent: the 90 % interval lies inside the margin (two one-sided tests at 5 %).
-        p: Wilcoxon's signed-rank test over people; None in a screening, and where nobody can be compared.
+        p: Wilcoxon's signed-rank test over runs; None in a screening, and where nobody can be compared.
         adjusted: for the number of secondaries (Holm); the primary's own p.
         conclusion: in words.
     """
@@ -134,6 +137,7 @@ class EndpointResult:
     primary: bool
     gain: Interval
     narrow: Interval
+    held: float | None
     equivalent: bool
     p: float | None
     adjusted: float | None

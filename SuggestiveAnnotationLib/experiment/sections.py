@@ -126,7 +126,7 @@ def _endpoints(results: Results) -> Section:
     title = "Endpoints of the plan"
     if not results.endpoints:
         return Section("endpoints", title, "", absent="The plan names no endpoint, so there are intervals and no p-values.")
-    read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over people, Holm's adjustment over the secondaries."
+    read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over runs, Holm's adjustment over the secondaries."
     if all(one.p is None for one in results.endpoints):
         read = "Named before anything ran. A screening of many arms gives intervals and no p-values: there are too many arms for them."
     return Section("endpoints", title, read, (), (tables.endpoints_table(results),), source="endpoints")
@@ -189,25 +189,27 @@ def rules(results: Results) -> tuple[str, ...]:
     return (
         "A person's value is the mean over the runs that tested them and over their cases; an arm's value is the mean over people.",
         f"Intervals: hierarchical bootstrap over people, then the seeds of each fold, {results.resamples:,} resamples from seed "
-        f"{results.seed}; its standard error times Student's t over people. Where people are tested in several folds, folds are weighted "
-        "at random too.",
+        f"{results.seed}. Where people are tested in several folds, folds are weighted at random too. The interval is its standard "
+        "error, or that of the means of runs where it is larger, times Student's t for people or runs, whichever are fewer.",
         "Area: trapezoids between models, from the latest beginning to the earliest end of the arms compared in a fold and seed, divided "
         "by that width. The table of areas compares all arms, a gain only its two. An arm that spends less than half of what arms spend in "
-        "the median takes no part over that cost.",
+        "the median in any fold and seed takes no part over that cost.",
+        "Between models a straight line stands for Dice that no model had yet. So the gain is also taken with steps, where the earlier "
+        "model counts until the next batch is paid; where that turns its sign, nothing is concluded.",
         "Several trainings on one selected set are averaged before anything else.",
         "A class that a case lacks enters no Dice and no distance of that case.",
         "Surface voxels share a face with a voxel outside; HD95 is the greater of the two directed 95th percentiles; surface Dice counts "
         "surface voxels within the tolerance. Voxels that the reference ignores are in no volume and make no surface.",
         f"A tie is a difference of at most {results.margin:g}. Equivalent: the 90 % interval lies inside the margin (two one-sided tests).",
-        f"P-values only for plans with an endpoint and at most {FINALISTS} arms: Wilcoxon's signed-rank test over people, Holm over the "
-        "secondaries. The test takes people as independent and knows nothing of the luck of trainings that they share; intervals do, and "
-        "go first where the two disagree.",
+        f"P-values only for plans with an endpoint and at most {FINALISTS} arms: Wilcoxon's signed-rank test over runs (means over their "
+        "people, who share one choice of slices and its trainings), Holm over the secondaries. Runs share people, so intervals, which know "
+        "both, go first where the two disagree.",
     )
 
 
 CAVEATS = (
     "No time or cost saved is claimed: minutes are simulated from a price list of assumptions.",
-    "People are the sample. Superiority is never claimed from seeds alone, nor for cohorts, networks and budgets other than these.",
+    "Superiority is never claimed from seeds alone, nor for cohorts, networks and budgets other than these.",
     "Lengths are counted on pixel edges, on average 4/π of the true length; shares are safe, absolute lengths are not.",
     "Saved effort does not see false contours: read it beside false components and false volume.",
     "A curve that flattens does not mean that annotation is complete.",

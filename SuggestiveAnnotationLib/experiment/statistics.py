@@ -1,7 +1,8 @@
 """The numbers by which arms are compared. Plain numpy; nothing here knows of records.
 
-*Values* are arrays `(person, run)`: what one run says of one person, NaN where the run did not test the person. People are the sample: a
-person's value is the mean over the runs that tested them, and an arm's value the mean over people.
+*Values* are arrays `(person, run)`: what one run says of one person, NaN where the run did not test the person. A person's value is the
+mean over the runs that tested them, and an arm's value the mean over people. Both are samples: other people would do, and other runs, each
+of which chose slices and trained networks once for everybody it tested.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ SHORT = 0.5
 """An arm that spends less than this share of what arms typically spend takes no part over that cost, see `joint_support`."""
 
 
-def area(x: Sequence[float], y: Sequence[float], support: tuple[float, float] | None) -> float:
+def area(x: Sequence[float], y: Sequence[float], support: tuple[float, float] | None, *, held: bool = False) -> float:
     """Mean height of a curve of straight lines over an interval: the area under it divided by the width.
 
     Args:
         x: not falling. y: may hold NaN, whose points are left out.
+        held: a curve of steps instead: the model one has at a cost is the last one that was paid in full.
         support: inside the range of `x`; NaN comes back where it is not, where it has no width, or where it is None.
     """
     at, height = np.asarray(x, float), np.asarray(y, float)
@@ -34,6 +36,9 @@ def area(x: Sequence[float], y: Sequence[float], support: tuple[float, float] | 
     start, end = support
     inner = (at > start) & (at < end)
     knots = np.array([start, *at[inner], end])
+    if held:
+        steps = height[np.searchsorted(at, knots[:-1], side="right") - 1]
+        return float((steps * np.diff(knots)).sum() / (end - start))
     ends = np.interp([start, end], at, height)
     return float(np.trapezoid([ends[0], *height[inner], ends[1]], knots) / (end - start))
 
@@ -59,7 +64,7 @@ def joint_support(ranges: Mapping[str, tuple[float, float]]) -> tuple[tuple[floa
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over people and how sure it is; None where it is undefined, or where one person cannot say.
+    """A mean over people and how sure it is; None where it is undefined, or where one person or one run cannot say.
 
     Attributes:
         mean, low, high: low and high at the level asked for.
@@ -142,6 +147,11 @@ def person_means(values: Values) -> Values:
     return mean(values, axis=1)
 
 
+def run_means(values: Values) -> Values:
+    """Mean over the people of each run `(run,)`, NaN where there is none."""
+    return mean(values, axis=0)
+
+
 def mean(values: Values, *, axis: int | tuple[int, ...]) -> Values:
     """Mean over what is not NaN; NaN where all is."""
     there = ~np.isnan(values)
@@ -152,20 +162,22 @@ def mean(values: Values, *, axis: int | tuple[int, ...]) -> Values:
 
 
 def interval(values: Values, draws: Draws, *, level: float = 0.95) -> Interval:
-    """Mean over people with an interval from the bootstrap's standard error and Student's t over people.
+    """Mean over people with an interval from a standard error and Student's t.
 
-    Percentiles of a bootstrap are too narrow for a few people, and at the levels at which many arms hold together there are no percentiles
-    left to take: with 5 people and 3 runs they miss ten true zeros at once every other time, these one time in twenty (measured). The
-    bootstrap's variance of n people is (n - 1) / n of the true one, which is mended too.
+    The error is the bootstrap's, or that of the means of runs where it is larger: with one or two runs a fold there is nothing to draw
+    anew, and the bootstrap alone calls every other true zero a difference. Degrees of freedom are those of the smaller sample. Percentiles
+    are too narrow for a few people, and at the levels at which many arms hold together there are none left to take. The bootstrap's
+    variance of n people is (n - 1) / n of the true one, which is mended too.
     """
     each = person_means(values)
     people = int(np.count_nonzero(~np.isnan(each)))
-    runs = int(np.count_nonzero(~np.isnan(values).all(axis=0)))
-    if people < 2:
+    of_runs = run_means(values)
+    runs = int(np.count_nonzero(~np.isnan(of_runs)))
+    if people < 2 or runs < 2:
         return Interval(float(np.nanmean(each)) if people else None, None, None, people, runs)
     middle, drawn = float(np.nanmean(each)), draws.means(values)
-    error = float(np.nanstd(drawn)) * sqrt(people / (people - 1))
-    reach = error * float(stats.t.ppf((1 + level) / 2, people - 1))
+    error = max(float(np.nanstd(drawn)) * sqrt(people / (people - 1)), float(np.nanstd(of_runs, ddof=1)) / sqrt(runs))
+    reach = error * float(stats.t.ppf((1 + level) / 2, min(people, runs) - 1))
     return Interval(middle, middle - reach, middle + reach, people, runs)
 
 
@@ -177,7 +189,7 @@ def wins_ties_losses(differences: Values, margin: float) -> tuple[int, int, int]
 
 
 def signed_rank(differences: Values) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test over people; 1 where nobody differs, None where there is nobody."""
+    """Two-sided p of Wilcoxon's signed-rank test; 1 where nothing differs, None where there is nothing."""
     known = differences[~np.isnan(differences)]
     if not len(known):
         return None

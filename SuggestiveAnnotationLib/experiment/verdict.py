@@ -13,6 +13,7 @@ from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.report.numbers import count
 
 FEW_PEOPLE = 6
+FEW_RUNS = 6
 METRIC_WORDS = {
     "dice_3d": "3D Dice",
     "dice_2d": "2D Dice",
@@ -34,14 +35,20 @@ def metric_words(metric: str) -> str:
     return METRIC_WORDS.get(metric, metric.replace("_", " "))
 
 
-def conclude(gain: Interval, narrow: Interval, margin: float) -> str:
-    """What an interval of 95 % and one of 90 % say against a margin."""
+def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None) -> str:
+    """What an interval of 95 % and one of 90 % say against a margin; nothing where steps instead of lines (`held`) turn the sign."""
     equivalent = narrow.inside(margin)
+    if (gain.above_zero and not _agrees(1, held)) or (gain.below_zero and not _agrees(-1, held)):
+        return f"undecided: as steps {held:+.3f}"
     if gain.above_zero:
         return f"better, but by less than {margin:g}" if equivalent else "better"
     if gain.below_zero:
         return f"worse, but by less than {margin:g}" if equivalent else "worse"
     return f"equivalent within {margin:g}" if equivalent else "undecided"
+
+
+def _agrees(sign: int, held: float | None) -> bool:
+    return held is None or sign * held > 0
 
 
 def verdict(
@@ -53,7 +60,7 @@ def verdict(
     between: Callable[[str, str], Interval],
     endpoints: Sequence[EndpointResult] = (),
     people: int,
-    lone: bool = False,
+    conditions: int = 1,
     unfinished: int = 0,
     left_out: Sequence[str] = (),
 ) -> tuple[str, ...]:
@@ -63,18 +70,23 @@ def verdict(
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
-        people: that intervals are over. lone: some arms ran about once a fold. unfinished: runs that failed or are missing.
+        people: that intervals are over. unfinished: runs that failed or are missing.
+        conditions: in how many ways runs were made, by version of the code and number of threads.
         left_out: arms that see the reference.
     """
+    runs = max((g.at_once.runs for g in gains), default=0)
     said = [_winner(gains, baseline, margin, between)]
-    said.append(f"Compared by {measured}, paired by person, fold and seed; {count(people, 'person', 'people')} are the sample.")
+    sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} an arm"
+    said.append(f"Compared by {measured}, paired by person, fold and seed, over {sample}.")
     said += [_primary(one) for one in endpoints if one.primary]
     if left_out:
         said.append(f"Not in this, since they see reference labels: {', '.join(left_out)}.")
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
-    if lone:
-        said.append("Where an arm ran once a fold, nothing is known of the luck of a run: its interval is narrower than it should be.")
+    if 1 < runs < FEW_RUNS:
+        said.append(f"With {count(runs, 'run')} an arm hardly any difference can be told from the luck of a run.")
+    if conditions > 1:
+        said.append(f"Runs were made in {conditions} ways (versions of the code, numbers of threads); paired runs need not share one.")
     if unfinished:
         said.append(f"{count(unfinished, 'run')} failed or not run yet; this is what the others say.")
     return tuple(said)
@@ -85,8 +97,8 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
     if not known:
         return f"Nothing can be said yet: no arm can be compared with {baseline}."
     order = sorted(known, key=lambda g: -(g.at_once.mean or 0.0))
-    better = [g for g in order if g.at_once.above_zero]
-    worse = [g for g in reversed(order) if g.at_once.below_zero]
+    better = [g for g in order if g.at_once.above_zero and _agrees(1, g.held)]
+    worse = [g for g in reversed(order) if g.at_once.below_zero and _agrees(-1, g.held)]
     name = baseline[:1].upper() + baseline[1:]
     if better:
         top, rest = better[0], [g for g in order if g is not better[0]]
@@ -100,7 +112,7 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
     if len(worse) == len(known):
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
         return f"{name} wins: every other arm is worse: {listed}."
-    level = [g.arm for g in order if g.narrow.inside(margin)]
+    level = [g.arm for g in order if g.at_once.inside(margin)]
     same = f" Equivalent to it within {margin:g}: {', '.join(level)}." if level else ""
     if worse:
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)

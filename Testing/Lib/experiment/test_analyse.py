@@ -14,6 +14,7 @@ from SuggestiveAnnotationLib.experiment.curves import Comparison
 from SuggestiveAnnotationLib.experiment.families import family
 from SuggestiveAnnotationLib.experiment.plan import Endpoint
 from SuggestiveAnnotationLib.experiment.results import MEAN
+from SuggestiveAnnotationLib.experiment.verdict import conclude
 from SuggestiveAnnotationLib.strategies.catalogue import ENTRIES
 
 TWO = {"random": Made(), "gradient": Made("gradient-guided", gain=0.04, wobble=0.005)}
@@ -94,6 +95,40 @@ def test_an_arm_that_draws_nothing_is_not_compared_over_contour(tmp_path):
     assert results.arm("empty").area["slices"].mean is not None
 
 
+def test_an_arm_that_spends_too_little_in_one_fold_is_compared_in_none(tmp_path):
+    make_comparison(tmp_path, TWO)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    records = []
+    for record in comparison.records:
+        if (record.arm, record.fold, record.seed) == ("gradient", 0, 0):
+            first = record.points[0].contour_mm
+            points = tuple(replace(p, contour_mm=first + 0.01 * (p.contour_mm - first)) for p in record.points)
+            record = replace(record, points=points)
+        records.append(record)
+    comparison = replace(comparison, records=tuple(records), _areas={})
+    assert np.isnan(comparison.areas("gradient", "dice_3d", "contour_mm")).all()
+    assert not np.isnan(comparison.areas("gradient", "dice_3d", "slices")).all()
+
+
+def test_a_gain_that_lines_alone_give_is_not_concluded(tmp_path):
+    # Slices of `long` have 3.5 times the contour and give more Dice at the end of each batch, which a straight line credits long before.
+    results = analysed(tmp_path, {"random": Made(), "long": Made("entropy", gain=0.08, pace=3.5)}, noise=0.001)
+    gain = results.gains[0]
+    assert gain.over["minutes"].low > 0 > gain.held
+    assert results.verdict[0].startswith("Nobody wins")
+    assert conclude(gain.over["minutes"], gain.narrow, 0.01, gain.held).startswith("undecided: as steps -0.0")
+    assert conclude(gain.over["minutes"], gain.narrow, 0.01) == "better"
+
+
+def test_runs_made_in_several_ways_are_told(tmp_path):
+    make_comparison(tmp_path, TWO)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    assert not any("ways" in sentence for sentence in analyse(comparison).verdict)
+    first, *others = comparison.records
+    mixed = replace(comparison, records=(replace(first, machine={**first.machine, "threads": 2}), *others), _areas={})
+    assert any(sentence.startswith("Runs were made in 2 ways") for sentence in analyse(mixed).verdict)
+
+
 def test_another_arm_does_not_change_a_gain(tmp_path):
     one = analysed(tmp_path / "one", TWO)
     other = analysed(tmp_path / "other", {**TWO, "cheap": Made("strided", pace=0.7)})
@@ -136,10 +171,13 @@ def test_endpoints_are_judged_as_the_plan_says(tmp_path):
     results = analysed(tmp_path, TWO, primary=primary, secondaries=(second, third))
     first, distance, backwards = results.endpoints
     assert (first.primary, first.conclusion, first.equivalent) == (True, "better", False)
-    assert first.p == first.adjusted == pytest.approx(2 / 2**9)
+    # Six runs, all of one sign.
+    assert first.p == first.adjusted == pytest.approx(2 / 2**6)
+    assert first.held == pytest.approx(results.gains[0].held)
+    assert distance.held is None
     assert distance.gain.mean == pytest.approx(0.4, abs=0.1)  # 10 mm times the gain; fewer millimetres are better
     assert distance.conclusion == "better"
-    assert distance.adjusted == backwards.adjusted == pytest.approx(2 * 2 / 2**9)
+    assert distance.adjusted == backwards.adjusted == pytest.approx(2 * 2 / 2**6)
     assert backwards.conclusion == "worse"
     assert any(sentence.startswith("Primary endpoint (gradient minus random): +0.0") for sentence in results.verdict)
 

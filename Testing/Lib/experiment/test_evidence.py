@@ -19,15 +19,19 @@ RESULTS = Path(__file__).parents[3] / "Resources" / "Results"
 
 def gain(arm: str, mean: float | None, half: float = 0.01, runs: int = 9) -> dict[str, Any]:
     low, high = (None, None) if mean is None else (mean - half, mean + half)
-    return {"arm": arm, "against": "random", "at_once": {"mean": mean, "low": low, "high": high, "people": 24, "runs": runs}}
+    at_once = {"mean": mean, "low": low, "high": high, "people": 24, "runs": runs}
+    return {"arm": arm, "against": "random", "at_once": at_once, "held": mean}
 
 
-def results(plan: Plan, gains: list[dict[str, Any]], *, folder: str | None = "malc2012") -> dict[str, Any]:
+def results(
+    plan: Plan, gains: list[dict[str, Any]], *, folder: str | None = "malc2012", people: int = 24, blocks: int = 9
+) -> dict[str, Any]:
     """As in a `results.json`: three folds, every arm of the plan there, those that see the reference not usable."""
     cohort = EmbeddedSource() if folder is None else FolderSource(folder)
     return {
         "plan": replace(plan, cohort=cohort).to_json(), "arms": {arm.name: {"usable": "oracle" not in arm.strategy} for arm in plan.arms},
-        "baseline": "random", "metric": "dice_3d", "over": "minutes", "margin": 0.01, "people": 24, "folds": 3,
+        "baseline": "random", "metric": "dice_3d", "over": "minutes", "margin": 0.01, "people": people, "folds": 3,
+        "blocks": [[0, 0]] * blocks,
         "gains": {one["arm"]: one for one in gains},
     }  # fmt: skip
 
@@ -61,6 +65,22 @@ def test_the_arm_without_settings_of_its_own_stands_for_its_strategy(plan: Plan)
     told = sentences([results(alone, [gain("combined", 0.3), gain("filled", 0.2)])])
     assert "(malc2012, 3D Dice), with per_class True: +0.300" in told["gradient-guided"]
     assert "(malc2012, 3D Dice), with fill 4: +0.200" in told["strided"]
+
+
+def test_most_people_and_runs_count_most_whatever_the_order(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", badge="badge")
+    few = results(plan, [gain("badge", 0.3)], folder="z-few", people=3, blocks=90)
+    screen = results(plan, [gain("badge", 0.2)], folder="b-screen", blocks=9)
+    final = results(plan, [gain("badge", 0.1)], folder="a-final", blocks=30)
+    for order in ([few, screen, final], [final, screen, few]):
+        assert "(a-final, 3D Dice): +0.100" in sentences(order)["badge"]
+
+
+def test_a_gain_that_lines_alone_give_is_not_told_as_one(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", badge="badge")
+    told = sentences([results(plan, [gain("badge", 0.3) | {"held": -0.1}])])
+    assert told["badge"].endswith("undecided: as steps -0.100.")
+    assert "0 of 1 other arms did better" in told["random"]
 
 
 def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier(plan: Plan) -> None:

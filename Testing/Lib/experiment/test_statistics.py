@@ -57,6 +57,22 @@ def test_the_area_is_that_of_fine_steps_and_blind_to_the_unit(y, scale, shift, s
     assert min(y) - 1e-9 <= area(x, y, support) <= max(y) + 1e-9
 
 
+def test_the_area_of_steps_by_hand():
+    # Until 4 is paid the model of 0 counts, then that of 4.
+    assert area([0, 4, 10], [1, 3, 9], (0, 10), held=True) == pytest.approx((4 * 1 + 6 * 3) / 10)
+    assert area([0, 4, 10], [1, 3, 9], (2, 6), held=True) == pytest.approx((2 * 1 + 2 * 3) / 4)
+    assert area([0, 4, 10], [1, NAN, 9], (0, 10), held=True) == pytest.approx(1)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(0, 1000))
+def test_the_area_of_steps_is_that_of_fine_steps(y, seed):
+    x = np.cumsum(np.random.default_rng(seed).uniform(0.5, 2, len(y)))
+    fine = np.linspace(x[0], x[-1], 20_001)[:-1]
+    brute = np.mean([y[np.flatnonzero(x <= one)[-1]] for one in fine])
+    assert area(x, y, (x[0], x[-1]), held=True) == pytest.approx(brute, abs=1e-3)
+
+
 def test_the_joint_support_is_what_all_cover():
     assert joint_support({"a": (2, 10), "b": (3, 12), "c": (1, 9)}) == ((3, 9), ())
     assert joint_support({"a": (0, 4), "b": (5, 9)}) == (None, ())
@@ -110,9 +126,11 @@ def test_the_same_seed_draws_the_same():
     assert (one.runs == other.runs).all()
 
 
-def test_one_person_has_no_interval():
+def test_one_person_or_one_run_has_no_interval():
     values = np.array([[0.3, 0.5]])
     assert interval(values, Draws.make(np.ones((1, 2), bool), [0, 0], resamples=9)) == Interval(pytest.approx(0.4), None, None, 1, 2)
+    alone = np.array([[0.3], [0.5]])
+    assert interval(alone, Draws.make(np.ones((2, 1), bool), [0], resamples=9)) == Interval(pytest.approx(0.4), None, None, 2, 1)
     nobody = interval(np.full((2, 2), NAN), Draws.make(np.ones((2, 2), bool), [0, 0], resamples=9))
     assert (nobody.mean, nobody.low, nobody.people) == (None, None, 0)
 
@@ -137,6 +155,22 @@ def test_an_interval_of_eight_people_covers_as_often_as_it_says():
         found = interval(values, draws)
         covered += found.low <= 0.5 <= found.high
     assert 0.92 <= covered / 300 <= 0.995
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(1, 0.08), (3, 0.1), (10, 0.08)])
+def test_people_of_a_fold_share_the_luck_of_its_runs(seeds, most):
+    """Three folds of eight people, each run with luck of its own that all eight share, and no true difference."""
+    generator = np.random.default_rng(2)
+    fold_of_person, fold_of_run = np.repeat(np.arange(3), 8), np.tile(np.arange(3), seeds)
+    tested = fold_of_person[:, None] == fold_of_run[None]
+    draws = Draws.make(tested, fold_of_run.tolist(), resamples=300)
+    wrong = 0
+    for _ in range(300):
+        luck = generator.normal(0, 0.05, (1, 3 * seeds))
+        values = generator.normal(0, 0.015, (24, 1)) + luck + generator.normal(0, 0.01, tested.shape)
+        found = interval(np.where(tested, values, NAN), draws)
+        wrong += found.above_zero or found.below_zero
+    assert wrong / 300 <= most
 
 
 def test_many_intervals_at_once_are_rarely_wrong_with_five_people():
