@@ -228,7 +228,9 @@ ENTRIES: tuple[Entry, ...] = (
         _BOTH,
         (
             Option("pull", 0.5, "how much more a distance counts along the gradient; 0: core set, negative: a control", least=-1, most=1),
-            Option("direction", "encoder", "how the gradient is carried to the manifold", ("encoder", "manifold")),
+            Option(
+                "direction", "encoder", "how the gradient is carried to the manifold; random: a control", ("encoder", "manifold", "random")
+            ),
         ),
     ),
     Entry(

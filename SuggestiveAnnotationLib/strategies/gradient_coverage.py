@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
 from SuggestiveAnnotationLib.strategies.base import Board, finite, manifold_of, model_of, require
 from SuggestiveAnnotationLib.strategies.contract import Query, Requirement
 from SuggestiveAnnotationLib.strategies.coverage import KCentreGreedy
-from SuggestiveAnnotationLib.strategies.directions import Direction, encoder_direction, manifold_direction
+from SuggestiveAnnotationLib.strategies.directions import encoder_direction, manifold_direction
 from SuggestiveAnnotationLib.strategies.points import Floats, Ids, latents_of
 from SuggestiveAnnotationLib.types import Rationale
+
+AnyDirection = Literal["encoder", "manifold", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +28,20 @@ class GradientCoreSet(KCentreGreedy):
 
     Attributes:
         pull: from -1 to 1; 0: `core-set`; negative: away from the gradient, a control.
-        direction: see `gradient.GradientGuided`.
+        direction: "encoder", "manifold": see `gradient.GradientGuided`. "random": a control, drawn for every unit with a gradient.
     """
 
     name: ClassVar[str] = "gradient-core-set"
     requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.MODEL, Requirement.MANIFOLD})
 
     pull: float = 0.5
-    direction: Direction = "encoder"
+    direction: AnyDirection = "encoder"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(-1 <= self.pull <= 1, "pull", self.pull, "from -1 to 1")
-        require(self.direction in get_args(Direction), "direction", self.direction, " or ".join(get_args(Direction)))
+        known = get_args(AnyDirection)
+        require(self.direction in known, "direction", self.direction, " or ".join(known))
 
     def points(self, query: Query, slices: Ids) -> Floats:
         """Latents."""
@@ -61,11 +64,14 @@ class GradientCoreSet(KCentreGreedy):
         units = board.unit_of(labelled)
         order = np.unique(units)
         moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
-        carry = encoder_direction if self.direction == "encoder" else manifold_direction
+        carry = manifold_direction if self.direction == "manifold" else encoder_direction
         for index, images, _, gradients in model_of(query).loss_gradients(labelled.tolist()):
             moved = carry(manifold_of(query), images, gradients).double().cpu().numpy()
             finite(moved, index, query.pool.refs, "step on the manifold")
             np.add.at(moves, np.searchsorted(order, board.unit_of(index)), moved)
+        if self.direction == "random":
+            drawn = np.random.default_rng([query.seed, 1]).standard_normal(moves.shape)
+            moves = drawn * moves.any(axis=1, keepdims=True)
         length = np.linalg.norm(moves, axis=1, keepdims=True)
         unit: Floats = moves / np.where(length > 0, length, 1)
         return unit

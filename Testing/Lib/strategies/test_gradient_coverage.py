@@ -30,7 +30,7 @@ def suggest(hand: Any) -> Any:
             schema=hand.schema,
             model=hand.model(gradients=given_gradients, images=torch.from_numpy(images)),
             manifold=hand.manifold(IDENTITY, IDENTITY.T, latents, (1, 2, 2)),
-            budget=budget, seed=0, unit=unit,
+            budget=budget, seed=given.pop("seed", 0), unit=unit,
         )  # fmt: skip
         return strategy("gradient-core-set", **given).suggest(query)
 
@@ -106,6 +106,17 @@ def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: An
     assert first.rationale.source.case == "0"
     assert (first.rationale.details["pull"], first.rationale.details["direction"]) == (0.5, "encoder")
     assert second.rationale.strategy == "gradient-core-set"
+
+
+def test_a_random_direction_is_drawn_by_the_seed_for_slices_with_a_gradient_alone(suggest: Any) -> None:
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(30, 2))
+    given = {0: (1e-6, 0)}
+    firsts = {picks(suggest(points, given, direction="random", pull=1.0, seed=seed))[0] for seed in range(20)}
+    assert len(firsts) > 2
+    assert firsts == {picks(suggest(points, {0: (0, -5)}, direction="random", pull=1.0, seed=seed))[0] for seed in range(20)}
+    plain = picks(suggest(points, {}, budget=5))
+    assert picks(suggest(points, {}, budget=5, direction="random")) == plain
 
 
 def test_a_pull_beyond_one_would_make_distances_negative_and_is_refused() -> None:
