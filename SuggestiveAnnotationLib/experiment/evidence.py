@@ -82,8 +82,7 @@ def _conclusion(results: Results, gain: Mapping[str, Any]) -> str:
 
 def _whom(results: Results, people: int, runs: int) -> str:
     source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "made up"
-    lone = ", one run a fold" if runs <= results["folds"] else ""
-    return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}{lone})"
+    return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}, {count(runs, 'run')})"
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
@@ -91,9 +90,11 @@ def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
     if found.mean is None or found.low is None or found.high is None:
         return ""
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
-    gained = f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    conclusion = _conclusion(results, gain)
+    # An interval that says nothing says it in a word: of few runs it is wider than Dice is.
+    bounds = "" if conclusion.startswith("undecided") else f" [{found.low:+.3f}, {found.high:+.3f}]"
     against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
-    return f"Measured here on {whom}: {gained} against {against}: {_conclusion(results, gain)}."
+    return f"Measured here on {whom}: {found.mean:+.3f}{bounds} against {against}: {conclusion}."
 
 
 def main(paths: Sequence[str]) -> int:

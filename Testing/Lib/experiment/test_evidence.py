@@ -46,7 +46,7 @@ def with_arms(plan: Plan, **strategies: Any) -> Plan:
 def test_sentences_by_hand(plan: Plan) -> None:
     plan = with_arms(plan, random="random", strided="strided", entropy="entropy", oracle="oracle-foreground", badge="badge")
     gains = [gain("strided", 0.03), gain("entropy", -0.002, 0.005), gain("oracle", 0.5), gain("badge", None)]
-    where = "Measured here on 24 people (malc2012, 3D Dice)"
+    where = "Measured here on 24 people (malc2012, 3D Dice, 9 runs)"
     for_same = "against random for the same simulated minutes, 3 arms held against it"
     assert sentences([results(plan, gains)]) == {
         "entropy": f"{where}: -0.002 [-0.007, +0.003] {for_same}: equivalent within 0.01.",
@@ -60,11 +60,11 @@ def test_the_arm_without_settings_of_its_own_stands_for_its_strategy(plan: Plan)
     own = {"options": {"per_class": True}}
     both = with_arms(plan, random="random", gradient_guided=("gradient-guided", own), plain="gradient-guided")
     gains = [gain("gradient-guided", 0.3), gain("plain", 0.1)]
-    assert "(malc2012, 3D Dice): +0.100" in sentences([results(both, gains)])["gradient-guided"]
+    assert "(malc2012, 3D Dice, 9 runs): +0.100" in sentences([results(both, gains)])["gradient-guided"]
     alone = with_arms(plan, random="random", combined=("gradient-guided", own), filled=("strided", {"fill": 4}))
     told = sentences([results(alone, [gain("combined", 0.3), gain("filled", 0.2)])])
-    assert "(malc2012, 3D Dice), with per_class True: +0.300" in told["gradient-guided"]
-    assert "(malc2012, 3D Dice), with fill 4: +0.200" in told["strided"]
+    assert "(malc2012, 3D Dice, 9 runs), with per_class True: +0.300" in told["gradient-guided"]
+    assert "(malc2012, 3D Dice, 9 runs), with fill 4: +0.200" in told["strided"]
 
 
 def test_most_people_and_runs_count_most_whatever_the_order(plan: Plan) -> None:
@@ -73,7 +73,7 @@ def test_most_people_and_runs_count_most_whatever_the_order(plan: Plan) -> None:
     screen = results(plan, [gain("badge", 0.2)], folder="b-screen", blocks=9)
     final = results(plan, [gain("badge", 0.1)], folder="a-final", blocks=30)
     for order in ([few, screen, final], [final, screen, few]):
-        assert "(a-final, 3D Dice): +0.100" in sentences(order)["badge"]
+        assert "(a-final, 3D Dice, 9 runs): +0.100" in sentences(order)["badge"]
 
 
 def test_a_gain_that_lines_alone_give_is_not_told_as_one(plan: Plan) -> None:
@@ -87,11 +87,11 @@ def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier(pl
     plan = with_arms(plan, random="random", badge="badge", entropy="entropy")
     made_up = results(plan, [gain("badge", 0.3, runs=3), gain("entropy", 0.4, runs=9)], folder=None)
     first, last = results(plan, [gain("badge", 0.1)], folder="a"), results(plan, [gain("badge", 0.2)], folder="b")
-    assert "(b, 3D Dice): +0.200" in sentences([first, last, made_up])["badge"]
-    assert "(a, 3D Dice): +0.100" in sentences([made_up, last, first])["badge"]
+    assert "(b, 3D Dice, 9 runs): +0.200" in sentences([first, last, made_up])["badge"]
+    assert "(a, 3D Dice, 9 runs): +0.100" in sentences([made_up, last, first])["badge"]
     told = sentences([made_up])
-    assert "(made up, 3D Dice, one run a fold): +0.300" in told["badge"]
-    assert "(made up, 3D Dice): +0.400" in told["entropy"]
+    assert "(made up, 3D Dice, 3 runs): +0.300" in told["badge"]
+    assert "(made up, 3D Dice, 9 runs): +0.400" in told["entropy"]
 
 
 def test_what_cannot_be_compared_leaves_an_older_sentence(plan: Plan) -> None:
