@@ -147,7 +147,7 @@ class CaseScene:
         self._wanted = self._steps = None
         for node in (self._node(identifier) for identifier in self._made or ()):
             if node is not None:
-                _remove(node)
+                removeNode(node)
         self._made = None
 
     def _load(self, case, geometry, modalities):
@@ -240,7 +240,7 @@ class CaseScene:
         """Remove the model's outline."""
         node = self.modelSegmentation
         if node is not None:
-            _remove(node)
+            removeNode(node)
         self._model = None
 
     def toggleModelOutline(self):
@@ -271,7 +271,7 @@ class CaseScene:
         for identifier in (self._segmentation, self._model, *self._volumes.values()):
             node = self._node(identifier)
             if node is not None:
-                _remove(node)
+                removeNode(node)
         self.case = self.geometry = self.frame = self.schema = self._segmentation = self._model = self._path = None
         self._volumes = {}
 
@@ -294,7 +294,7 @@ class CaseScene:
         self._workspace.studyChanged.disconnect(self._onStudy)
 
 
-def _remove(node):
+def removeNode(node):
     """A node and its display nodes, which the scene would keep."""
     displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
     for one in (node, *displays):

@@ -7,11 +7,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import segments
+from .case_scene import removeNode
 
 NODE_TAG = "SuggestiveAnnotationEditor"
 EFFECTS = ["Paint", "Draw", "Erase", "Scissors", "Islands", "Fill between slices", "Threshold", "Smoothing"]
 PREVIEW_ROLE = "SegmentationResultPreview"
 """Node reference under which effects that complete a segmentation keep what is not applied yet."""
+PREVIEW_OWNER = "SegmentationResultPreviewOwnerEffect"
+"""Attribute with the name of the effect that made it."""
 
 
 class SegmentEditor:
@@ -79,9 +82,27 @@ class SegmentEditor:
         if segmentation is not None or self.widget.mrmlSegmentEditorNode() is not None:
             self._selectNode()
         if self.widget.segmentationNode() is not segmentation:
+            self._dropPreview()
             self.widget.setSegmentationNode(segmentation)
         if self.widget.sourceVolumeNode() is not volume:
             self.widget.setSourceVolumeNode(volume)
+
+    def _dropPreview(self):
+        """A preview belongs to the segmentation it was made from: segments have the same ids in every case, and Apply asks nothing else."""
+        node = self.widget.mrmlSegmentEditorNode()
+        preview = node.GetNodeReference(PREVIEW_ROLE) if node is not None else None
+        if preview is None:
+            return
+        self.widget.setActiveEffect(None)
+        node.SetNodeReferenceID(PREVIEW_ROLE, None)
+        node.RemoveAttribute(PREVIEW_OWNER)
+        removeNode(preview)
+        # Effects stop to update a preview that they find gone.
+        node.InvokeCustomModifiedEvent(node.EffectParameterModified)
+        segmentation = node.GetSegmentationNode()
+        if segmentation is not None:
+            # The effect had made it transparent.
+            segmentation.GetDisplayNode().SetOpacity(1.0)
 
     def onSceneStartClose(self):
         """The nodes go."""
@@ -139,6 +160,6 @@ class SegmentEditor:
         preview = node.GetNodeReference(PREVIEW_ROLE) if node is not None else None
         if preview is not None:
             # Kept with the preview, which outlives the effect.
-            owner = node.GetAttribute("SegmentationResultPreviewOwnerEffect") or self.effect
+            owner = node.GetAttribute(PREVIEW_OWNER) or self.effect
             return _("The preview of {effect} is not applied yet: press Apply or Cancel there.").format(effect=owner)
         return ""

@@ -176,6 +176,35 @@ def test_a_preview_that_is_not_applied_blocks(reader: Reader) -> None:
     reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
 
 
+def test_a_preview_goes_with_its_case_and_cannot_be_applied_to_another(reader: Reader) -> None:
+    import slicer
+
+    def segmentations() -> tuple[int, int]:
+        kinds = ("vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode")
+        return tuple(slicer.mrmlScene.GetNumberOfNodesByClass(kind) for kind in kinds)
+
+    node, before = reader.editor.mrmlSegmentEditorNode(), segmentations()
+    reader.effect("Fill between slices").self().onPreview()
+    assert node.GetNodeReference("SegmentationResultPreview") is not None
+    reader.open(OTHER)
+    assert node.GetNodeReference("SegmentationResultPreview") is None
+    assert not node.GetAttribute("SegmentationResultPreviewOwnerEffect")
+    assert segmentations() == before
+    effect = reader.effect("Fill between slices")
+    assert effect.self()._apply.isEnabled() is False
+    assert reader.section.obstacle() == ""
+    assert not reader.labels().any()
+
+
+def test_a_preview_goes_when_no_slice_is_open_and_the_labels_are_opaque_again(reader: Reader) -> None:
+    display = reader.workspace.scene.segmentation.GetDisplayNode()
+    reader.effect("Fill between slices").self().onPreview()
+    assert display.GetOpacity() < 1
+    reader.workspace.openSlice(None)
+    assert reader.editor.mrmlSegmentEditorNode().GetNodeReference("SegmentationResultPreview") is None
+    assert display.GetOpacity() == 1
+
+
 def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
     refs = [SliceRef("case0", 0, index) for index in (2, 3, 4)]
     for ref in refs:
