@@ -47,7 +47,7 @@ class AnnotateSection(Section):
         # Outlines, previews and foreign segments come and go without a word from the Segment Editor.
         self._watch = qt.QTimer()
         self._watch.setInterval(WATCH_MS)
-        connect(self._watch, "timeout()", self._showObstacle)
+        connect(self._watch, "timeout()", self._onWatch)
         self.follow(workspace.caseShown, self._onCaseShown)
         self.follow(workspace.sliceChanged, self._onSlice)
         self.follow(workspace.statesChanged, self.refresh)
@@ -157,6 +157,12 @@ class AnnotateSection(Section):
         self._offerRange()
         self._showObstacle()
         self._showGauge()
+
+    def _onWatch(self):
+        if self._tools.unmask():
+            text = _("Masking by intensity (key I, Use for masking) was switched off again: the brush would leave pixels out unseen.")
+            self.workspace.message("warning", text)
+        self._showObstacle()
 
     def _showObstacle(self):
         ui = self.ui

@@ -146,6 +146,14 @@ class SegmentEditor:
         """Earlier states hold labels that were accepted or replaced since: undo must not bring them back."""
         self.widget.setUndoEnabled(True)
 
+    def unmask(self):
+        """Switch masking by intensity off; whether it was on. A key and an effect switch it on, and its section is hidden."""
+        node = self.widget.mrmlSegmentEditorNode()
+        if node is None or not node.GetSourceVolumeIntensityMask():
+            return False
+        node.SourceVolumeIntensityMaskOff()
+        return True
+
     # What is under way
 
     def unapplied(self):

@@ -205,6 +205,25 @@ def test_a_preview_goes_when_no_slice_is_open_and_the_labels_are_opaque_again(re
     assert display.GetOpacity() == 1
 
 
+@pytest.mark.parametrize("way", ["key", "threshold"])
+def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: str) -> None:
+    node = reader.editor.mrmlSegmentEditorNode()
+    reader.brush()
+    if way == "key":
+        reader.host.press("I")
+    else:
+        reader.effect("Threshold").self().onUseForPaint()
+    assert reader.said[-1][0] == "info"
+    assert node.GetSourceVolumeIntensityMask()
+    reader.host.waitUntil(lambda: not node.GetSourceVolumeIntensityMask(), 3, "the mask to go")
+    assert reader.said[-1][0] == "warning"
+    assert "Masking by intensity" in reader.said[-1][1]
+    reader.brush(segment="value-4")
+    # Through air, which the mask would leave out.
+    reader.drag((2, 12), (2, 28))
+    assert (reader.labels()[2, 14:27] == 4).all()
+
+
 def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
     refs = [SliceRef("case0", 0, index) for index in (2, 3, 4)]
     for ref in refs:

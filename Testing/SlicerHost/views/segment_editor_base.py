@@ -81,6 +81,7 @@ class SegmentEditorBase(qMRMLWidget):
         self._table.setSelectedSegmentIDs([selected] if selected else [])
         self._table.setReadOnly(self._locked)
         self._update_effects(selected)
+        self._update_mask()
         self._update_undo()
 
     def _update_segmentation(self) -> None:
@@ -149,6 +150,14 @@ class SegmentEditorBase(qMRMLWidget):
         self._options.setVisible(effect is not None)
         self._masking.setVisible(effect is not None and self._masking_visible)
         self._buttons[effect].setChecked(True)
+
+    def _update_mask(self) -> None:
+        """An intensity mask that never had a range gets the middle half."""
+        low, high = self._parameters.GetSourceVolumeIntensityMaskRange()
+        if self._parameters.GetSourceVolumeIntensityMask() and low == high:
+            image = self._source.GetImageData() if self._source is not None else None
+            low, high = image.GetScalarRange() if image is not None else (0.0, 0.0)
+            self._parameters.SetSourceVolumeIntensityMaskRange(low + 0.25 * (high - low), low + 0.75 * (high - low))
 
     def _has_labelmap(self) -> bool:
         if self._logic.CanTriviallyConvertSourceRepresentationToBinaryLabelMap():
