@@ -130,6 +130,8 @@ class AnnotateSection(Section):
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
+        if workspace.views.shownSlice() is None:
+            return _("The large view shows no slice of this case. J brings the suggested slice back.")
         unknown = segments.unknownSegments(node, schema)
         if unknown:
             return _("The segment {name} is not part of the study. Remove it, or paint with the study's segments.").format(name=unknown[0])

@@ -83,7 +83,7 @@ class Layout:
             (workspace.caseShown, self.showSlice),
             (workspace.leavingSlice, self.rememberLook),
             (workspace.statesChanged, self.redraw),
-            (workspace.studyChanged, self.redraw),
+            (workspace.studyChanged, self._onStudy),
             (workspace.sliceChanged, self.redraw),
         ]
         for signal, call in self._followed:
@@ -136,6 +136,7 @@ class Layout:
         for overlay in self._overlays.values():
             overlay.remove()
         self._overlays, self._observed = {}, []
+        self._letGo()
         manager = slicer.app.layoutManager()
         # A layout that the user chose while the module was open stays.
         if self._before is not None and manager.layoutLogic().GetLayoutNode().GetViewArrangement() == LAYOUT_ID:
@@ -172,8 +173,8 @@ class Layout:
         first = self._fitted != scene.case
         self._following = True
         try:
-            if first:
-                for name in ORTHOGONAL:
+            for name in ORTHOGONAL:
+                if first or not self._ours(name, scene):
                     self._setVolume(name, scene)
             for name in PARALLEL:
                 self._setVolume(name, scene)
@@ -191,7 +192,25 @@ class Layout:
         self.redraw()
 
     def _setVolume(self, name, scene):
-        self._widget(name).mrmlSliceCompositeNode().SetBackgroundVolumeID(scene.volume(self.modality(name)).GetID())
+        composite = self._widget(name).mrmlSliceCompositeNode()
+        composite.SetBackgroundVolumeID(scene.volume(self.modality(name)).GetID())
+        # Slicer brings whatever is loaded into every view that lets it, here under the labels of this case.
+        composite.SetDoPropagateVolumeSelection(False)
+
+    def _letGo(self):
+        """Views that show no case take what is loaded, as all of Slicer's do."""
+        for name in (*PARALLEL, *ORTHOGONAL):
+            self._widget(name).mrmlSliceCompositeNode().SetDoPropagateVolumeSelection(True)
+
+    def _ours(self, name, scene):
+        """Whether a view shows a sequence of the case."""
+        shown = self._widget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID()
+        return shown in {volume.GetID() for volume in self._volumes(scene).values()}
+
+    def _onStudy(self):
+        if self.active and self._workspace.scene.case is None:
+            self._letGo()
+        self.redraw()
 
     def _turn(self, scene):
         """Turn and fit every view to a case that was not shown before, or to how the reader left it."""
@@ -268,8 +287,7 @@ class Layout:
         scene = self._workspace.scene
         if not self.active or scene is None or scene.case is None or scene.volume() is None:
             return None
-        shown = self._widget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID()
-        if shown not in {volume.GetID() for volume in self._volumes(scene).values()} or not self._parallel(name, scene):
+        if not self._ours(name, scene) or not self._parallel(name, scene):
             return None
         first, step = self._plane(scene)
         place = slicer.util.arrayFromVTKMatrix(self._node(name).GetSliceToRAS())[:3, 3]

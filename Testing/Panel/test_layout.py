@@ -195,6 +195,48 @@ def test_another_volume_in_the_large_view_counts_as_nothing_displayed(workspace:
     assert workspace.views.displayed == before
 
 
+def load_volume(name: str) -> None:
+    """What every reader of Slicer does after it read a volume."""
+    import slicer
+
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
+    logic.PropagateVolumeSelection(0)
+
+
+def test_a_volume_that_is_loaded_meanwhile_does_not_come_under_the_labels_of_the_case(host: Any, workspace: Any) -> None:
+    import slicer
+
+    load_volume("first")
+    assert [background(name) for name in (SLICE, OTHER, ORTHOGONAL_1)] == ["case0 t1", "case0 flair", "case0 t1"]
+    assert workspace.views.shownSlice() == workspace.current
+    path = workspace.path
+    workspace.closeStudy()
+    load_volume("second")
+    assert background(SLICE) == "second"
+    workspace.openStudy(path)
+    host.waitUntil(lambda: workspace.views.shownSlice() is not None, 30, "the slice")
+    host.exit("SuggestiveAnnotation")
+    load_volume("third")
+    assert background(SLICE) == "third"
+    host.enter("SuggestiveAnnotation")
+    assert slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceCompositeNode().GetDoPropagateVolumeSelection() is False
+    assert [background(name) for name in (SLICE, OTHER, ORTHOGONAL_1)] == ["case0 t1", "case0 flair", "case0 t1"]
+
+
+def test_an_orthogonal_view_with_another_volume_gets_the_case_back(host: Any, workspace: Any) -> None:
+    import slicer
+
+    stranger = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "stranger")
+    for name, chosen in ((ORTHOGONAL_1, stranger), ("SuggestiveOrtho2", workspace.scene.volume("flair"))):
+        slicer.app.layoutManager().sliceWidget(name).mrmlSliceCompositeNode().SetBackgroundVolumeID(chosen.GetID())
+    press(host, "J")
+    assert background(ORTHOGONAL_1) == "case0 t1"
+    # A sequence of the case is the reader's choice.
+    assert background("SuggestiveOrtho2") == "case0 flair"
+
+
 def test_orthogonal_views_stay_where_they_are_within_a_case(host: Any, workspace: Any) -> None:
     node(ORTHOGONAL_1).SetSliceOffset(node(ORTHOGONAL_1).GetSliceOffset() + 7.0)
     there = node(ORTHOGONAL_1).GetSliceOffset()
