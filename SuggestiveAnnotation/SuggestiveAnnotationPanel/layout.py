@@ -101,7 +101,8 @@ class Layout:
             node.AddLayoutDescription(LAYOUT_ID, XML)
         else:
             node.SetLayoutDescription(LAYOUT_ID, XML)
-        if node.GetViewArrangement() != LAYOUT_ID:
+        # A scene that is being closed has no layout for a moment.
+        if node.GetViewArrangement() not in (LAYOUT_ID, node.SlicerLayoutNone):
             self._before = node.GetViewArrangement()
         manager.setLayout(LAYOUT_ID)
         if not self._overlays:

@@ -72,6 +72,20 @@ def test_the_layout_comes_with_the_module_and_the_users_comes_back(host: Any, pa
     host.enter("SuggestiveAnnotation")
 
 
+def test_the_users_layout_comes_back_after_the_scene_was_closed(host: Any, panel: Any) -> None:
+    import slicer
+
+    before = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    host.exit("SuggestiveAnnotation")
+    slicer.app.layoutManager().setLayout(before)
+    host.enter("SuggestiveAnnotation")
+    host.closeScene()
+    assert arrangement() == 5371
+    host.exit("SuggestiveAnnotation")
+    assert arrangement() == before
+    host.enter("SuggestiveAnnotation")
+
+
 def test_a_layout_chosen_while_the_module_is_open_stays(host: Any, panel: Any) -> None:
     import slicer
 
