@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import SliceRef
 
@@ -90,7 +91,11 @@ class LabelSync:
         self._looked.stop()
         if self._node is None or not self._touched:
             return
+        if segments.restoreSegments(self._node, self._scene.schema):
+            self._workspace.message("warning", _("Names, colours and terminology of structures belong to the study; they were put back."))
+        # Putting them back told of a change too.
         self._touched = False
+        self._looked.stop()
         now = segments.readVolume(self._node, self._scene.geometry, self._scene.schema)
         others = tuple(a for a in range(3) if a != self._scene.frame.axis)
         changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]

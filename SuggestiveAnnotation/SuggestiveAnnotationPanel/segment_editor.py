@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -41,8 +40,6 @@ class SegmentEditor:
         widget.setAutoShowSourceVolumeNode(False)
         # The scene comes before the editor node: without it the node's segmentation is dropped, silently.
         widget.setMRMLScene(slicer.mrmlScene)
-        table = slicer.util.findChild(widget, "SegmentsTable")
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self._entered = False
 
     def _selectNode(self):

@@ -46,14 +46,47 @@ def addSegments(node, schema):
     """Give a segmentation node the segments of a schema: order, names, colours, terminology."""
     segmentation = node.GetSegmentation()
     segmentation.SetSourceRepresentationName(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
+    for identifier, name, colour, terminology in _appearances(schema):
+        segmentation.AddEmptySegment(identifier, name, list(colour))
+        _setTerminology(segmentation.GetSegment(identifier), terminology)
+
+
+def restoreSegments(node, schema):
+    """Put names, colours and terminology back that a person changed: Slicer's table has no lock for them. Returns whether any was."""
+    segmentation, changed = node.GetSegmentation(), False
+    for identifier, name, colour, terminology in _appearances(schema):
+        segment = segmentation.GetSegment(identifier)
+        if segment is None:
+            continue
+        if segment.GetName() != name:
+            segment.SetName(name)
+            changed = True
+        if not np.allclose(segment.GetColor(), colour):
+            segment.SetColor(*colour)
+            changed = True
+        if _terminology(segment) != terminology:
+            _setTerminology(segment, terminology)
+            changed = True
+    return changed
+
+
+def _appearances(schema):
+    """`(segment id, name, colour, terminology)` in the order of the schema, the ignore brush last."""
+    plain = _terminology(slicer.vtkSegment())
     for one in schema.classes:
-        colour = [channel / 255 for channel in one.colour]
-        segmentation.AddEmptySegment(segmentId(one.value), one.name, colour)
-        entry = slicer_entry(one.terminology)
-        if entry is not None:
-            segment = segmentation.GetSegment(segmentId(one.value))
-            segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
-    segmentation.AddEmptySegment(IGNORE_ID, _("Ignore"), list(IGNORE_COLOUR))
+        colour = tuple(channel / 255 for channel in one.colour)
+        yield segmentId(one.value), one.name, colour, slicer_entry(one.terminology) or plain
+    yield IGNORE_ID, _("Ignore"), IGNORE_COLOUR, plain
+
+
+def _terminology(segment):
+    entry = vtk.reference("")
+    segment.GetTag(segment.GetTerminologyEntryTagName(), entry)
+    return str(entry)
+
+
+def _setTerminology(segment, entry):
+    segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
 
 
 def unknownSegments(node, schema):

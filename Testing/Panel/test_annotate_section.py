@@ -367,12 +367,15 @@ def test_the_gauge_is_off_until_it_is_wanted(reader: Reader) -> None:
     reader.host.waitUntil(lambda: reader.ui.gaugeLabel.text.startswith("45%"), 3, "the gauge")
 
 
-def test_names_of_segments_cannot_be_changed_and_segments_not_be_added(reader: Reader) -> None:
-    import qt
+def test_names_of_segments_come_back_and_segments_cannot_be_added(reader: Reader) -> None:
     import slicer
 
-    table = slicer.util.findChild(reader.editor, "SegmentsTable")
-    assert table.editTriggers == qt.QAbstractItemView.NoEditTriggers
+    segment = reader.workspace.scene.segmentation.GetSegmentation().GetSegment("value-1")
+    slicer.util.findChild(reader.editor, "SegmentsTable").item(0, 2).setText("my own")
+    assert segment.GetName() == "my own"
+    reader.host.waitUntil(lambda: segment.GetName() == "left lobe", 3, "the name")
+    assert reader.said[-1][0] == "warning"
+    assert "belong to the study" in reader.said[-1][1]
     assert not reader.editor.addRemoveSegmentButtonsVisible
     node = reader.editor.mrmlSegmentEditorNode()
     assert node.GetOverwriteMode() == node.OverwriteAllSegments

@@ -116,6 +116,34 @@ def test_every_slice_that_a_tool_changed_becomes_a_draft(desk: Desk) -> None:
     assert {ref.native_index: labels[ref.native_index, 12] for ref, labels in desk.drafts().items()} == {2: 4, 3: 4, 4: 4, 8: 4}
 
 
+def test_names_colours_and_terminology_are_put_back_and_are_no_edit(desk: Desk) -> None:
+    import vtk
+
+    desk.open(A)
+    edits: list[int] = []
+    events: list[int] = []
+    desk.sync.edited.connect(lambda: edits.append(1))
+    segment = desk.node.GetSegmentation().GetSegment("value-1")
+    key, entry = segment.GetTerminologyEntryTagName(), vtk.reference("")
+    segment.GetTag(key, entry)
+    was = str(entry)
+    assert "Hippocampus" in was
+    segment.SetName("my own")
+    segment.SetColor(1, 1, 1)
+    segment.SetTag(key, "another~entry")
+    desk.node.GetSegmentation().GetSegment("ignore").SetName("my own too")
+    desk.host.pump(0.4)
+    segment.GetTag(key, entry)
+    assert (segment.GetName(), str(entry)) == ("left lobe", was)
+    assert segment.GetColor() == pytest.approx((230 / 255, 159 / 255, 0))
+    assert desk.node.GetSegmentation().GetSegment("ignore").GetName() == "Ignore"
+    desk.node.AddObserver(slicer.vtkSegmentation.SegmentModified, lambda *_: events.append(1))
+    desk.host.pump(0.5)
+    desk.workspace.saveNow()
+    assert (edits, events) == ([], [])
+    assert desk.drafts() == {}
+
+
 def test_work_is_saved_by_itself(desk: Desk) -> None:
     desk.open(A)
     desk.sync._saves.setInterval(400)

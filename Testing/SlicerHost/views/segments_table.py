@@ -102,6 +102,9 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         return self._read_only
 
     def setReadOnly(self, on: bool) -> None:
+        """Sets the edit triggers anew every time, whatever they were."""
+        kinds = QtWidgets.QAbstractItemView
+        self._table.setEditTriggers(kinds.NoEditTriggers if on else kinds.EditKeyPressed)
         if on != self._read_only:
             self._read_only = on
             self._fill()
