@@ -55,9 +55,10 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
             "Suggests which slices of a cohort of MR volumes are worth annotating next and says why, pre-annotates them, lets you "
             "correct them in the Segment Editor, and measures how much contour work the pre-annotation saved. Work through the sections "
             "from top to bottom; each says in one line what to do next. It helps a reader work; it is not a diagnostic device. Nothing "
-            "leaves this computer. Keys while the module is open: Ctrl+Return accepts and goes on, N and P go to the next and the "
-            "previous suggestion, J goes back to the suggested slice, K shows another sequence beside it, M shows or hides the model's "
-            "own outline."
+            "leaves this computer. When Slicer asks at quitting whether to save the scene, its list names the annotation of the open case: "
+            "that is safe in the study and needs no saving. Keys while the module is open: Ctrl+Return accepts and goes on, N and P go to "
+            "the next and the previous suggestion, J goes back to the suggested slice, K shows another sequence beside it, M shows or "
+            "hides the model's own outline."
         )
         self.parent.acknowledgementText = _(
             "Gradient-guided sampling: Dai et al., MICCAI 2020 and Medical Image Analysis 2022. The README of the extension lists all "

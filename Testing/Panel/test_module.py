@@ -55,6 +55,13 @@ def test_the_application_finds_out_what_the_module_is(host: Any, panel: Any) -> 
     assert (MODULE.parent / "Resources" / "Icons" / "SuggestiveAnnotation.png").exists()
 
 
+def test_the_help_says_that_labels_are_safe_when_slicer_asks_to_save_the_scene(panel: Any) -> None:
+    import slicer
+
+    text = slicer.app.moduleManager().module("SuggestiveAnnotation").helpText
+    assert "safe in the study" in text
+
+
 def test_first_only_section_1_can_be_used_and_every_section_says_what_to_do(panel: Any) -> None:
     study, round_, _suggestions, annotate, _review, export = panel.sections
     assert study.ui.sampleButton.enabled
