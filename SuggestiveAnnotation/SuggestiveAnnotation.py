@@ -30,7 +30,7 @@ from SuggestiveAnnotationPanel.annotate_section import AnnotateSection
 from SuggestiveAnnotationPanel.case_scene import CaseScene
 from SuggestiveAnnotationPanel.export_section import ExportSection
 from SuggestiveAnnotationPanel.label_sync import LabelSync
-from SuggestiveAnnotationPanel.layout import Layout
+from SuggestiveAnnotationPanel.layout import Layout, registerLayout
 from SuggestiveAnnotationPanel.review_section import ReviewSection
 from SuggestiveAnnotationPanel.round_section import STRATEGIES, RoundSection
 from SuggestiveAnnotationPanel.shortcuts import Shortcuts
@@ -64,6 +64,8 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
             "Gradient-guided sampling: Dai et al., MICCAI 2020 and Medical Image Analysis 2022. The README of the extension lists all "
             "sources."
         )
+        # A scene that was saved with the module open names the layout, and may be loaded before the module is opened.
+        connecting.connect(slicer.app, "startupCompleted()", registerLayout)
 
 
 @parameterNodeWrapper

@@ -189,8 +189,7 @@ class CaseScene:
     def _addVolume(self, name, image, array, geometry):
         node = self._add("vtkMRMLScalarVolumeNode", name)
         node.SetIJKToRASMatrix(segments.ijkToRAS(geometry))
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
+        display = self._addDisplay(node)
         # Before the image comes: Slicer would take a histogram of it.
         display.SetAutoWindowLevel(False)
         low, high = (float(v) for v in np.percentile(array[::4, ::4, ::4], (1, 99.5)))
@@ -200,7 +199,7 @@ class CaseScene:
 
     def _addSegmentation(self, name, volume, schema):
         node = self._add("vtkMRMLSegmentationNode", name)
-        node.CreateDefaultDisplayNodes()
+        self._addDisplay(node)
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         segments.addSegments(node, schema)
         return node
@@ -212,6 +211,14 @@ class CaseScene:
         if self._made is not None:
             self._made.append(node.GetID())
         return node
+
+    @staticmethod
+    def _addDisplay(node):
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        # In a saved scene it would be of nothing.
+        display.SetSaveWithScene(False)
+        return display
 
     def _prefetch(self):
         """Have the next case of the list ready before it is wanted."""

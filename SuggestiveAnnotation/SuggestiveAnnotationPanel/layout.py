@@ -56,6 +56,18 @@ XML = (
 )
 
 
+def registerLayout():
+    """Make the layout known to Slicer; does nothing in one without a main window."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return
+    node = manager.layoutLogic().GetLayoutNode()
+    if not node.IsLayoutDescription(LAYOUT_ID):
+        node.AddLayoutDescription(LAYOUT_ID, XML)
+    else:
+        node.SetLayoutDescription(LAYOUT_ID, XML)
+
+
 class Layout:
     """Shows the open slice.
 
@@ -96,11 +108,8 @@ class Layout:
         manager = slicer.app.layoutManager()
         if manager is None:
             return
+        registerLayout()
         node = manager.layoutLogic().GetLayoutNode()
-        if not node.IsLayoutDescription(LAYOUT_ID):
-            node.AddLayoutDescription(LAYOUT_ID, XML)
-        else:
-            node.SetLayoutDescription(LAYOUT_ID, XML)
         # A scene that is being closed has no layout for a moment.
         if node.GetViewArrangement() not in (LAYOUT_ID, node.SlicerLayoutNone):
             self._before = node.GetViewArrangement()

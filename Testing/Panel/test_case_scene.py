@@ -170,6 +170,18 @@ def test_a_saved_scene_holds_no_copy_of_images_and_labels(opened: Any, tmp_path:
     assert "case0" not in text
 
 
+def test_nothing_of_a_case_is_saved_with_the_scene(opened: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.npy"
+    np.save(path, np.zeros(SHAPE, np.uint16))
+    show(opened, A)
+    opened.scene.showModelOutline(str(path))
+    kinds = ("vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode")
+    for kind in kinds:
+        nodes = list(slicer.util.getNodesByClass(kind))
+        assert len(nodes) == 2
+        assert [node.GetName() for node in nodes if node.GetSaveWithScene()] == []
+
+
 def test_the_models_outline_is_apart_from_the_readers_labels(opened: Any, tmp_path: Path) -> None:
     show(opened, A)
     path = tmp_path / "model.npy"

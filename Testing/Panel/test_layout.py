@@ -86,6 +86,27 @@ def test_the_users_layout_comes_back_after_the_scene_was_closed(host: Any, panel
     host.enter("SuggestiveAnnotation")
 
 
+def test_the_layout_is_known_from_the_start_of_slicer(host: Any, panel: Any) -> None:
+    """A scene that was saved with the module open has its views again before the module is opened."""
+    import slicer
+    from SuggestiveAnnotationPanel import layout
+
+    host.exit("SuggestiveAnnotation")
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    node.SetLayoutDescription(layout.LAYOUT_ID, "")
+    slicer.app.startupCompleted.emit()
+    assert node.GetLayoutDescription(layout.LAYOUT_ID) == layout.XML
+    host.enter("SuggestiveAnnotation")
+
+
+def test_without_a_main_window_no_layout_is_registered(host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+    from SuggestiveAnnotationPanel import layout
+
+    monkeypatch.setattr(type(slicer.app), "layoutManager", lambda self: None)
+    layout.registerLayout()
+
+
 def test_a_layout_chosen_while_the_module_is_open_stays(host: Any, panel: Any) -> None:
     import slicer
 
