@@ -26,6 +26,7 @@ except ModuleNotFoundError:
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from SuggestiveAnnotationPanel import connect as connecting
+from SuggestiveAnnotationPanel import state_style
 from SuggestiveAnnotationPanel.annotate_section import AnnotateSection
 from SuggestiveAnnotationPanel.case_scene import CaseScene
 from SuggestiveAnnotationPanel.export_section import ExportSection
@@ -39,7 +40,7 @@ from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
 from SuggestiveAnnotationPanel.workspace import Workspace
 
 SECTIONS = (StudySection, RoundSection, SuggestionsSection, AnnotateSection, ReviewSection, ExportSection)
-MESSAGE_COLOURS = {"info": "#0072B2", "warning": "#B35900", "error": "#B00020"}
+MESSAGE_COLOURS = {"info": "#0072B2", "warning": "#B35900", "error": state_style.PROBLEM}
 
 
 class SuggestiveAnnotation(ScriptedLoadableModule):
@@ -143,7 +144,8 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def showMessage(self, level, text):
         """One sentence at the top of the panel, its level as a word and a colour."""
         word = {"info": "", "warning": _("Note: "), "error": _("Error: ")}[level]
-        self.messageLabel.setStyleSheet(f"color: {MESSAGE_COLOURS[level]}; padding: 2px")
+        colour = state_style.readable(MESSAGE_COLOURS[level], self.messageLabel.palette)
+        self.messageLabel.setStyleSheet(f"color: {colour}; padding: 2px")
         self.messageLabel.text = word + text
         self.messageLabel.visible = bool(text)
 

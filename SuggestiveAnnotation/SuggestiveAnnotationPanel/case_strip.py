@@ -131,7 +131,7 @@ class CaseStrip:
             painter.setPen(_pen(colour, 1 if context else 3))
             painter.drawLine(x, BAR_TOP + (5 if context else 1), x, BAR_BOTTOM - 1)
             if not context:
-                painter.setPen(_pen(qt.QColor(colour).darker(125), 1))
+                painter.setPen(_pen(state_style.readable(colour, self._label.palette), 1))
                 painter.drawText(qt.QPoint(x - SHAPE // 2, BAR_TOP - 3 - SHAPE * rows[ref]), shape)
 
     def _drawPlaces(self, painter, ink, width):

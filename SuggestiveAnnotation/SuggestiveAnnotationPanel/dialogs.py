@@ -7,6 +7,8 @@ import re
 import qt
 import slicer
 
+from . import state_style
+
 
 class Dialog:
     """A window from a .ui file, in front of Slicer's.
@@ -21,6 +23,7 @@ class Dialog:
         self.widget.setWindowTitle(title)
         qt.QVBoxLayout(self.widget).addWidget(content)
         self.ui = slicer.util.childWidgetVariables(content)
+        state_style.showProblemsIn(self.ui.problemLabel)
         if size is not None:
             self._resize(*size)
 

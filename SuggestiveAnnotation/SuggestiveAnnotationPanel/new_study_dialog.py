@@ -67,6 +67,7 @@ class NewStudyDialog(Dialog):
         # A folder of DICOM files often has the name of the patient.
         named = plan["folder"] and not plan["identities"]
         ui.titleEdit.text = Path(plan["folder"]).name if named else _("Study")
+        state_style.showProblemsIn(ui.warningsLabel)
         ui.warningsLabel.text = " ".join(plan["warnings"])
         ui.warningsLabel.visible = bool(plan["warnings"])
 

@@ -12,7 +12,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.registry import offered
 from SuggestiveAnnotationLib.worker import protocol
 
-from . import requirements, settings, strategy_needs
+from . import requirements, settings, state_style, strategy_needs
 from .all_settings import AllSettings
 from .connect import connect, guarded
 from .option_fields import inWordsOfThePanel
@@ -54,6 +54,7 @@ class RoundSection(Section):
         connect(ui.cancelButton, "clicked()", workspace.cancelTask)
         connect(ui.finishButton, "clicked()", self.finish)
         connect(ui.logButton, "toggled(bool)", self._showLog)
+        state_style.showProblemsIn(ui.settingsProblem)
         ui.logText.hide()
         self._settingsOf = None
         self.follow(workspace.studyChanged, self._onStudy)

@@ -153,10 +153,9 @@ class SuggestionsSection(Section):
                 self._written[ref] = (state, self._reasons[ref])
                 self._write(item, *self._written[ref])
 
-    @staticmethod
-    def _write(item, state, reason):
+    def _write(self, item, state, reason):
         item.setText(1, state_style.shapeAndWord(state))
-        item.setForeground(1, qt.QBrush(qt.QColor(state_style.STYLES[state][1]).darker(140)))
+        item.setForeground(1, qt.QBrush(qt.QColor(state_style.readable(state_style.STYLES[state][1], self.content.palette))))
         item.setText(2, reason)
         for column in range(3):
             item.setToolTip(column, reason)

@@ -80,6 +80,46 @@ def test_messages_tell_their_level_by_word_and_colour(panel: Any) -> None:
     assert len(seen) == 3
 
 
+@pytest.fixture(params=["#EFEFEF", "#323232"], ids=["light", "dark"])
+def window_colour(host: Any, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The colour of windows in a theme of Slicer."""
+    import qt
+    from PySide6.QtWidgets import QApplication
+
+    was = QApplication.palette()
+    palette = QApplication.palette()
+    for role in (qt.QPalette.Window, qt.QPalette.Base):
+        palette.setColor(role, qt.QColor(request.param))
+    QApplication.setPalette(palette)
+    yield request.param
+    QApplication.setPalette(was)
+
+
+def test_coloured_texts_can_be_read_in_a_light_and_in_a_dark_window(window_colour: str, panel: Any, opened: Any, in_round_0: Path) -> None:
+    from SuggestiveAnnotationPanel import state_style
+    from SuggestiveAnnotationPanel.dialogs import Dialog
+
+    dialog = Dialog(panel.resourcePath("UI/SeriesDialog.ui"), "Series")
+    sheets = [dialog.ui.problemLabel.styleSheet, panel.sections[1].ui.settingsProblem.styleSheet]
+    for level in ("info", "warning", "error"):
+        panel.workspace.message(level, "Done.")
+        sheets.append(panel.messageLabel.styleSheet)
+    opened(in_round_0)
+    items = panel.sections[2]._items.values()
+    colours = [sheet.partition("color: ")[2][:7] for sheet in sheets] + [item.foreground(1).color().name() for item in items]
+    colours += [state_style.readable(colour, panel.messageLabel.palette) for _shape, colour in state_style.STYLES.values()]
+    assert len(colours) > 15
+    assert state_style.contrast((0, 0, 0), (1, 1, 1)) == pytest.approx(21)
+    found = {colour: state_style.contrast(state_style.rgb(colour), state_style.rgb(window_colour)) for colour in colours}
+    assert {colour: value for colour, value in found.items() if value < 4.5} == {}
+    dialog.cleanup()
+
+
+def test_no_colour_is_fixed_in_a_ui_file() -> None:
+    for file in MODULE.parent.rglob("*.ui"):
+        assert "color:" not in file.read_text(encoding="utf-8"), file.name
+
+
 def test_an_error_in_a_slot_reaches_the_message_line(panel: Any) -> None:
     from SuggestiveAnnotationPanel.connect import guarded
 
