@@ -232,6 +232,8 @@ class Layout:
         look = self._looks.of(self._workspace.path, scene.case)
         for name in PARALLEL:
             self._turnParallel(name, scene)
+        # After all are turned: fitting a view fits those that are linked with it.
+        for name in PARALLEL:
             self._restoreZoom(name, look)
         looks.setWindows(self._volumes(scene), look["windows"])
 

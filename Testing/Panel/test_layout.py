@@ -324,6 +324,20 @@ def test_zoom_and_window_are_remembered_for_each_case(host: Any, workspace: Any)
     assert look(workspace) == pytest.approx(AS_SET)
 
 
+def test_zoom_is_remembered_where_slice_views_are_linked(host: Any, workspace: Any) -> None:
+    """Fitting one view to its image fits all that are linked with it."""
+    import slicer
+
+    slicer.app.layoutManager().sliceWidget(SLICE).sliceController().setSliceLink(True)
+    first = workspace.current
+    set_look(workspace)
+    node(OTHER).SetXYZOrigin(2.0, 1.0, 0.0)
+    go_to(host, workspace, SliceRef("case1", 0, 3))
+    go_to(host, workspace, first)
+    assert look(workspace) == pytest.approx(AS_SET)
+    assert node(OTHER).GetXYZOrigin()[:2] == pytest.approx((2.0, 1.0))
+
+
 def test_zoom_and_window_outlive_the_panel_and_a_change_of_the_windows_shape(host: Any, panel: Any, workspace: Any) -> None:
     import slicer
 
