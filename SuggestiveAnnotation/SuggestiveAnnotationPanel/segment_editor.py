@@ -35,7 +35,6 @@ class SegmentEditor:
         widget.setAddRemoveSegmentButtonsVisible(False)
         widget.setSwitchToSegmentationsButtonVisible(False)
         widget.setShow3DButtonVisible(False)
-        widget.setMaskingSectionVisible(False)
         # The layout chooses what each view shows.
         widget.setAutoShowSourceVolumeNode(False)
         # The scene comes before the editor node: without it the node's segmentation is dropped, silently.
@@ -55,6 +54,8 @@ class SegmentEditor:
         node.SourceVolumeIntensityMaskOff()
         if self.widget.mrmlSegmentEditorNode() is not node:
             self.widget.setMRMLSegmentEditorNode(node)
+            # Slicer complains of an editor without a node.
+            self.widget.setMaskingSectionVisible(False)
 
     # Life
 

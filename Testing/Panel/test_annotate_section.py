@@ -377,6 +377,7 @@ def test_names_of_segments_come_back_and_segments_cannot_be_added(reader: Reader
     assert reader.said[-1][0] == "warning"
     assert "belong to the study" in reader.said[-1][1]
     assert not reader.editor.addRemoveSegmentButtonsVisible
+    assert not reader.editor.maskingSectionVisible
     node = reader.editor.mrmlSegmentEditorNode()
     assert node.GetOverwriteMode() == node.OverwriteAllSegments
 

@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 from PySide6 import QtCore
 
+from ..connections import mistake
 from .base import observe
 from .segment_editor_base import SegmentEditorBase
 
@@ -252,6 +253,9 @@ class qMRMLSegmentEditorWidget(SegmentEditorBase):
         return self._masking_visible
 
     def setMaskingSectionVisible(self, on: bool) -> None:
+        """Logs a critical error where there is no editor node yet."""
+        if self._parameters is None:
+            mistake("qMRMLSegmentEditorWidget::setMaskingSectionVisible: Invalid segment editor parameter set node")
         self._masking_visible = bool(on)
         self._masking.setVisible(bool(on) and self._active_effect is not None)
 
