@@ -71,7 +71,7 @@ class RoundSection(Section):
             self._parameterNode.RemoveObserver(self._observation)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            # Not `connectGui`: it returns no tag, and without one the widgets would stay bound to the old scene's parameters.
+            # Not `connectGui`: older Slicers return no tag for `disconnectGui`, and the widgets would stay bound to the old scene.
             named = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in vars(self.ui).values()]
             self._binding = parameterNode.connectParametersToGui({name: widget for name, widget in named if name})
             self._observation = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, guarded(self._onParameters))

@@ -139,7 +139,7 @@ class _Wrapper:
         return cls.allParameters[name].datatype
 
     def connectGui(self, gui: Any) -> None:
-        """Bind every widget with the property SlicerParameterName. As in Slicer there is no tag: what is bound so cannot be unbound."""
+        """Bind every widget with the property SlicerParameterName. Older Slicers return no tag for `disconnectGui`."""
         import qt
 
         is_widget = getattr(gui, "isWidgetType", lambda: False)()
