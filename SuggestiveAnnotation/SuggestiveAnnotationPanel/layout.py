@@ -197,6 +197,7 @@ class Layout:
                 self._node(name).JumpSliceByOffsetting(*scene.centre(self._workspace.current))
         finally:
             self._following = False
+        self._showLabelsHereOnly(scene)
         self.caption.forget()
         self._onMoved(SLICE)
         self.redraw()
@@ -207,10 +208,19 @@ class Layout:
         # Slicer brings whatever is loaded into every view that lets it, here under the labels of this case.
         composite.SetDoPropagateVolumeSelection(False)
 
+    def _showLabelsHereOnly(self, scene):
+        # The Segment Editor warns of oblique cases in straight views, also of hidden ones, where they might be shown.
+        if scene.segmentation is not None:
+            for name in (*PARALLEL, *ORTHOGONAL):
+                scene.segmentation.GetDisplayNode().AddViewNodeID(self._node(name).GetID())
+
     def _letGo(self):
-        """Views that show no case take what is loaded, as all of Slicer's do."""
+        """Views that show no case take what is loaded, and labels are shown in every view, as all of Slicer's are."""
         for name in (*PARALLEL, *ORTHOGONAL):
             self._widget(name).mrmlSliceCompositeNode().SetDoPropagateVolumeSelection(True)
+        scene = self._workspace.scene
+        if scene is not None and scene.segmentation is not None:
+            scene.segmentation.GetDisplayNode().RemoveAllViewNodeIDs()
 
     def _ours(self, name, scene):
         """Whether a view shows a sequence of the case."""

@@ -272,6 +272,28 @@ def test_an_orthogonal_view_with_another_volume_gets_the_case_back(host: Any, wo
     assert background("SuggestiveOrtho2") == "case0 flair"
 
 
+def test_labels_of_a_tilted_case_are_shown_in_no_hidden_straight_view(host: Any, tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    """The Segment Editor warns of every view that could show them and is not turned to them."""
+    import slicer
+
+    workspace = opened(with_round(make_study(tmp_path / "tilted", cases=1, direction=TILTED)))
+    names = [name for name in slicer.app.layoutManager().sliceViewNames() if name.startswith("Suggestive")]
+    assert len(names) == 4
+
+    def shown() -> list[str]:
+        display = workspace.scene.segmentation.GetDisplayNode()
+        return [name for name in slicer.app.layoutManager().sliceViewNames() if display.IsDisplayableInView(node(name).GetID())]
+
+    assert shown() == names
+    host.exit("SuggestiveAnnotation")
+    assert "Red" in shown()
+    host.enter("SuggestiveAnnotation")
+    assert shown() == names
+    host.closeScene()
+    host.waitUntil(lambda: workspace.views.shownSlice() == workspace.current, 30, "the slice")
+    assert shown() == names
+
+
 def test_orthogonal_views_stay_where_they_are_within_a_case(host: Any, workspace: Any) -> None:
     node(ORTHOGONAL_1).SetSliceOffset(node(ORTHOGONAL_1).GetSliceOffset() + 7.0)
     there = node(ORTHOGONAL_1).GetSliceOffset()
