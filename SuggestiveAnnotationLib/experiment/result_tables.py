@@ -15,6 +15,7 @@ from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED, decimal, percent
 from SuggestiveAnnotationLib.report.tables import TableView
+from SuggestiveAnnotationLib.strategies.registry import options
 
 FINAL = ("dice_3d", "dice_2d", "surface_dice_1mm", "surface_dice_2mm", "hd95_mm", "hausdorff_mm", "penalised")
 BY_CLASS = ("dice_3d", "dice_2d", "surface_dice_1mm", "surface_dice_2mm", "hd95_mm", "hausdorff_mm", "false_mm3_on_empty")
@@ -243,8 +244,9 @@ def _digits(metric: str) -> int:
 
 
 def own_settings(arm: Arm, plan: Plan) -> str:
-    """Settings of an arm that are not the plan's, in words; empty where there is none."""
-    parts = [f"{name} {_words(value)}" for name, value in arm.options.items()]
+    """Settings of an arm that are neither the plan's nor the strategy's defaults, in words; empty where there is none."""
+    usual = {option.name: option.default for option in options(arm.strategy, arm.options)}
+    parts = [f"{name} {_words(value)}" for name, value in arm.options.items() if name not in usual or value != usual[name]]
     for given, common in ((arm.training, plan.training), (arm.manifold, plan.manifold)):
         before = asdict(common)
         parts += [f"{name} {_words(value)}" for name, value in asdict(given).items() if value != before[name]]

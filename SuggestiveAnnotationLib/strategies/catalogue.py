@@ -229,7 +229,7 @@ ENTRIES: tuple[Entry, ...] = (
         (
             Option("pull", 0.5, "how much more a distance counts along the gradient; 0: core set, negative: a control", least=-1, most=1),
             Option(
-                "direction", "encoder", "how the gradient is carried to the manifold; random: a control", ("encoder", "manifold", "random")
+                "direction", "manifold", "how the gradient is carried to the manifold; random: a control", ("encoder", "manifold", "random")
             ),
         ),
     ),

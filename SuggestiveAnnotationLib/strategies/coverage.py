@@ -37,7 +37,7 @@ class KCentreGreedy(BatchStrategy):
     def points(self, query: Query, slices: Ids) -> Floats:
         """One row a slice."""
 
-    def from_annotated(self, query: Query, board: Board, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
+    def from_annotated(self, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
         """Squared distance of every point to the nearest annotated unit and which it is, `(n,)` each; infinite and -1 without any."""
         return nearest_of(points, centres)
 
@@ -48,7 +48,7 @@ class KCentreGreedy(BatchStrategy):
         offset = points.mean(0)
         points = points - offset
         centres = by_unit(board, labelled, self.points(query, labelled))[1] - offset if len(labelled) else points[:0]
-        squared, which = self.from_annotated(query, board, points, centres)
+        squared, which = self.from_annotated(points, centres)
         first = np.unique(board.unit_of(labelled), return_index=True)[1]
         nearest = labelled[first][which] if len(labelled) else which
         norms, rng = squared_lengths(points), np.random.default_rng(query.seed)

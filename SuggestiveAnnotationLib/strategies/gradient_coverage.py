@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from SuggestiveAnnotationLib.strategies.base import Board, finite, manifold_of, model_of, require
+from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice, finite, manifold_of, model_of, require
 from SuggestiveAnnotationLib.strategies.contract import Query, Requirement
 from SuggestiveAnnotationLib.strategies.coverage import KCentreGreedy
 from SuggestiveAnnotationLib.strategies.directions import encoder_direction, manifold_direction
@@ -18,7 +18,7 @@ AnyDirection = Literal["encoder", "manifold", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientCoreSet(KCentreGreedy):
+class GradientCoreSet(BatchStrategy):
     """k-centre greedy on the latents, where a distance from an annotated slice counts more along its loss gradient than against it.
 
     The distance from an annotated unit at z with the gradient's direction u on the manifold (|u| = 1, as in `gradient.GradientGuided`) to
@@ -35,7 +35,7 @@ class GradientCoreSet(KCentreGreedy):
     requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.MODEL, Requirement.MANIFOLD})
 
     pull: float = 0.5
-    direction: AnyDirection = "encoder"
+    direction: AnyDirection = "manifold"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,26 +43,32 @@ class GradientCoreSet(KCentreGreedy):
         known = get_args(AnyDirection)
         require(self.direction in known, "direction", self.direction, " or ".join(known))
 
-    def points(self, query: Query, slices: Ids) -> Floats:
-        """Latents."""
-        return latents_of(query, slices)
+    def choose(self, query: Query, board: Board) -> Choice:
+        """Directions first, then the greedy choice, then where each pick lies and where the gradient of its source points."""
+        annotated, ways = self._directions(query, board)
+        choice = _Asymmetric(pull=self.pull, ways=ways).choose(query, board)
+        way_of = dict(zip(annotated.tolist(), ways, strict=True))
+        place_of = {ref: index for index, ref in enumerate(query.pool.refs)}
+        shown = np.flatnonzero(~query.pool.blank)
+        latents = board.mean(shown, latents_of(query, shown))
+        picks = []
+        for unit, reason in choice.picks:
+            if reason.source is not None:
+                source = int(board.unit_of(np.array([place_of[reason.source]]))[0])
+                start, end, way = latents[source], latents[unit], way_of[source]
+                details = {**reason.details, "pull": self.pull, "direction": self.direction}
+                # As far along the gradient as the pick lies away: beside each other the two show how far it was followed.
+                projected = start + np.linalg.norm(end - start) * way
+                vectors = {"source_latent": start, "projected": projected, "chosen_latent": end} if way.any() else {}
+                told = {name: tuple(one.tolist()) for name, one in vectors.items() if np.isfinite(one).all()}
+                reason = replace(reason, details=details, **told)  # type: ignore[arg-type]
+            picks.append((unit, reason))
+        return replace(choice, picks=picks)
 
-    def from_annotated(self, query: Query, board: Board, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
-        """Squares of the asymmetric distances."""
-        best, which = np.full(len(points), np.inf), np.full(len(points), -1, np.intp)
-        for row, (centre, along) in enumerate(zip(centres, self._directions(query, board), strict=True)):
-            way = points - centre
-            distance = np.linalg.norm(way, axis=1) + self.pull * (way @ along)
-            nearer = distance < best
-            best[nearer], which[nearer] = distance[nearer], row
-        # Against a full pull rounding may end just below nought.
-        return np.maximum(best, 0) ** 2, which
-
-    def _directions(self, query: Query, board: Board) -> Floats:
-        """Unit direction of every annotated unit, ascending; zero where none of its slices has a gradient. Of a case, that of their sum."""
+    def _directions(self, query: Query, board: Board) -> tuple[Ids, Floats]:
+        """Annotated units, ascending, and a unit direction each, of a case that of the sum; zero where no slice has a gradient."""
         labelled = np.flatnonzero(query.pool.labelled)
-        units = board.unit_of(labelled)
-        order = np.unique(units)
+        order = np.unique(board.unit_of(labelled))
         moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
         carry = manifold_direction if self.direction == "manifold" else encoder_direction
         for index, images, _, gradients in model_of(query).loss_gradients(labelled.tolist()):
@@ -73,18 +79,39 @@ class GradientCoreSet(KCentreGreedy):
             drawn = np.random.default_rng([query.seed, 1]).standard_normal(moves.shape)
             moves = drawn * moves.any(axis=1, keepdims=True)
         length = np.linalg.norm(moves, axis=1, keepdims=True)
-        unit: Floats = moves / np.where(length > 0, length, 1)
-        return unit
+        return order, moves / np.where(length > 0, length, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asymmetric(KCentreGreedy):
+    """The greedy choice, with a direction for every annotated unit, ascending: `ways` `(units, d)`."""
+
+    name: ClassVar[str] = GradientCoreSet.name
+
+    pull: float
+    ways: Floats
+
+    def points(self, query: Query, slices: Ids) -> Floats:
+        """Latents."""
+        return latents_of(query, slices)
+
+    def from_annotated(self, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
+        """Squares of the asymmetric distances."""
+        best, which = np.full(len(points), np.inf), np.full(len(points), -1, np.intp)
+        for row, (centre, along) in enumerate(zip(centres, self.ways, strict=True)):
+            way = points - centre
+            distance = np.linalg.norm(way, axis=1) + self.pull * (way @ along)
+            nearer = distance < best
+            best[nearer], which[nearer] = distance[nearer], row
+        # Against a full pull rounding may end just below nought.
+        return np.maximum(best, 0) ** 2, which
 
     def _rationale(self, query: Query, squared: float, nearest: int, noun: str) -> Rationale:
         plain = super()._rationale(query, squared, nearest, noun)
         if nearest < 0:
             return plain
-        where = plain.details["nearest"]
         sentence = (
             f"Chosen because it is the {noun} least like anything annotated or suggested before it, above all where the model's error "
-            f"grows; most like it is {where}."
+            f"grows; most like it is {plain.details['nearest']}."
         )
-        details = {**plain.details, "pull": self.pull, "direction": self.direction}
-        source = query.pool.refs[nearest] if query.pool.labelled[nearest] else None
-        return Rationale(self.name, sentence, score=plain.score, source=source, details=details)
+        return replace(plain, sentence=sentence, source=query.pool.refs[nearest] if query.pool.labelled[nearest] else None)

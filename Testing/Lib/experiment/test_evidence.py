@@ -83,6 +83,17 @@ def test_a_gain_that_lines_alone_give_is_not_told_as_one(plan: Plan) -> None:
     assert "0 of 1 other arms did better" in told["random"]
 
 
+def test_options_that_are_the_defaults_are_nothing_of_its_own(plan: Plan) -> None:
+    plan = with_arms(
+        plan,
+        random="random",
+        far=("gradient-core-set", {"options": {"pull": 1.0}}),
+        usual=("gradient-core-set", {"options": {"pull": 0.5}}),
+    )
+    told = sentences([results(plan, [gain("far", 0.3), gain("usual", 0.2)])])
+    assert "3D Dice, 9 runs): +0.200" in told["gradient-core-set"]
+
+
 def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier(plan: Plan) -> None:
     plan = with_arms(plan, random="random", badge="badge", entropy="entropy")
     made_up = results(plan, [gain("badge", 0.3, runs=3), gain("entropy", 0.4, runs=9)], folder=None)

@@ -104,7 +104,12 @@ def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: An
     )
     assert first.rationale.source is not None
     assert first.rationale.source.case == "0"
-    assert (first.rationale.details["pull"], first.rationale.details["direction"]) == (0.5, "encoder")
+    assert (first.rationale.details["pull"], first.rationale.details["direction"]) == (0.5, "manifold")
+    # As far along the gradient as the pick lies from its source.
+    way = (first.rationale.source_latent, first.rationale.projected, first.rationale.chosen_latent)
+    assert way == ((0, 0), pytest.approx((2, 0)), (2, 0))
+    assert second.rationale.projected == pytest.approx((2.2, 0))
+    assert second.rationale.chosen_latent == pytest.approx((0, 2.2))
     assert second.rationale.strategy == "gradient-core-set"
 
 
@@ -117,6 +122,18 @@ def test_a_random_direction_is_drawn_by_the_seed_for_slices_with_a_gradient_alon
     assert firsts == {picks(suggest(points, {0: (0, -5)}, direction="random", pull=1.0, seed=seed))[0] for seed in range(20)}
     plain = picks(suggest(points, {}, budget=5))
     assert picks(suggest(points, {}, budget=5, direction="random")) == plain
+
+
+def test_a_pick_without_a_gradient_at_its_source_has_no_arrow(suggest: Any) -> None:
+    (only,) = suggest(CROSS, {}, budget=1).suggestions
+    assert only.rationale.source is not None
+    assert (only.rationale.source_latent, only.rationale.projected, only.rationale.chosen_latent) == (None, None, None)
+
+
+def test_the_encoder_carries_the_gradient_where_it_is_asked_to(suggest: Any) -> None:
+    (only,) = suggest(CROSS, {0: (1e-6, 0)}, direction="encoder").suggestions
+    assert only.ref.case == "1"
+    assert only.rationale.details["direction"] == "encoder"
 
 
 def test_a_pull_beyond_one_would_make_distances_negative_and_is_refused() -> None:
