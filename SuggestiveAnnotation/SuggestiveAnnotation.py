@@ -33,7 +33,7 @@ from SuggestiveAnnotationPanel.export_section import ExportSection
 from SuggestiveAnnotationPanel.label_sync import LabelSync
 from SuggestiveAnnotationPanel.layout import Layout, registerLayout
 from SuggestiveAnnotationPanel.review_section import ReviewSection
-from SuggestiveAnnotationPanel.round_section import STRATEGIES, RoundSection
+from SuggestiveAnnotationPanel.round_section import DEFAULT_TITLE, STRATEGIES, RoundSection
 from SuggestiveAnnotationPanel.shortcuts import Shortcuts
 from SuggestiveAnnotationPanel.study_section import StudySection
 from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
@@ -73,7 +73,7 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
 class SuggestiveAnnotationParameterNode:
     """What is set in section 2; kept in the scene."""
 
-    strategy: Annotated[str, Choice(list(STRATEGIES)), Default("Gradient-guided")]
+    strategy: Annotated[str, Choice(list(STRATEGIES)), Default(DEFAULT_TITLE)]
     budget: Annotated[int, WithinRange(1, 500), Default(10)]
     auditShare: Annotated[int, WithinRange(0, 100), Default(20)]
     unit: Annotated[str, Choice(["slice", "case"]), Default("slice")]

@@ -7,7 +7,7 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 
-from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
+from SuggestiveAnnotationLib.engine.settings import DEFAULT_STRATEGY, ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.registry import offered
 from SuggestiveAnnotationLib.worker import protocol
@@ -20,6 +20,7 @@ from .section import Section
 
 STRATEGIES = {entry.title: entry for entry in offered()}
 """Title -> what the catalogue says; strategies that need reference labels are not among them."""
+DEFAULT_TITLE = next(title for title, one in STRATEGIES.items() if one.name == DEFAULT_STRATEGY)
 
 
 def stageText(stage):

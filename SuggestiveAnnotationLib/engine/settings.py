@@ -13,7 +13,7 @@ from SuggestiveAnnotationLib.types import Unit
 NetworkSize = Literal["thin", "paper", "small", "tiny"]
 Architecture = Literal["unet", "u-shape-patches", "voxresnet", "multi-scale-patches"]
 FIRST_BATCH = "strided"
-DEFAULT_STRATEGY = "gradient-guided"
+DEFAULT_STRATEGY = "gradient-core-set"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from SuggestiveAnnotationLib.worker import protocol
 
 @pytest.fixture
 def section(panel: Any) -> Any:
+    """With the strategy chosen that has options of every kind."""
+    panel.sections[1].ui.strategyBox.setCurrentText("Gradient-guided")
     return panel.sections[1]
 
 

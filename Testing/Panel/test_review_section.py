@@ -57,7 +57,7 @@ def test_before_the_first_manifold_it_says_what_makes_one(host: Any, panel: Any,
     opened(study.path)
     section = panel.sections[4]
     section.widget.collapsed = False
-    assert "gradient-guided" in section.ui.guidance.text
+    assert "learnt by the first round" in section.ui.guidance.text
     assert section.ui.curveHint.isVisible()
     assert not section.ui.curvesPlace.isVisible()
     assert section.ui.effortLabel.text == "Nothing is accepted yet."

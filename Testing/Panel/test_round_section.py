@@ -40,7 +40,7 @@ def test_without_a_study_nothing_can_be_started_and_it_says_why(section: Any) ->
 def test_what_is_set_is_kept_in_the_scene(host: Any, panel: Any, section: Any) -> None:
     ui, parameters = section.ui, panel.logic.getParameterNode()
     assert section.options() == {
-        "strategy": "gradient-guided", "budget": 10, "audit": 2, "unit": "slice", "min_gap": 1, "context": 0, "seed": 0, "steps": 300,
+        "strategy": "gradient-core-set", "budget": 10, "audit": 2, "unit": "slice", "min_gap": 1, "context": 0, "seed": 0, "steps": 300,
         "network": "thin", "device": "auto", "warm_start": False,
     }  # fmt: skip
     ui.budgetBox.value, ui.auditBox.value = 15, 30
