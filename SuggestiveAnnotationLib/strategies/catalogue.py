@@ -223,7 +223,7 @@ ENTRIES: tuple[Entry, ...] = (
         "gradient-core-set",
         "Core set along the gradient",
         "The slices least like anything annotated or suggested before them, above all where the model's error grows.",
-        "Ours; nothing has been shown for it yet.",
+        "Ours; nothing is published on it.",
         f"{_PACKAGE}.gradient_coverage:GradientCoreSet",
         _BOTH,
         (
