@@ -34,6 +34,7 @@ from SuggestiveAnnotationLib.experiment.statistics import (
     Values,
     holm,
     interval,
+    people_mean,
     person_means,
     pooled_sd,
     run_means,
@@ -121,8 +122,7 @@ class _Analysis:
         return sign * (one - other)
 
     def _held(self, arm: str, against: str, over: Over, metric: str) -> float | None:
-        each = person_means(self._difference(arm, against, over, metric, held=True))
-        return None if np.isnan(each).all() else float(np.nanmean(each))
+        return people_mean(self._difference(arm, against, over, metric, held=True))
 
     def _pair(self, arm: str, against: str, over: Over, level: float = 0.95) -> Interval:
         return self._interval(self._difference(arm, against, over, self.metric), level)
@@ -269,8 +269,8 @@ class _Analysis:
     def _scores(self, arms: Sequence[str], prices: TimeCoefficients) -> dict[str, float]:
         """Area over simulated minutes, lowest is best; arms where it is undefined are left out."""
         sign = 1.0 if self.metric in LOWER_IS_BETTER else -1.0
-        areas = {name: person_means(self.of.areas(name, self.metric, "minutes", among=arms, prices=prices)) for name in arms}
-        return {name: sign * float(np.nanmean(each)) for name, each in areas.items() if not np.isnan(each).all()}
+        areas = {name: people_mean(self.of.areas(name, self.metric, "minutes", among=arms, prices=prices)) for name in arms}
+        return {name: sign * one for name, one in areas.items() if one is not None}
 
     def _ablations(self) -> tuple[Ablation, ...]:
         there = [arm for arm in self.plan.arms if arm.name in self.of.arms]

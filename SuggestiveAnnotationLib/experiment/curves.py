@@ -154,10 +154,11 @@ class Comparison:
         key = (arm, metric, over, None if among is None else tuple(sorted(among)), prices, held)
         if key not in self._areas:
             arms = tuple(self.arms) if among is None else tuple(among)
-            short = any(arm in self.support(block, over, arms, prices)[1] for block in self.blocks)
+            supports = {block: self.support(block, over, arms, prices) for block in self.blocks}
+            short = any(arm in names for _, names in supports.values())
 
             def of_block(block: Block) -> Values:
-                support = None if short else self.support(block, over, arms, prices)[0]
+                support = None if short else supports[block][0]
                 scores = self.score(arm, block, metric)
                 x = self.curves[arm, block].cost(over, prices)
                 return np.array([area(x, y, support, held=held) for y in scores.T])

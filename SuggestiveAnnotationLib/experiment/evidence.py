@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words
+from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words, sign
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.strategies.catalogue import MEASURED
@@ -63,21 +63,15 @@ def _of(results: Results) -> dict[str, str]:
 
 
 def _held_against_it(results: Results) -> str:
-    gains = [Interval(**one["at_once"]) for one in _usable(results)]
-    said = [_conclusion(results, one) for one in _usable(results)]
-    better, worse = (sum(one.startswith(word) for one in said) for word in ("better", "worse"))
-    whom = _whom(results, results["people"], max((one.runs for one in gains), default=0))
-    return f"Measured here on {whom}: {better} of {len(gains)} other arms did better beyond chance, {worse} worse." if gains else ""
+    gains = [(Interval(**one["at_once"]), one["held"]) for one in _usable(results)]
+    signs = [sign(found, held) for found, held in gains]
+    whom = _whom(results, results["people"], max((found.runs for found, _ in gains), default=0))
+    told = f"{signs.count(1)} of {len(gains)} other arms did better beyond chance, {signs.count(-1)} worse"
+    return f"Measured here on {whom}: {told}." if gains else ""
 
 
 def _usable(results: Results) -> list[Mapping[str, Any]]:
     return [one for one in results["gains"].values() if results["arms"][one["arm"]]["usable"]]
-
-
-def _conclusion(results: Results, gain: Mapping[str, Any]) -> str:
-    # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
-    found = Interval(**gain["at_once"])
-    return conclude(found, found, results["margin"], gain["held"])
 
 
 def _whom(results: Results, people: int, runs: int) -> str:
@@ -86,11 +80,12 @@ def _whom(results: Results, people: int, runs: int) -> str:
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
+    # At the level at which all arms hold together, as in the sentence on top of the page: of many intervals some are wrong by chance.
     found = Interval(**gain["at_once"])
     if found.mean is None or found.low is None or found.high is None:
         return ""
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
-    conclusion = _conclusion(results, gain)
+    conclusion = conclude(found, found, results["margin"], gain["held"])
     # An interval that says nothing says it in a word: of few runs it is wider than Dice is.
     bounds = "" if conclusion.startswith("undecided") else f" [{found.low:+.3f}, {found.high:+.3f}]"
     against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"

@@ -147,6 +147,12 @@ def person_means(values: Values) -> Values:
     return mean(values, axis=1)
 
 
+def people_mean(values: Values) -> float | None:
+    """Mean over people of the means over their runs; None where there is nobody."""
+    each = person_means(values)
+    return None if np.isnan(each).all() else float(np.nanmean(each))
+
+
 def run_means(values: Values) -> Values:
     """Mean over the people of each run `(run,)`, NaN where there is none."""
     return mean(values, axis=0)
@@ -169,13 +175,12 @@ def interval(values: Values, draws: Draws, *, level: float = 0.95) -> Interval:
     are too narrow for a few people, and at the levels at which many arms hold together there are none left to take. The bootstrap's
     variance of n people is (n - 1) / n of the true one, which is mended too.
     """
-    each = person_means(values)
-    people = int(np.count_nonzero(~np.isnan(each)))
+    middle, people = people_mean(values), int(np.count_nonzero(~np.isnan(person_means(values))))
     of_runs = run_means(values)
     runs = int(np.count_nonzero(~np.isnan(of_runs)))
-    if people < 2 or runs < 2:
-        return Interval(float(np.nanmean(each)) if people else None, None, None, people, runs)
-    middle, drawn = float(np.nanmean(each)), draws.means(values)
+    if middle is None or people < 2 or runs < 2:
+        return Interval(middle, None, None, people, runs)
+    drawn = draws.means(values)
     error = max(float(np.nanstd(drawn)) * sqrt(people / (people - 1)), float(np.nanstd(of_runs, ddof=1)) / sqrt(runs))
     reach = error * float(stats.t.ppf((1 + level) / 2, min(people, runs) - 1))
     return Interval(middle, middle - reach, middle + reach, people, runs)

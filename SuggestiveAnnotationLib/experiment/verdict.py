@@ -38,17 +38,18 @@ def metric_words(metric: str) -> str:
 def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None) -> str:
     """What an interval of 95 % and one of 90 % say against a margin; nothing where steps instead of lines (`held`) turn the sign."""
     equivalent = narrow.inside(margin)
-    if (gain.above_zero and not _agrees(1, held)) or (gain.below_zero and not _agrees(-1, held)):
+    word = {1: "better", -1: "worse", 0: ""}[sign(gain, held)]
+    if word:
+        return f"{word}, but by less than {margin:g}" if equivalent else word
+    if gain.above_zero or gain.below_zero:
         return f"undecided: as steps {held:+.3f}"
-    if gain.above_zero:
-        return f"better, but by less than {margin:g}" if equivalent else "better"
-    if gain.below_zero:
-        return f"worse, but by less than {margin:g}" if equivalent else "worse"
     return f"equivalent within {margin:g}" if equivalent else "undecided"
 
 
-def _agrees(sign: int, held: float | None) -> bool:
-    return held is None or sign * held > 0
+def sign(gain: Interval, held: float | None = None) -> int:
+    """1 for better, -1 for worse, 0 for not concluded: of the whole interval, and of the gain with steps where there is one."""
+    side = int(gain.above_zero) - int(gain.below_zero)
+    return side if held is None or side * held > 0 else 0
 
 
 def verdict(
@@ -97,8 +98,8 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
     if not known:
         return f"Nothing can be said yet: no arm can be compared with {baseline}."
     order = sorted(known, key=lambda g: -(g.at_once.mean or 0.0))
-    better = [g for g in order if g.at_once.above_zero and _agrees(1, g.held)]
-    worse = [g for g in reversed(order) if g.at_once.below_zero and _agrees(-1, g.held)]
+    better = [g for g in order if sign(g.at_once, g.held) > 0]
+    worse = [g for g in reversed(order) if sign(g.at_once, g.held) < 0]
     name = baseline[:1].upper() + baseline[1:]
     if better:
         top, rest = better[0], [g for g in order if g is not better[0]]
