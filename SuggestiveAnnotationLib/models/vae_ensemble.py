@@ -28,7 +28,6 @@ class VAEEnsemble(nn.Module):
         self.spec = {**specs[0], "network": "vae-ensemble", "members": len(members)}
         self.members = nn.ModuleList(members)
         self.latent_size = sum(one.latent_size for one in members)
-        self.input_size = members[0].input_size
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and log variance of one member after the other, each float32 `(n, members * d)`."""

@@ -25,7 +25,7 @@ from SuggestiveAnnotationLib.types import Rationale, describe
 
 
 @dataclass(frozen=True, kw_only=True)
-class KCentreGreedy(BatchStrategy):
+class _KCentreGreedy(BatchStrategy):
     """The unit farthest from everything annotated or suggested, again and again.
 
     Annotated units are the first centres; without any the first pick is drawn at random. With whole cases a point is the mean over the
@@ -74,7 +74,7 @@ class KCentreGreedy(BatchStrategy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreSet(KCentreGreedy):
+class CoreSet(_KCentreGreedy):
     """k-centre greedy on the latents of the manifold. It looks at no model, so that it can draw a first batch."""
 
     name: ClassVar[str] = "core-set"
@@ -86,7 +86,7 @@ class CoreSet(KCentreGreedy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreSetNetwork(KCentreGreedy):
+class CoreSetNetwork(_KCentreGreedy):
     """k-centre greedy on the segmentation network's bottleneck features, averaged over the image: the published space."""
 
     name: ClassVar[str] = "core-set-network"

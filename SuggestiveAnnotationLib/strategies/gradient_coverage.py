@@ -9,12 +9,12 @@ import numpy as np
 
 from SuggestiveAnnotationLib.strategies.base import BatchStrategy, Board, Choice, finite, manifold_of, model_of, require
 from SuggestiveAnnotationLib.strategies.contract import Query, Requirement
-from SuggestiveAnnotationLib.strategies.coverage import KCentreGreedy
-from SuggestiveAnnotationLib.strategies.directions import encoder_direction, manifold_direction
-from SuggestiveAnnotationLib.strategies.points import Floats, Ids, latents_of
+from SuggestiveAnnotationLib.strategies.coverage import CoreSet
+from SuggestiveAnnotationLib.strategies.directions import Direction, encoder_direction, manifold_direction
+from SuggestiveAnnotationLib.strategies.points import Floats, Ids, directions_of, latents_of
 from SuggestiveAnnotationLib.types import Rationale
 
-AnyDirection = Literal["encoder", "manifold", "random"]
+AnyDirection = Literal[Direction, "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class GradientCoreSet(BatchStrategy):
         annotated, ways = self._directions(query, board)
         choice = _Asymmetric(pull=self.pull, ways=ways).choose(query, board)
         way_of = dict(zip(annotated.tolist(), ways, strict=True))
-        place_of = {ref: index for index, ref in enumerate(query.pool.refs)}
+        place_of = {query.pool.refs[index]: index for index in np.flatnonzero(query.pool.labelled)}
         shown = np.flatnonzero(~query.pool.blank)
         latents = board.mean(shown, latents_of(query, shown))
         picks = []
@@ -78,22 +78,17 @@ class GradientCoreSet(BatchStrategy):
         if self.direction == "random":
             drawn = np.random.default_rng([query.seed, 1]).standard_normal(moves.shape)
             moves = drawn * moves.any(axis=1, keepdims=True)
-        length = np.linalg.norm(moves, axis=1, keepdims=True)
-        return order, moves / np.where(length > 0, length, 1)
+        return order, directions_of(moves)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asymmetric(KCentreGreedy):
+class _Asymmetric(CoreSet):
     """The greedy choice, with a direction for every annotated unit, ascending: `ways` `(units, d)`."""
 
     name: ClassVar[str] = GradientCoreSet.name
 
     pull: float
     ways: Floats
-
-    def points(self, query: Query, slices: Ids) -> Floats:
-        """Latents."""
-        return latents_of(query, slices)
 
     def from_annotated(self, points: Floats, centres: Floats) -> tuple[Floats, Ids]:
         """Squares of the asymmetric distances."""
