@@ -123,11 +123,7 @@ class ReviewSection(Section):
         if self.workspace.study is None:
             self.guide(_("Open a study first."))
         elif self._manifold is None:
-            self.guide(
-                _(
-                    "The latent space is learnt by the first round of a strategy that needs it. Start one in 2."
-                )
-            )
+            self.guide(_("The latent space is learnt by the first round of a strategy that needs it. Start one in 2."))
         elif self.latentPlot.empty:
             self.guide(_("The slices are being placed in the latent space."))
         else:
