@@ -107,7 +107,10 @@ class SuggestOptions(Options):
     audit: int = field(default=0, metadata={"help": "random slices on top, drawn without pre-annotation", "least": 0})
     sources: Literal["previous", "initial", "all"] = field(
         default="previous",
-        metadata={"help": "annotated slices that gradients start from: the previous round's (2022), the first batch's (2020), or all"},
+        metadata={
+            "help": "annotated slices that steps along the gradient start from: the previous round's (2022), the first batch's (2020), or "
+            "all; coverage (gradient-core-set) always looks from all"
+        },
     )
     strategy_options: Mapping[str, Any] = field(
         default_factory=dict, metadata={"help": "option of the strategy as NAME=VALUE, may be given several times"}

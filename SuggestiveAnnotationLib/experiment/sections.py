@@ -200,7 +200,8 @@ def rules(results: Results) -> tuple[str, ...]:
         "A class that a case lacks enters no Dice and no distance of that case.",
         "Surface voxels share a face with a voxel outside; HD95 is the greater of the two directed 95th percentiles; surface Dice counts "
         "surface voxels within the tolerance. Voxels that the reference ignores are in no volume and make no surface.",
-        f"A tie is a difference of at most {results.margin:g}. Equivalent: the 90 % interval lies inside the margin (two one-sided tests).",
+        f"A tie is a difference of at most {results.margin:g}. Equivalent: the 90 % interval lies inside the margin (two one-sided tests); "
+        "in the sentence that says who wins it is the wider interval at which all arms hold at once.",
         f"P-values only for plans with an endpoint and at most {FINALISTS} arms: Wilcoxon's signed-rank test over runs (means over their "
         "people, who share one choice of slices and its trainings), Holm over the secondaries. Runs share people, so intervals, which know "
         "both, go first where the two disagree.",

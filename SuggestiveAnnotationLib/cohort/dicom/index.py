@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from SuggestiveAnnotationLib.cohort.dicom.folder import DIRECTORY, begins_as_dicom, is_dicom_folder, walk
@@ -18,6 +18,9 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 
 __all__ = ["DicomIndex", "Segmentation", "Series", "find_series", "index_dicom", "is_dicom_folder"]
+
+REMEMBERED = 65_536
+"""Headers, about 2 KiB each: series are looked through once to be confirmed and once more for the plan."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def index_dicom(
     for path, wanted in named:
         header = None
         try:
-            header = _read(path, wanted)
+            header = _read(path, wanted, _stamp(path))
         except InputError:
             unreadable.append(path)
         if header is not None and (header.frames or header.sop_class in SEGMENTATION_CLASSES):
@@ -161,8 +164,23 @@ def index_dicom(
     return DicomIndex(tuple(_series(headers)), segmentations, tuple(unreadable), copies)
 
 
-def _read(path: str, wanted: bool) -> Header | None:
-    """The header; None for a file of another format. `wanted`: the file was named, so what cannot be read is missed."""
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Size and time of change, None where there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(REMEMBERED)
+def _read(path: str, wanted: bool, stamp: tuple[int, int] | None) -> Header | None:
+    """The header; None for a file of another format.
+
+    Args:
+        wanted: the file was named, so what cannot be read is missed.
+        stamp: of the file; the header is read again where it changed.
+    """
     begins = begins_as_dicom(path)
     if begins is None:
         if wanted:

@@ -15,7 +15,9 @@ import pytest
 from dicom_files import PATIENT_NAME, ramp, rotation, uid, write_dicomdir, write_multiframe, write_series
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
 
+from SuggestiveAnnotationLib.cohort.dicom import index as indexing
 from SuggestiveAnnotationLib.cohort.dicom.folder import MAX_DEPTH
+from SuggestiveAnnotationLib.cohort.dicom.headers import read_header
 from SuggestiveAnnotationLib.cohort.dicom.index import find_series, index_dicom, is_dicom_folder
 from SuggestiveAnnotationLib.cohort.dicom.volume import read_series
 from SuggestiveAnnotationLib.errors import Cancelled, InputError
@@ -86,6 +88,20 @@ def test_copies_of_an_image_count_once_but_equal_uids_at_other_places_are_no_cop
     assert ([len(s.frames) for s in index.series], index.copies) == ([8], 8)
     write_series(tmp_path / "same", array=ARRAY, extra={"SOPInstanceUID": uid("all the same")}, patient_id="other")
     assert [len(s.frames) for s in find_series(tmp_path / "same")] == [8]
+
+
+def test_headers_are_read_again_only_where_a_file_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = write_series(tmp_path, array=ARRAY, description="t1")
+    before = index_dicom(tmp_path)
+    read: list[str] = []
+    monkeypatch.setattr(indexing, "read_header", lambda path, *, bare: read.append(path) or read_header(path, bare=bare))
+    assert (index_dicom(tmp_path), read) == (before, [])
+    changed = pydicom.dcmread(files[0])
+    changed.SeriesDescription, changed.SeriesInstanceUID = "another name", uid("other")
+    changed.save_as(files[0])
+    files[1].unlink()
+    assert {(s.description, len(s.files)) for s in find_series(tmp_path)} == {("another name", 1), ("t1", 6)}
+    assert read == [str(files[0])]
 
 
 def test_a_dicomdir_lists_its_files(tmp_path: Path) -> None:
