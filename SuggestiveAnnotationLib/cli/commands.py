@@ -195,11 +195,13 @@ def evaluate(arguments: argparse.Namespace, context: Context) -> Result:
     device = read_settings(DeviceOptions, arguments).device
     with context.changing(arguments.study) as study:
         newest = study.latest_model("segmentation")
-        number = 0 if newest is None or newest.round is None else newest.round
-        verb(study, number=number, device=device, **context.keywords())
-        found = [m for m in study.metrics(number) if m.name == "dice_3d"]
-    lines = [f"{m.case}  {m.label}: {'undefined' if m.value is None else format(m.value, '.3f')}" for m in found]
-    return Result({"round": number, "dice_3d": [asdict(m) for m in found]}, lines or ["There is no test case with labels."])
+        number = None if newest is None else newest.round
+        found = verb(study, number=number, device=device, **context.keywords())
+    rows = [{"case": case, "label": label, "value": value} for case, dice in found.items() for label, value in dice.items()]
+    lines = [f"{r['case']}  {r['label']}: {'undefined' if r['value'] is None else format(r['value'], '.3f')}" for r in rows]
+    if rows and number is None:
+        lines.append("The model belongs to no round: these numbers are not kept.")
+    return Result({"round": number, "dice_3d": rows}, lines or ["There is no test case with labels."])
 
 
 def predict(arguments: argparse.Namespace, context: Context) -> Result:

@@ -83,7 +83,7 @@ class SavedEffort(ContourQuantity):
 
 @dataclass(frozen=True)
 class ResolutionCeiling(ContourQuantity):
-    """What a perfect network would reach on a coarser grid: the reference against itself sent to that grid and back."""
+    """What a network that knows every class's share of each pixel reaches: the reference against itself through a coarser grid and back."""
 
     name: ClassVar[str] = "resolution ceiling"
-    caption: ClassVar[str] = "What a perfect network on this grid would reach at native resolution."
+    caption: ClassVar[str] = "What a network that knows every class's share of each of its pixels reaches at native resolution."

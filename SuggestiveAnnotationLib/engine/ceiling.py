@@ -1,4 +1,4 @@
-"""The resolution ceiling of a study's network grid: what a perfect network would reach."""
+"""The resolution ceiling of a study's network grid: what a network that knew the share of every class in every pixel would reach."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def measure_ceiling(study: Study) -> None:
 
 
 class _RoundTrip:
-    """Labels of one case to the network grid and back, as a perfect network would return them."""
+    """Labels of one case to the network grid and back, as a network would whose probabilities are the shares of classes in each pixel.
+
+    Probabilities come back with contours between network pixels, so labels that take one class for a whole pixel would keep less.
+    """
 
     def __init__(self, study: Study, case: str) -> None:
         slices = study.slices(case)
@@ -56,7 +59,12 @@ class _RoundTrip:
         self._place: dict[str, Any] = {"centre": np.asarray(slices.centre), "spacing": np.asarray(slices.spacing[1:])}
 
     def __call__(self, native: LabelArray) -> LabelArray:
-        channels = self._grid.labels_to_network(torch.from_numpy(self._schema.to_channels(native))[None], **self._place)
-        one_hot = torch.nn.functional.one_hot(channels.clamp(min=0), self._schema.channels).permute(0, 3, 1, 2).float()
-        back = self._grid.to_native(one_hot, shape=(native.shape[0], native.shape[1]), **self._place)
+        channels = torch.from_numpy(self._schema.to_channels(native))
+        one_hot = torch.stack([channels == channel for channel in range(self._schema.channels)])[None].float()
+        shares = self._grid.to_network(one_hot, **self._place)
+        # Ignored pixels have no say; where nothing has, all is background.
+        known = shares.sum(1, keepdim=True)
+        shares = torch.where(known > 0, shares / known, 0.0)
+        shares[:, :1] += known <= 0
+        back = self._grid.to_native(shares, shape=(native.shape[0], native.shape[1]), **self._place)
         return self._schema.to_values(back.argmax(1)[0].numpy())

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.types import SliceRef
 
 METHODS: dict[str, Embedding] = {"auto": "PCA", "pca": "PCA", "t-sne": "t-SNE"}
 RANGE = 2.0
-"""Images are decoded from this many standard deviations below the slice's place to as many above the mean of the pool."""
+"""Images are decoded from this many standard deviations below the mean of the pool to as many above it."""
 
 
 def latent_view(study: Study, *, method: str = "auto", seed: int = 0) -> Path:

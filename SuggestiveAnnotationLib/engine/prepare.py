@@ -10,12 +10,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from math import ceil
 
+import numpy as np
+
 from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
-from SuggestiveAnnotationLib.study.slice_store import SliceStore, StoreSettings
+from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case, Plane, PreprocessingRecord
 
@@ -121,6 +123,9 @@ def prepare(
     record = frozen or _record(store, usable, pixels)
     study.freeze_record(record)
     opened = [store.open(case.name) for case in usable]
+    for case, slices in zip(usable, opened, strict=True):
+        if cut := _beyond(record, slices):
+            warnings[case.name] = " ".join(filter(None, (warnings.get(case.name), cut)))
     labels = start_from_labels(study, progress=progress, cancel=cancel)
     return Prepared(
         record=record,
@@ -152,12 +157,7 @@ def _plane_of(geometry: Geometry) -> Plane:
 
 def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> PreprocessingRecord:
     """Square network pixels, just small enough that the widest foreground of the cohort fits into the grid."""
-    widest = 0.0
-    for case in cases:
-        slices = store.open(case.name)
-        r0, r1, c0, c1 = slices.box
-        _, row_mm, column_mm = slices.spacing
-        widest = max(widest, (r1 - r0) * row_mm, (c1 - c0) * column_mm)
+    widest = max(max(_extent(store.open(case.name))) for case in cases)
     spacing = ceil(widest * MARGIN / pixels * 1000) / 1000
     settings = store.settings
     return PreprocessingRecord(
@@ -168,6 +168,24 @@ def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> Preprocess
         size=(pixels, pixels),
         schema_key=settings.schema.key,
     )
+
+
+def _beyond(record: PreprocessingRecord, slices: CaseSlices) -> str:
+    """A sentence where the foreground of a case reaches beyond the network grid, which is frozen; else ""."""
+    wide, grid = max(_extent(slices)), min(np.array(record.size) * record.spacing)
+    if wide <= grid:
+        return ""
+    return (
+        f"It is {wide:.0f} mm wide, and the network grid, made for the cases that were there first, {grid:.0f} mm: the network neither "
+        "learns nor finds anything beyond. A new study has a grid wide enough for all."
+    )
+
+
+def _extent(slices: CaseSlices) -> tuple[float, float]:
+    """Of the foreground, millimetres, (row, column)."""
+    r0, r1, c0, c1 = slices.box
+    _, row_mm, column_mm = slices.spacing
+    return (r1 - r0) * row_mm, (c1 - c0) * column_mm
 
 
 def _built(

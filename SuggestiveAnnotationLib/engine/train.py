@@ -10,18 +10,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from SuggestiveAnnotationLib.cohort.labels.annotated import silent_slices
+from SuggestiveAnnotationLib.cohort.labels.structures import may_be_mirrored
 from SuggestiveAnnotationLib.engine.settings import TrainingOptions
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
-from SuggestiveAnnotationLib.models.registry import network_spec
+from SuggestiveAnnotationLib.models.registry import build_network, network_spec
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
+from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import ChosenImages, NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.training.losses import DiceSettings
@@ -48,8 +50,8 @@ def train(
 ) -> Model:
     """Train on the accepted slices and publish the model. Drafts, ignored and unannotated pixels have no part in it.
 
-    A model of the same round that was trained on the same slices in the same way is returned as it is. Locked validation cases with
-    reference labels stop training early; without any, all steps are taken and the last weights kept.
+    The newest model, where it is of the same round and was trained on the same slices in the same way, is returned as it is. Locked
+    validation cases with reference labels stop training early; without any, all steps are taken and the last weights kept.
 
     Args:
         study: prepared, with accepted slices.
@@ -62,11 +64,10 @@ def train(
     """
     job = _Job(study, options, round_number=round_number, progress=progress, cancel=cancel)
     recipe = job.recipe(seed, range(len(job.ids)))
-    for model in study.models("segmentation") if round_number is not None else ():
-        if model.round == round_number and _same(model, recipe):
-            return model
-    last = study.latest_model("segmentation") if options.warm_start else None
-    return job.publish("segmentation", recipe, seed=seed, chosen=range(len(job.ids)), last=last)
+    newest = study.latest_model("segmentation")
+    if newest is not None and round_number is not None and newest.round == round_number and _same(newest, recipe):
+        return newest
+    return job.publish("segmentation", recipe, seed=seed, chosen=range(len(job.ids)), last=newest if options.warm_start else None)
 
 
 def train_committee(
@@ -115,14 +116,19 @@ def train_committee(
 
 
 def newest_committee(study: Study) -> tuple[Model, ...]:
-    """The members that were trained last on the same slices with the same seed, in order; empty where some are missing."""
+    """The members that were trained last on the same slices in the same way, in order; empty where some are missing."""
     models = study.models("committee")
     if not models:
         return ()
-    kind = ("accepted", "members", "committee_seed", "network")
-    group = {m.card["member"]: m for m in models if all(m.card[name] == models[-1].card[name] for name in kind)}
+    group = {m.card["member"]: m for m in models if _of_committee(m) == _of_committee(models[-1])}
     whole = len(group) == models[-1].card["members"]
     return tuple(group[member] for member in sorted(group)) if whole else ()
+
+
+def _of_committee(model: Model) -> dict[str, Any]:
+    """What all members of a committee have in common."""
+    common = {name: model.card[name] for name in ("accepted", "members", "committee_seed", "network", "warm_start")}
+    return {**common, "settings": {name: value for name, value in model.card["settings"].items() if name != "seed"}}
 
 
 def _same(model: Model, recipe: Mapping[str, Any]) -> bool:
@@ -170,6 +176,8 @@ class _Job:
             "settings": self._settings(seed).to_json(),
             "network": self._spec,
             "warm_start": self._options.warm_start,
+            "record_key": self._study.record.key,
+            "data_hash": data_hash(self._study),
         }
 
     def publish(self, kind: ModelKind, recipe: Mapping[str, Any], *, seed: int, chosen: Sequence[int], last: Model | None) -> Model:
@@ -177,7 +185,8 @@ class _Job:
         study, options, device, record = self._study, self._options, self._device, self._study.record
         if options.architecture in _ON_PATCHES and (note := _coarser(study, self._refs)):
             self.say(note)
-        start: nn.Module | Mapping[str, Any] = self._spec
+        settings, validation = self._settings(seed), _validation(study, options.device)
+        start = build_network(self._spec, seed=settings.seed)
         if last is not None:
             network = load_checkpoint(last.path, record_key=record.key, device=device)[0]
             if network_spec(network) == self._spec:
@@ -185,26 +194,26 @@ class _Job:
             else:
                 last = None
                 self.say("The last model is another kind of network than the options ask for: training starts from scratch.")
-        settings, validation = self._settings(seed), _validation(study, options.device)
         images, labels = ChosenImages(self._images, chosen), self._labels[list(chosen)]
+        at_once = micro_batch_size(
+            start, images.channels, images.size, batch_size=options.batch, device=device, dtype=autocast_dtype(device)
+        )
 
         def fit(batch: int) -> TrainedSegmentation:
             # The optimiser's batch stays what was asked for; only fewer slices of it are on the device at once.
-            one = settings if batch == options.batch else replace(settings, micro_batch=batch)
+            one = replace(settings, micro_batch=batch)
             return train_segmentation(
                 start, images, labels, settings=one, validation=validation, progress=self._progress, cancel=self._cancel
             )
 
         say = spoken("train", options.steps, self._progress)
-        trained, _ = halve_on_out_of_memory(fit, options.batch, smallest=2, say=say)
+        trained, _ = halve_on_out_of_memory(fit, at_once, smallest=2, say=say)
         path = study.path / "models" / f"{kind}-{uuid.uuid4().hex[:12]}.safetensors"
         card = save_checkpoint(
             path,
             trained.model,
             {
                 "kind": kind,
-                "record_key": record.key,
-                "data_hash": data_hash(study),
                 "round": self._round,
                 "seed": seed,
                 **recipe,
@@ -259,8 +268,8 @@ def _coarser(study: Study, refs: Sequence[SliceRef]) -> str:
 
 
 def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:
-    """Mirroring only where columns run from side to side, with the labels of both sides swapped."""
-    return AugmentSettings(flip=plane != "sagittal", partner=schema.channel_partner)
+    """Mirroring only where columns run from side to side and labels stay true, with those of both sides swapped."""
+    return AugmentSettings(flip=plane != "sagittal" and may_be_mirrored(schema), partner=schema.channel_partner)
 
 
 def _validation(study: Study, device_name: str) -> ValidationSet | None:

@@ -136,8 +136,8 @@ def _effort(results: Results) -> Section:
     panel, by_class = effort_panel(results), tables.effort_class_table(results)
     read = (
         "How to read it: C is the length of reference contour that the pre-annotation already had, L the whole length. An arm that chooses "
-        "hard slices saves less on them; the same models on random slices say how good they are. The ceiling is what a perfect network "
-        "on this grid would reach."
+        "hard slices saves less on them; the same models on random slices say how good they are. The ceiling is what a network reaches "
+        "that knows every class's share of each pixel of its grid."
     )
     views = (tables.effort_table(results), *((by_class,) if by_class else ()))
     if by_class is None:

@@ -122,7 +122,7 @@ class EffortRow:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a perfect network could reach on the network grid, C / L per class, 0 to 1. None: not measured, or undefined."""
+    """C / L per class that the network grid allows (`engine.ceiling`), 0 to 1. None: not measured, or undefined."""
 
     label: str
     exact: float | None

@@ -79,7 +79,9 @@ def _gave(data: ReportData) -> tuple[str, ...]:
             words.append(sentence)
     ceiling = grid_ceiling(data)
     if data.effort and ceiling is not None:
-        words.append(f"Ceiling: a perfect network on this grid would reach {percent(ceiling)} of an independent contour exactly.")
+        words.append(
+            f"Ceiling: a network that knows every class's share of each pixel has {percent(ceiling)} of an independent contour exactly."
+        )
     return tuple(words) or ("Nothing has been measured yet.",)
 
 

@@ -86,8 +86,10 @@ def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
     accepted = study.annotations()
     audits = audit_slices(study, accepted)
     dice: dict[int, list[float]] = {}
+    # Regions hold classes that count already.
+    classes = {c.name for c in study.schema.classes}
     for metric in study.metrics():
-        if metric.name == "dice_3d" and metric.value is not None:
+        if metric.name == "dice_3d" and metric.label in classes and metric.value is not None:
             dice.setdefault(metric.round, []).append(metric.value)
     points = []
     for round_ in study.rounds():

@@ -1,4 +1,4 @@
-"""How long a training step takes, from counted operations: the same answer on the same machine every time."""
+"""How long a training step takes, from counted operations: the same answer every time on as many threads of the same machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def micro_batch_size(
 ) -> int:
     """Slices that one go handles in about `seconds` on this kind of device, from 4 (1 when not training) to `batch_size`.
 
-    Nothing is timed, since a measured time would make the same seed give different weights. GPUs take the whole batch.
+    No step is timed, since a measured time would make the same seed give different weights, as another number of threads does: what a
+    batch is split into decides in which order augmentation draws. GPUs take the whole batch.
 
     Args:
         model: on `device`. channels, size: of its images.

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.errors import InputError, StudyError
 Result = TypeVar("Result")
 
 _BF16_GAIN = 1.3
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -124,7 +124,7 @@ def balanced_weights(labels: Tensor, channels: int, *, exponent: float = 0.5) ->
         channels: K + 1.
         exponent: 0 all alike, 1 every class alike whatever its size.
     """
-    counts = torch.bincount(labels[labels != IGNORE].long(), minlength=channels).double()
+    counts = torch.bincount(labels[labels != IGNORE].long(), minlength=channels).cpu().double()  # MPS has no float64
     present = counts > 0
     if not present.any():
         return (1.0,) * channels

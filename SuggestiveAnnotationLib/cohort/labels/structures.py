@@ -13,8 +13,13 @@ from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 IGNORE = "ignore"
 """Name of what counts for nothing, by nnU-Net's convention."""
 
-_OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r"}
-_OTHER_SIDE |= {other: side for side, other in _OTHER_SIDE.items()}
+_OTHER_SIDE = {
+    "left": "right", "lh": "rh", "l": "r",
+    "links": "rechts", "linke": "rechte", "linker": "rechter", "linkes": "rechtes",
+    "gauche": "droite", "izquierdo": "derecho", "izquierda": "derecha", "sinistro": "destro", "sinistra": "destra",
+}  # fmt: skip
+_OTHER_SIDE |= {other: side for side, other in _OTHER_SIDE.items()} | {"droit": "gauche"}
+_UNNAMED = re.compile(r"label \d+")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,16 @@ def schema_of(
     values = {s.value for s in ordered}
     ignore = ignore_value if ignore_value is not None else next(v for v in (255, 65535, 65534) if v not in values)
     return LabelSchema(name=name, classes=classes, regions=dict(regions or {}), ignore_value=ignore)
+
+
+def may_be_mirrored(schema: LabelSchema) -> bool:
+    """Whether the labels of a mirrored slice stay true once partners are swapped.
+
+    They do not where a class is of one side by its name and has no partner, nor, for all that is known, where several classes have no name
+    of their own (`schema.guess_schema`).
+    """
+    unnamed = len(schema.classes) > 1 and all(_UNNAMED.fullmatch(c.name) for c in schema.classes)
+    return not unnamed and not any(c.partner is None and _mirrored(c.name) != c.name for c in schema.classes)
 
 
 def _partner(name: str, values: Mapping[str, int]) -> int | None:

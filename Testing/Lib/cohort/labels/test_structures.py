@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schema_to_json
-from SuggestiveAnnotationLib.cohort.labels.structures import Structure, schema_of
+from SuggestiveAnnotationLib.cohort.labels.structures import Structure, may_be_mirrored, schema_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,21 @@ def test_the_ignore_value_is_free() -> None:
     assert schema_of([Structure(1, "a")], name="x").ignore_value == 255
     assert schema_of([Structure(255, "a")], name="x").ignore_value == 65535
     assert schema_of([Structure(1, "a")], name="x", ignore_value=2).ignore_value == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "true"),
+    [
+        (["tumour", "oedema"], True),
+        (["left caudate", "right caudate", "tumour"], True),
+        (["linkes Putamen", "rechtes Putamen"], True),
+        (["left caudate", "tumour"], False),
+        (["hippocampus L", "tumour"], False),
+        (["hippocampe droit", "hippocampe gauche"], False),
+        (["label 1", "label 2"], False),
+        (["label 1"], True),
+        (["label 1", "necrosis"], True),
+    ],
+)
+def test_slices_are_mirrored_only_where_labels_stay_true(names: list[str], true: bool) -> None:
+    assert may_be_mirrored(schema_of([Structure(i, n) for i, n in enumerate(names, 1)], name="x")) is true

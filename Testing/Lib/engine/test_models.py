@@ -1,0 +1,129 @@
+"""Which model a round is built on, what is judged under its name, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from SuggestiveAnnotationLib.engine import train as training
+from SuggestiveAnnotationLib.engine.evaluate import evaluate
+from SuggestiveAnnotationLib.engine.settings import RoundOptions
+from SuggestiveAnnotationLib.engine.train import newest_committee, train, train_committee
+from SuggestiveAnnotationLib.errors import Cancelled
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
+from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings
+from SuggestiveAnnotationLib.types import SliceRef
+
+MakeStudy = Callable[..., Study]
+OPTIONS = RoundOptions(network="tiny", steps=2, batch=4, device="cpu")
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    """One accepted slice, three cases to judge on."""
+    made = make_study(cases=4, prepared=True, roles=("pool", "test", "test", "test"))
+    ref = SliceRef("case0", 0, 4)
+    Session(made, annotator="a").accept({ref: np.array(made.reference_labels("case0")[4])})
+    return made
+
+
+def stopping(stage: str, done: int) -> dict[str, Any]:
+    """Keywords of a verb that is cancelled once a stage has come so far."""
+    cancel = CancelToken()
+
+    def stop(event: ProgressEvent) -> None:
+        if event.stage == stage and event.done == done:
+            cancel.cancel()
+
+    return {"progress": stop, "cancel": cancel}
+
+
+def dice(study: Study, number: int) -> dict[tuple[str, str], float | None]:
+    return {(m.case, m.label): m.value for m in study.metrics(number) if m.name == "dice_3d"}
+
+
+def test_an_interrupted_judgement_goes_on_and_keeps_nothing_of_an_earlier_model(study: Study) -> None:
+    train(study, options=OPTIONS, round_number=0)
+    evaluate(study, number=0, device="cpu")
+    first = dice(study, 0)
+    model = train(study, options=replace(OPTIONS, steps=60, rate=5e-3), round_number=0)
+    with pytest.raises(Cancelled):
+        evaluate(study, number=0, device="cpu", **stopping("evaluate", 1))
+    begun = dice(study, 0)
+    assert {case for case, _ in begun} == {"case1"}
+    told = evaluate(study, number=0, device="cpu")
+    after = dice(study, 0)
+    assert {key: after[key] for key in begun} == begun
+    assert {case for case, _ in after} == {"case1", "case2", "case3"}
+    assert all(after[key] != first[key] for key in first)
+    assert {(case, label): value for case, of in told.items() for label, value in of.items()} == after
+    assert [m.value for m in study.metrics(0) if m.name == "judged_model"] == [model.id]
+
+
+def test_a_model_of_no_round_is_judged_and_nothing_is_kept(study: Study) -> None:
+    train(study, options=OPTIONS)
+    assert set(evaluate(study, number=None, device="cpu")) == {"case1", "case2", "case3"}
+    assert study.metrics() == ()
+
+
+def test_a_round_takes_its_own_model_again_only_while_that_is_the_newest(study: Study) -> None:
+    first = train(study, options=OPTIONS, round_number=0)
+    assert train(study, options=OPTIONS, round_number=0).id == first.id
+    between = train(study, options=replace(OPTIONS, steps=1))
+    again = train(study, options=OPTIONS, round_number=0)
+    newest = study.latest_model("segmentation")
+    assert newest is not None
+    # Suggestions, predictions and judgements look through the newest model.
+    assert newest.id == again.id != between.id
+
+
+def test_a_committee_is_of_one_kind(study: Study) -> None:
+    whole = train_committee(study, options=OPTIONS, members=2)
+    assert [m.id for m in newest_committee(study)] == [m.id for m in whole]
+    other = replace(OPTIONS, steps=3)
+    with pytest.raises(Cancelled):
+        train_committee(study, options=other, members=2, **stopping("train", 3))
+    published = [m for m in study.models("committee") if m.card["settings"]["steps"] == 3]
+    train_committee(study, options=other, members=2)
+    assert {m.card["settings"]["steps"] for m in newest_committee(study)} == {3}
+    assert len(published) < 2
+
+
+def test_a_committee_that_was_interrupted_is_none(study: Study) -> None:
+    train_committee(study, options=OPTIONS, members=2)
+    other = replace(OPTIONS, steps=3)
+    seen = 0
+    cancel = CancelToken()
+
+    def stop(event: ProgressEvent) -> None:
+        nonlocal seen
+        seen += event.stage == "train" and event.done == 3
+        if seen and event.stage == "train" and event.done == 1:
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        train_committee(study, options=other, members=2, progress=stop, cancel=cancel)
+    assert [m.card["settings"]["steps"] for m in study.models("committee")] == [2, 2, 3]
+    assert newest_committee(study) == ()
+
+
+def test_where_memory_runs_out_each_try_takes_fewer_slices_at_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def small(*given: Any, settings: SegmentationSettings, **others: Any) -> Any:
+        tried.append(settings.micro_batch)
+        if len(tried) < 3:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        return real(*given, settings=settings, **others)
+
+    real = training.train_segmentation
+    monkeypatch.setattr(training, "train_segmentation", small)
+    monkeypatch.setattr(training, "micro_batch_size", lambda *_, **__: 8)
+    train(study, options=replace(OPTIONS, batch=32))
+    assert tried == [8, 4, 2]
