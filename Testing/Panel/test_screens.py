@@ -67,7 +67,7 @@ def test_every_section_and_the_window_can_be_looked_at(
         section.enter()
         if name == "review":
             host.click(section.ui.decodeButton)
-            host.pump(2.0)
+            host.waitUntil(section.ui.decodePlace.isVisible, 60, "the decoded images")
         host.pump(0.6)
         host.panel.verticalScrollBar().value = 0
         host.screenshot(folder / f"{index + 1}-{name}.png", host.panel)
@@ -77,8 +77,13 @@ def test_every_section_and_the_window_can_be_looked_at(
     host.screenshot(folder / "window.png")
     picture = QtGui.QImage(str(folder / "window.png"))
     assert (picture.width(), picture.height()) == (1280, 820)
+    for place, view in (((450, 60, 820, 440), "the large view"), ((445, 560, 175, 240), "the view beside it")):
+        assert shades(picture.copy(*place)) > 150, f"{view} shows labels and no image"
     for name in (*(f"{i + 1}-{name}" for i, name in enumerate(NAMES)), "window"):
-        image = QtGui.QImage(str(folder / f"{name}.png")).convertToFormat(QtGui.QImage.Format_Grayscale8)
-        pixels = np.frombuffer(image.constBits(), np.uint8)
-        assert len(np.unique(pixels)) > 50, f"{name} is nearly blank"
+        assert shades(QtGui.QImage(str(folder / f"{name}.png"))) > 50, f"{name} is nearly blank"
     assert workspace.current is not None
+
+
+def shades(picture: QtGui.QImage) -> int:
+    """How many levels of grey a picture has."""
+    return len(np.unique(np.frombuffer(picture.convertToFormat(QtGui.QImage.Format_Grayscale8).constBits(), np.uint8)))
