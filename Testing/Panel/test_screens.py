@@ -74,11 +74,16 @@ def test_every_section_and_the_window_can_be_looked_at(
     for section, collapsed in zip(panel.sections, (True, True, False, False, True, True), strict=True):
         section.widget.collapsed = collapsed
     host.pump(0.5)
-    host.screenshot(folder / "window.png")
-    picture = QtGui.QImage(str(folder / "window.png"))
-    assert (picture.width(), picture.height()) == (1280, 820)
-    for place, view in (((450, 60, 820, 440), "the large view"), ((445, 560, 175, 240), "the view beside it")):
-        assert shades(picture.copy(*place)) > 150, f"{view} shows labels and no image"
+    window = folder / "window.png"
+
+    def images_are_shown() -> bool:
+        host.screenshot(window)
+        picture = QtGui.QImage(str(window))
+        assert (picture.width(), picture.height()) == (1280, 820)
+        # Labels and texts alone have fewer; the large view, and the one with another sequence.
+        return all(shades(picture.copy(*place)) > 150 for place in ((450, 60, 820, 440), (445, 560, 175, 240)))
+
+    host.waitUntil(images_are_shown, 60, "the images under the labels")
     for name in (*(f"{i + 1}-{name}" for i, name in enumerate(NAMES)), "window"):
         assert shades(QtGui.QImage(str(folder / f"{name}.png"))) > 50, f"{name} is nearly blank"
     assert workspace.current is not None
