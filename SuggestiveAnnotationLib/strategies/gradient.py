@@ -46,6 +46,7 @@ class FixedStep(SteppingStrategy):
     """
 
     requires: ClassVar[frozenset[Requirement]] = _BOTH
+    needs_direction: ClassVar[bool] = True
 
     step: float = 4.0
     targets: int = 1
@@ -224,9 +225,13 @@ class GradientGuidedNetwork(_AlongGradient):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomDirection(FixedStep):
-    """Control: the same sources, step length, cone and search, but a random direction, uniform over all directions of the latent space."""
+    """Control: the same sources, step length, cone and search, but a random direction, uniform over all directions of the latent space.
+
+    It leaves no source out, since it needs no gradient: one of zero gradient takes its turn too.
+    """
 
     name: ClassVar[str] = "random-direction"
+    needs_direction: ClassVar[bool] = False
 
     def move(self, query: Query, images: torch.Tensor, gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One zero a source; the directions are drawn in `aim`, one a source, whatever the batches were."""

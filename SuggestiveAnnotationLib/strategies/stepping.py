@@ -106,6 +106,8 @@ class SteppingStrategy(BatchStrategy):
 
     on_manifold: ClassVar[bool] = True
     """The latents of the reasons are the manifold's, so that they can be drawn there."""
+    needs_direction: ClassVar[bool] = False
+    """A slice that does not move is no source: it takes no place among those that get a turn."""
 
     tau: float | None = 0.5
 
@@ -189,12 +191,13 @@ class SteppingStrategy(BatchStrategy):
         return moves, warnings if len(moves) else ()
 
     def _collect(self, query: Query, sources: Sequence[int]) -> Moves:
-        """Moves of the sources in random order, of no more sources than can get a turn."""
+        """Moves of the sources in random order, of no more sources than can get a turn; what is no source is kept up to the last one."""
         latents = manifold_of(query).latents
         shuffled = np.random.default_rng(query.seed).permutation(np.array(sorted(set(sources)), np.intp)).tolist()
         most = self.most_sources(query)
+        left = math.inf if most is None else most
         parts: list[Moves] = []
-        seen: dict[int, None] = {}
+        counted: set[int] = set()
         for batch in self.gradients(query, shuffled):
             for given in batch:
                 index, losses = given.slices, given.losses.double().cpu().numpy()
@@ -202,11 +205,18 @@ class SteppingStrategy(BatchStrategy):
                 moved, rounding = self.move(query, given.images, given.gradients)
                 moves = finite(moved.double().cpu().numpy(), index, query.pool.refs, "step on the manifold")
                 parts.append(Moves(index, losses, latents[index].astype(np.float64), moves, rounding.double().cpu().numpy(), given.ways))
-                seen |= dict.fromkeys(index.tolist())
-            if most is not None and len(seen) >= most:
+                counted |= set(index[moves.any(1)].tolist() if self.needs_direction else index.tolist())
+            if len(counted) >= left:
                 break
+        # The last batch may hold more than are needed.
+        kept = []
+        for one in shuffled:
+            if left <= 0:
+                break
+            kept.append(one)
+            left -= one in counted
         together = _joined(parts, latents.shape[1])
-        return together.only(np.isin(together.slices, list(seen)[:most]))
+        return together.only(np.isin(together.slices, kept))
 
     def _empty_cones(self, fallbacks: int, of: int, noun: str) -> str:
         angle = math.degrees(math.acos(self.tau if self.tau is not None else -1))

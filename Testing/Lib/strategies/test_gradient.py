@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,30 @@ def test_a_zero_gradient_is_left_out_with_a_warning(plane: Any) -> None:
     assert "1 of 2 annotated sources give no direction" in answer.warnings[0]
     nothing = strategy("gradient-guided").suggest(plane({0: image(0, 0, 0, 0)}))
     assert nothing.shortfall == "Suggested 0 of 1 slice: no annotated slice gives a direction."
+
+
+def test_a_zero_gradient_takes_no_place_among_the_sources(plane: Any) -> None:
+    query = plane({0: image(0, 0, 0, 0), 4: image(0, 1, 0, 0), 7: image(1, 0, 0, 0)}, labelled=[0, 4, 7], budget=1)
+    for seed in range(8):
+        (s,) = strategy("gradient-guided").suggest(replace(query, seed=seed)).suggestions
+        assert s.rationale.source.case in ("4", "7")
+    for seed in range(8):
+        answer = strategy("gradient-guided").suggest(replace(query, seed=seed, budget=2))
+        assert [s.rationale.source.case for s in answer.suggestions] in (["4", "7"], ["7", "4"])
+
+
+def test_zero_gradients_are_told_up_to_the_last_source_that_is_needed(plane: Any) -> None:
+    # Of 12 sources all but three stand still; the order is that of the seed, whatever the batches of the model are.
+    gradients = {i: image(0, float(i in (3, 6, 9)), 0, 0) for i in range(12)}
+    query = plane(gradients, labelled=range(12), points=[[i, i % 5] for i in range(15)], budget=2)
+    for seed in range(6):
+        answer = strategy("gradient-guided").suggest(replace(query, seed=seed))
+        order = np.random.default_rng(seed).permutation(12).tolist()
+        used = [i for i in order if i in (3, 6, 9)][:2]
+        assert [int(s.rationale.source.case) for s in answer.suggestions] == used
+        seen = order.index(used[1]) + 1
+        told = [f"{seen - 2} of {seen} annotated sources give no direction"] if seen > 2 else []
+        assert [w[: len(t)] for w, t in zip(answer.warnings, told, strict=False)] == told
 
 
 def test_whole_cases_start_from_the_mean_latent_and_move_by_the_mean_gradient(plane: Any) -> None:

@@ -114,6 +114,12 @@ class TestPerClass:
         assert picks(answer) == [4]
         assert answer.warnings == ("1 of 2 gradients of annotated slices are zero and were left out.",)
 
+    def test_a_source_without_any_gradient_takes_no_place(self, plane: Any) -> None:
+        query = plane(by_class={0: (NOWHERE, None), 1: (None, NOWHERE), 4: (NOWHERE, UP)}, labelled=[0, 1, 4])
+        for seed in range(6):
+            (s,) = strategy("gradient-guided", step=1.0, per_class=True).suggest(replace(query, seed=seed)).suggestions
+            assert s.rationale.source.case == "4"
+
     def test_whole_cases_move_by_the_mean_of_each_structure(self, plane: Any) -> None:
         points = [[0, 0], [2, 0], [1, 4], [1, 6], [-4, -1], [-4, 1]]
         query = plane(
