@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.strategies.directions import Direction, encoder_direction, manifold_direction
 from SuggestiveAnnotationLib.strategies.gradient import FixedStep, gradients_by_class
 from SuggestiveAnnotationLib.strategies.neighbours import ConeSearch, Pick
-from SuggestiveAnnotationLib.strategies.stepping import Gradients, Targets
+from SuggestiveAnnotationLib.strategies.stepping import Gradients, Moves, Targets
 from SuggestiveAnnotationLib.strategies.turns import in_proportion
 
 Vary = Literal["noise", "structures", "dropout"]
@@ -69,6 +69,11 @@ class Consensus(FixedStep):
         pushed = encoder_direction if self.direction == "encoder" else manifold_direction
         moved = pushed(manifold_of(query), images, gradients)
         return moved, moved.new_zeros(len(moved))
+
+    def first(self, moves: Moves, rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+        """All directions of the first `count` sources: a turn is a source's."""
+        sources = list(dict.fromkeys(moves.slices[rows].tolist()))[:count]
+        return rows[np.isin(moves.slices[rows], sources)]
 
     def turns(self, query: Query, targets: Targets) -> list[int]:
         """The first row of a source, source after source, or in proportion to the mean loss of the source."""

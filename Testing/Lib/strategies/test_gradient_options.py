@@ -161,6 +161,44 @@ class TestTargets:
             answer = strategy("gradient-guided", step=1.0, targets=targets).suggest(query)
             assert len({s.rationale.source for s in answer.suggestions}) == sources
 
+    def test_a_batch_starts_from_so_many_fewer_directions_of_structures(self, plane: Any) -> None:
+        # The structures lead right (1, 2, 3) and up (4, 5, 6): two targets of one of them, four of both.
+        query = plane(by_class={0: (RIGHT, UP)}, budget=2)
+        guided = strategy("gradient-guided", step=1.0, targets=2, per_class=True)
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed)))) for seed in range(8)} == {(1, 2), (4, 5)}
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed, budget=4)))) for seed in range(8)} == {(1, 4, 2, 5), (4, 1, 5, 2)}
+        # An odd budget: the direction that came first has one more.
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed, budget=3)))) for seed in range(8)} == {(1, 4, 2), (4, 1, 5)}
+
+    def test_a_batch_starts_from_so_many_fewer_cases(self, plane: Any) -> None:
+        # Cases 0 and 1 have annotated slices and step up; 2 to 5 lie 1 and 2 above the one and the other.
+        points = [[0, 0], [0, 0], [9, 0], [9, 0], [0, 1], [0, 2], [9, 1], [9, 2]]
+        cases = {"0": 2, "1": 2, **{f"{k}": 1 for k in range(2, 6)}}
+        query = plane(gradients={0: UP, 2: UP}, points=points, cases=cases, labelled=range(4), unit="case", budget=2)
+        spacing = 1.0
+        assert strategy("gradient-guided").suggest(query).suggestions[0].rationale.details["neighbour_distance"] == spacing
+        one = {tuple(picks(strategy("gradient-guided", step=1.0).suggest(replace(query, seed=s)))) for s in range(8)}
+        two = {tuple(picks(strategy("gradient-guided", step=1.0, targets=2).suggest(replace(query, seed=s)))) for s in range(8)}
+        assert one == {(2, 4), (4, 2)}
+        assert two == {(2, 3), (4, 5)}
+
+    def test_all_directions_of_a_source_vote_at_each_of_its_steps(self, plane: Any) -> None:
+        # Two cases as sources, three directions each: the votes are complete at both steps of the one that has its turn.
+        points = [[0, 0], [0, 0], [9, 0], [9, 0], [0, 1], [0, 2], [9, 1], [9, 2]]
+        cases = {"0": 2, "1": 2, **{f"{k}": 1 for k in range(2, 6)}}
+        query = plane(varied={0: [UP] * 3, 2: [UP] * 3}, points=points, cases=cases, labelled=range(4), unit="case", budget=2)
+        for seed in range(8):
+            answer = strategy("consensus", step=1.0, targets=2, passes=3).suggest(replace(query, seed=seed))
+            assert picks(answer) in ([2, 3], [4, 5])
+            assert [s.rationale.details["votes"] for s in answer.suggestions] == [3, 3]
+
+    def test_under_weights_all_sources_keep_their_turns(self, plane: Any) -> None:
+        query = plane(gradients={0: UP, 9: RIGHT}, losses={0: 0.6, 9: 0.2}, labelled=[0, 9], budget=4)
+        answer = strategy("gradient-guided", step=1.0, targets=2, weighting="loss").suggest(query)
+        # Weights 0.6, 0.2 at either step: 0.6 and 0.6 first, then again before 0.2 has its turn.
+        assert [s.rationale.source.case for s in answer.suggestions[:2]] == ["0", "0"]
+        assert [s.rationale.projected for s in answer.suggestions[:2]] == [(0, 1), (0, 2)]
+
 
 class TestBalance:
     POINTS = ([0, 0], *[[4 + 0.1 * k, 0] for k in range(6)], [9, 0], [9, 0.1], [9, 0.2])
