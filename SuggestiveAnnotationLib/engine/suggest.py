@@ -242,7 +242,7 @@ def _counted(images: NetworkSlices, stage: Stage) -> Images:
 
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
-    annotated = study.annotated_refs()
+    annotated, filled = study.annotated_refs(), study.annotated_refs(provenance=FILLED)
     drawn = {note.ref for note in study.work_notes() if note.state == "draft"} - annotated
     closed = set()
     for round_ in study.rounds():
@@ -263,6 +263,7 @@ def pool_of(study: Study) -> Pool:
         blank=np.array(blank, bool),
         labelled=np.array([ref in annotated for ref in refs], bool),
         drawn=np.array([ref in drawn for ref in refs], bool),
+        filled=np.array([ref in filled for ref in refs], bool),
         closed=np.array([ref in closed for ref in refs], bool),
     )
 

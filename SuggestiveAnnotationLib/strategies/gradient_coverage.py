@@ -23,8 +23,8 @@ class GradientCoreSet(BatchStrategy):
 
     The distance from an annotated unit at z with the gradient's direction u on the manifold (|u| = 1, as in `gradient.GradientGuided`) to
     a point z_j is that of a Randers metric, `|v| + pull <u, v>` with `v = z_j - z`: it is `|v| (1 + pull)` along u and `|v| (1 - pull)`
-    against it. Units without a gradient (an empty annotation, suggested a moment ago) have the plain distance. The 2022 paper steps along
-    u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
+    against it. Units without a gradient (an empty or filled annotation, suggested a moment ago) have the plain distance. The 2022 paper
+    steps along u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
 
     Attributes:
         pull: from -1 to 1; 0: `core-set`; negative: away from the gradient, a control.
@@ -67,11 +67,10 @@ class GradientCoreSet(BatchStrategy):
 
     def _directions(self, query: Query, board: Board) -> tuple[Ids, Floats]:
         """Annotated units, ascending, and a unit direction each, of a case that of the sum; zero where no slice has a gradient."""
-        labelled = np.flatnonzero(query.pool.labelled)
-        order = np.unique(board.unit_of(labelled))
+        order = np.unique(board.unit_of(np.flatnonzero(query.pool.labelled)))
         moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
         carry = manifold_direction if self.direction == "manifold" else encoder_direction
-        for index, images, _, gradients in model_of(query).loss_gradients(labelled.tolist()):
+        for index, images, _, gradients in model_of(query).loss_gradients(np.flatnonzero(query.pool.by_people).tolist()):
             moved = carry(manifold_of(query), images, gradients).double().cpu().numpy()
             finite(moved, index, query.pool.refs, "step on the manifold")
             np.add.at(moves, np.searchsorted(order, board.unit_of(index)), moved)

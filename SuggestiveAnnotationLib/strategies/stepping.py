@@ -96,9 +96,9 @@ class Gradients:
 class SteppingStrategy(BatchStrategy):
     """Steps from annotated slices and picks what lies there.
 
-    Sources are `Query.sources`; where those are none or show nothing, all annotated slices; slices with an empty annotation never. Sources
-    take turns in a random order until the budget is met. With whole cases a case is the mean of its slices' latents (blank ones left out),
-    and its move the mean of its slices' moves (2020 paper).
+    Sources are `Query.sources`; where those are none or show nothing, all annotated slices but filled ones; slices with an empty annotation
+    never. Sources take turns in a random order until the budget is met. With whole cases a case is the mean of its slices' latents (blank
+    ones left out), and its move the mean of its slices' moves (2020 paper).
 
     Attributes:
         tau: least cosine between `z_j - z` and `z' - z` (eq. 6); None: no condition. The papers' value is lost; 0.5, 60 degrees, is ours.
@@ -180,11 +180,11 @@ class SteppingStrategy(BatchStrategy):
         return Choice(reasons, warnings)
 
     def _moves(self, query: Query, board: Board, points: Floats) -> tuple[Moves, tuple[str, ...]]:
-        labelled = np.flatnonzero(query.pool.labelled).tolist()
-        moves = self._collect(query, query.sources or labelled)
+        annotated = np.flatnonzero(query.pool.by_people).tolist()
+        moves = self._collect(query, query.sources or annotated)
         warnings: tuple[str, ...] = ()
         if not len(moves) and query.sources:
-            moves = self._collect(query, labelled)
+            moves = self._collect(query, annotated)
             warnings = ("The slices of the last round show no structure: all annotated slices were used instead.",)
         if query.unit == "case" and len(moves):
             moves = _by_case(query, board, moves, points)

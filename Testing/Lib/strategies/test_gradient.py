@@ -24,7 +24,9 @@ def image(*pixels: float) -> Any:
 def plane(hand: Any) -> Any:
     """Ten slices in ten cases: slice 0 annotated at the origin, the others on the axes at 1, 2, 3 (a median neighbour distance of 1)."""
 
-    def build(gradients: dict[int, Any], *, labelled: Any = (0,), points: Any = None, cases: Any = None, **query: Any) -> Query:
+    def build(
+        gradients: dict[int, Any], *, labelled: Any = (0,), filled: Any = (), points: Any = None, cases: Any = None, **query: Any
+    ) -> Query:
         axes = [[d * s for d in axis] for axis in ([1, 0], [0, 1], [-1, 0]) for s in (1, 2, 3)]
         latents = np.array([[0.0, 0.0], *axes] if points is None else points, float)
         images = np.zeros((len(latents), 1, 2, 2), np.float32)
@@ -32,7 +34,7 @@ def plane(hand: Any) -> Any:
         import torch
 
         return Query(
-            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled),
+            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled, filled=filled),
             schema=hand.schema,
             model=hand.model(gradients=gradients, images=torch.from_numpy(images)),
             manifold=hand.manifold(IDENTITY, query.pop("decoder", IDENTITY.T), latents, (1, 2, 2)),
@@ -129,6 +131,15 @@ def test_where_the_last_round_shows_nothing_all_annotated_slices_are_used(plane:
     answer = strategy("gradient-guided").suggest(plane({0: image(1, 0, 0, 0)}, labelled=[0, 4], sources=(4,)))
     assert {s.rationale.source.case for s in answer.suggestions} == {"0"}
     assert "show no structure" in answer.warnings[0]
+
+
+def test_filled_slices_are_no_sources_either(plane: Any) -> None:
+    gradients = {0: image(1, 0, 0, 0), 7: image(0, 1, 0, 0)}
+    for given in ({"sources": (4,)}, {}):
+        answer = strategy("gradient-guided").suggest(plane(gradients, labelled=[0, 4, 7], filled=[7], budget=4, **given))
+        assert {s.rationale.source.case for s in answer.suggestions} == {"0"}
+    nothing = strategy("gradient-guided").suggest(plane(gradients, labelled=[4, 7], filled=[7]))
+    assert "no annotated slice shows a structure" in nothing.shortfall
 
 
 @pytest.mark.parametrize("name", ["gradient-guided", "gradient-guided-literal", "random-direction"])
