@@ -46,21 +46,21 @@ class GradientCoreSet(BatchStrategy):
     def choose(self, query: Query, board: Board) -> Choice:
         """Directions first, then the greedy choice, then where each pick lies and where the gradient of its source points."""
         annotated, ways = self._directions(query, board)
+        labelled, slices = np.flatnonzero(query.pool.labelled), board.slices
+        starts, ends = (board.mean(of, latents_of(query, of)) for of in (labelled, slices))
         choice = _Asymmetric(pull=self.pull, ways=ways).choose(query, board)
         way_of = dict(zip(annotated.tolist(), ways, strict=True))
-        place_of = {query.pool.refs[index]: index for index in np.flatnonzero(query.pool.labelled)}
-        shown = np.flatnonzero(~query.pool.blank)
-        latents = board.mean(shown, latents_of(query, shown))
+        place_of = {query.pool.refs[index]: index for index in labelled}
         picks = []
         for unit, reason in choice.picks:
             if reason.source is not None:
                 source = int(board.unit_of(np.array([place_of[reason.source]]))[0])
-                start, end, way = latents[source], latents[unit], way_of[source]
+                start, end, way = starts[source], ends[unit], way_of[source]
                 details = {**reason.details, "pull": self.pull, "direction": self.direction}
                 # As far along the gradient as the pick lies away: beside each other the two show how far it was followed.
                 projected = start + np.linalg.norm(end - start) * way
                 vectors = {"source_latent": start, "projected": projected, "chosen_latent": end} if way.any() else {}
-                told = {name: tuple(one.tolist()) for name, one in vectors.items() if np.isfinite(one).all()}
+                told = {name: tuple(one.tolist()) for name, one in vectors.items()}
                 reason = replace(reason, details=details, **told)  # type: ignore[arg-type]
             picks.append((unit, reason))
         return replace(choice, picks=picks)

@@ -123,6 +123,17 @@ def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: An
     assert second.rationale.strategy == "gradient-core-set"
 
 
+def test_whole_cases_are_drawn_where_the_choice_saw_them(suggest: Any) -> None:
+    # Case 0: annotated at 0 with a gradient along +x, open at 4. Case 1: annotated at 20 without one, open at 13.
+    # 4: min(4 * 1.5, 16) = 6 from case 0; 13: min(13 * 1.5, 7) = 7 from case 1.
+    points = [[0, 0], [4, 0], [20, 0], [13, 0]]
+    first, second = suggest(points, {0: (1, 0)}, labelled=(0, 2), cases={"0": 2, "1": 2}, unit="case", budget=2).suggestions
+    assert [(s.ref.case, s.rationale.score) for s in (first, second)] == [("1", pytest.approx(7)), ("0", pytest.approx(6))]
+    assert first.rationale.source_latent is None
+    way = (second.rationale.source_latent, second.rationale.projected, second.rationale.chosen_latent)
+    assert way == ((0, 0), pytest.approx((4, 0)), (4, 0))
+
+
 def test_a_random_direction_is_drawn_by_the_seed_for_slices_with_a_gradient_alone(suggest: Any) -> None:
     rng = np.random.default_rng(3)
     points = rng.normal(size=(30, 2))
