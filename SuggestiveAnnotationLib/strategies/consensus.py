@@ -108,7 +108,8 @@ class Consensus(FixedStep):
         """How many directions agree."""
         if pick.in_cone:
             return f"Chosen because {pick.votes} of {pick.of} directions in which the model's error grows from {source} lead here first."
-        return f"Chosen as the {noun} nearest to where the model's error grows from {source}; no open {noun} lies in those very directions."
+        reach = self.within_reach(noun)
+        return f"Chosen as the {noun} nearest to where the model's error grows from {source}; no {reach} lies in those very directions."
 
 
 def _key(targets: Targets, row: int) -> tuple[int, int]:

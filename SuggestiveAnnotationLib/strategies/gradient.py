@@ -108,6 +108,10 @@ class FixedStep(SteppingStrategy):
             picks += self.search(ConeSearch(points, board.open), targets, turns[len(picks) :], board.closed_by)
         return picks
 
+    def within_reach(self, noun: str) -> str:
+        """Under equal shares of the cases not every open slice is."""
+        return "slice that the shares of the cases left open" if self.balance and noun == "slice" else super().within_reach(noun)
+
     def direction_name(self) -> str:
         """What the details call the direction."""
         return self.name
@@ -165,7 +169,8 @@ class _AlongGradient(FixedStep):
         """Where the error grows."""
         if pick.in_cone:
             return f"Chosen because it lies where {error} grows fastest from {source}."
-        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no open {noun} lies in that very direction."
+        reach = self.within_reach(noun)
+        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no {reach} lies in that very direction."
 
 
 def gradients_by_class(query: Query, sources: Sequence[int]) -> Iterator[list[Gradients]]:

@@ -140,6 +140,10 @@ class SteppingStrategy(BatchStrategy):
         """What grows along one of the source's directions."""
         return "the model's error"
 
+    def within_reach(self, noun: str) -> str:
+        """What a pick is one of, for sentences."""
+        return f"open {noun}"
+
     def pick(self, query: Query, board: Board, points: Floats, targets: Targets) -> list[Pick]:
         """At most `query.budget` picks: one a turn, nearest first, inside the cone where anything open lies there."""
         return self.search(ConeSearch(points, board.open), targets, self.turns(query, targets), board.closed_by)
@@ -221,7 +225,7 @@ class SteppingStrategy(BatchStrategy):
     def _empty_cones(self, fallbacks: int, of: int, noun: str) -> str:
         angle = math.degrees(math.acos(self.tau if self.tau is not None else -1))
         text = (
-            f"For {fallbacks} of {of} picks no open {noun} lies within {angle:.0f} degrees of the step's direction: "
+            f"For {fallbacks} of {of} picks no {self.within_reach(noun)} lies within {angle:.0f} degrees of the step's direction: "
             f"the nearest {noun} was taken instead."
         )
         logger.warning("%s: %s", self.name, text)

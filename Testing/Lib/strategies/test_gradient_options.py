@@ -210,6 +210,19 @@ class TestBalance:
         # Two cases have open slices: 4 / 2 + 1.
         assert Counter(picks(strategy("gradient-guided", step=1.0, balance=True).suggest(query))) == {1: 3, 2: 1}
 
+    def test_the_reason_says_that_the_shares_closed_what_lay_there(self, plane: Any) -> None:
+        # To the right lies case 1 alone, six slices; its share is 4 / 2 + 1, and the fourth pick lies elsewhere.
+        points = ([0, 0], *[[4 + 0.1 * k, 0] for k in range(6)], [-9, 0], [-9, 0.1], [-9, 0.2])
+        query = plane(gradients={0: RIGHT}, points=points, cases=self.CASES, budget=4)
+        answer = strategy("gradient-guided", step=1.0, balance=True).suggest(query)
+        assert picks(answer) == [1, 1, 1, 2]
+        nothing = "no slice that the shares of the cases left open lies"
+        assert answer.suggestions[3].rationale.sentence.endswith(f"; {nothing} in that very direction.")
+        assert answer.warnings[0].startswith(f"For 1 of 4 picks {nothing} within 60 degrees")
+        query = replace(query, model=Model(query.model.images, varied={0: [RIGHT] * 8}))
+        answer = strategy("consensus", step=1.0, balance=True).suggest(query)
+        assert answer.suggestions[3].rationale.sentence.endswith(f"; {nothing} in those very directions.")
+
     def test_what_the_shares_leave_of_the_budget_is_picked_without_them(self, plane: Any) -> None:
         query = plane(gradients={0: RIGHT}, points=self.POINTS, cases=self.CASES, budget=9)
         answer = strategy("gradient-guided", step=1.0, balance=True).suggest(query)
