@@ -247,7 +247,7 @@ class SteppingStrategy(BatchStrategy):
             "source_is_case_mean": by_case,
             **({"votes": pick.votes, "directions": pick.of} if pick.of > 1 else {}),
         }
-        source = f"case {ref.case} (mean of its annotated slices)" if by_case else describe(ref)
+        source = f"case {ref.case} (mean of its slices that are not blank)" if by_case else describe(ref)
         error = self.error(query, int(moves.ways[row]))
         sentence = self.sentence(source, pick, error=error, noun=query.unit, weak=bool(targets.weak[row]))
         if not self.on_manifold:

@@ -192,7 +192,7 @@ def test_whole_cases_start_from_the_mean_latent_and_move_by_the_mean_gradient(pl
     reason = answer.suggestions[0].rationale
     assert reason.source_latent == (1, 0)
     assert reason.chosen_latent == (1, 5)
-    assert "case a (mean of its annotated slices)" in reason.sentence
+    assert "from case a (mean of its slices that are not blank)" in reason.sentence
 
 
 def test_the_literal_form_equals_the_sound_direction_while_the_step_is_large(plane: Any) -> None:
