@@ -50,7 +50,7 @@ class Consensus(FixedStep):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.vary in get_args(Vary), "vary", self.vary, " or ".join(get_args(Vary)))
-        require(self.passes >= 1, "passes", self.passes, "1 or more")
+        require(self.passes >= 2, "passes", self.passes, "2 or more")
         require(self.noise > 0, "noise", self.noise, "positive")
         require(self.direction in get_args(Direction), "direction", self.direction, " or ".join(get_args(Direction)))
 

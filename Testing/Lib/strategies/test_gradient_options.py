@@ -337,7 +337,7 @@ class TestConsensus:
         ("gradient-guided", {"balance": 1}),
         ("gradient-guided", {"per_class": "yes"}),
         ("gradient-guided-network", {"size": 0}),
-        ("consensus", {"passes": 0}),
+        ("consensus", {"passes": 1}),
         ("consensus", {"noise": 0.0}),
     ],
 )
