@@ -190,6 +190,8 @@ def gradients_by_class(query: Query, sources: Sequence[int]) -> Iterator[list[Gr
 class GradientGuided(_AlongGradient):
     """The sound form of eq. 3-6: the gradient's direction on the manifold, a step that reaches other slices, the nearest open slice there.
 
+    The loss is always that of foreground Dice (2022 paper, eq. 2), whatever the network was trained with.
+
     Attributes:
         direction: "encoder": `J_enc(x) g`, what eq. 3 and 4 tend to for small alpha. "manifold": `J_dec(z)^T g`, the gradient along the
             decoder's surface. The two differ; which helps more is open.
