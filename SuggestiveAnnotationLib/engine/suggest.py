@@ -21,6 +21,7 @@ from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAc
 from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
 from SuggestiveAnnotationLib.strategies.registry import entry, requirements, strategy
+from SuggestiveAnnotationLib.strategies.stepping import SteppingStrategy
 from SuggestiveAnnotationLib.study.records import Annotation, Round
 from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
@@ -192,8 +193,9 @@ def _suggest_with_model(
     pool, device = query.pool, pick_device(options.device)
     annotations = {a.ref: a for a in study.annotations()}
     started_from = sources(pool, annotations, options, number)
-    # A scoring strategy looks at every candidate, one on the manifold at its sources only.
-    looks_at = max(1, len(started_from) if query.manifold is not None else len(pool.candidates))
+    # A scoring strategy looks at every candidate, one on the manifold at what people annotated, of which one that steps takes its sources.
+    on_manifold = len(started_from) if isinstance(chosen, SteppingStrategy) else int(pool.by_people.sum())
+    looks_at = max(1, on_manifold if query.manifold is not None else len(pool.candidates))
     images = NetworkSlices(study, pool.refs, device=device)
     network = load_newest(study, device=device)[1]
     members = _committee(study, device) if Requirement.COMMITTEE in chosen.requires else ()
@@ -242,7 +244,7 @@ def _counted(images: NetworkSlices, stage: Stage) -> Images:
 
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
-    annotated = study.annotated_refs()
+    annotated, filled = study.annotated_refs(), study.annotated_refs(provenance=FILLED)
     drawn = {note.ref for note in study.work_notes() if note.state == "draft"} - annotated
     closed = set()
     for round_ in study.rounds():
@@ -263,6 +265,7 @@ def pool_of(study: Study) -> Pool:
         blank=np.array(blank, bool),
         labelled=np.array([ref in annotated for ref in refs], bool),
         drawn=np.array([ref in drawn for ref in refs], bool),
+        filled=np.array([ref in filled for ref in refs], bool),
         closed=np.array([ref in closed for ref in refs], bool),
     )
 

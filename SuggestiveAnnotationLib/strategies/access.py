@@ -48,7 +48,6 @@ class ModelAccess:
         schema: what is annotated.
         batch_size: slices at a time; what is said of a slice does not depend on it.
         autocast: lower precision for everything but gradients (`torch.bfloat16`); those are always float32.
-        loss: `(logits, channels) -> (n,)`, per-sample; default: Dice, 2022 paper eq. 2.
         flip: columns run from side to side, so that a mirrored slice is a slice.
     """
 
@@ -62,11 +61,10 @@ class ModelAccess:
         batch_size: int = 32,
         device: torch.device | str = "cpu",
         autocast: torch.dtype | None = None,
-        loss: Callable[[Tensor, Tensor], Tensor] = per_sample_dice_loss,
         flip: bool = False,
     ) -> None:
         self._model, self._images, self._accepted, self._schema = model, images, accepted, schema
-        self._batch, self._device, self._autocast, self._loss = batch_size, torch.device(device), autocast, loss
+        self._batch, self._device, self._autocast = batch_size, torch.device(device), autocast
         self._views = ViewSettings(flip=flip, partner=schema.channel_partner)
 
     def probabilities(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
@@ -162,7 +160,7 @@ class ModelAccess:
         """
         for index, x, y in self._sources(indices):
             with self._differentiating():
-                losses = self._loss(self._checked(self._model(x)), y)
+                losses = per_sample_dice_loss(self._checked(self._model(x)), y)
                 (gradient,) = torch.autograd.grad(losses.sum(), x)
             yield index, x.detach(), losses.detach(), gradient
 
@@ -197,7 +195,7 @@ class ModelAccess:
                     seen = seen + noise * torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators]).to(x)
                 seen.requires_grad_()
                 with self._differentiating(), sampled_dropout(self._model, generators) if by == "dropout" else nullcontext():
-                    loss = self._loss(self._checked(self._model(seen)), y)
+                    loss = per_sample_dice_loss(self._checked(self._model(seen)), y)
                     gradients.append(torch.autograd.grad(loss.sum(), seen)[0])
                 losses.append(loss.detach())
             yield index, x.detach(), torch.stack(losses), torch.stack(gradients)

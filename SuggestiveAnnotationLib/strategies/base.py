@@ -235,6 +235,8 @@ def _check(name: str, requires: frozenset[Requirement], query: Query) -> None:
 
 def finite(values: NDArray[np.float64], slices: NDArray[np.intp], refs: Sequence[SliceRef], what: str) -> NDArray[np.float64]:
     """The values, checked. Raises: StudyError naming the first slice whose value is not a finite number."""
+    if not values.size:
+        return values
     bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
     if bad.any():
         where = describe(refs[int(slices[int(bad.argmax())])])

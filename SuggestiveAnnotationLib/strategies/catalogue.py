@@ -164,7 +164,7 @@ _SCORING: tuple[Entry, ...] = (
         "test-time-augmentation",
         "Augmentation disagreement",
         "Slices where predictions differ most when the image is turned, shifted or changed in contrast a little.",
-        "Shown in one prostate study, with stochastic batches better than without; not shown against foreground-aware random.",
+        "Beat its authors' baselines on cardiac images; better with stochastic batches; not shown against foreground-aware random.",
         f"{_PACKAGE}.augmentation:TestTimeAugmentation",
         _MODEL,
         (_MEASURE, _PASSES),
@@ -193,7 +193,7 @@ ENTRIES: tuple[Entry, ...] = (
         "gradient-guided",
         "Gradient-guided",
         "Steps from annotated slices to where the model's error grows on the learnt manifold.",
-        "Papers report 1-5 Dice points over random on BraTS 2019 and MALC; that the gradient beats a random direction is not shown.",
+        "In the 2022 paper 1.1-2.6 Dice points over random on tumours, 0.9-1.0 on MALC; that it beats a random direction is not shown.",
         f"{_PACKAGE}.gradient:GradientGuided",
         _BOTH,
         (
@@ -304,7 +304,7 @@ ENTRIES: tuple[Entry, ...] = (
         "stochastic-batches",
         "Stochastic batches",
         "The best of many random batches, by the mean of any score; its slices differ more than the highest scores do.",
-        "Shown in 3D Dice over random in one prostate study (entropy 71.3, dropout 72.6, random 68.8); not repeated elsewhere by others.",
+        "Shown by its authors on prostate (3D Dice: entropy 71.3, dropout 72.6, random 68.8) and hippocampus; not repeated by others.",
         f"{_PACKAGE}.stochastic:StochasticBatches",
         _MODEL,
         (

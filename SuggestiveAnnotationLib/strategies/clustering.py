@@ -100,7 +100,7 @@ class TypicalClustering(BatchStrategy):
         require(self.most_clusters >= 1, "most_clusters", self.most_clusters, "1 or more")
 
     def choose(self, query: Query, board: Board) -> Choice:
-        """One pick a cluster, then the next round through the clusters."""
+        """A pick of the cluster that comes first, again and again: every pick changes the order."""
         units, points, annotated = _shown(query, board)
         wanted = min(self.most_clusters, int(annotated.sum()) + query.budget, len(units))
         labels = k_means(points, max(1, wanted), query.seed)[0]
@@ -116,14 +116,11 @@ class TypicalClustering(BatchStrategy):
             left = np.flatnonzero([bool(rows) for rows in waiting])
             if not len(left):
                 break
-            order = np.lexsort((-sizes[left], covered[left], sizes[left] < self.SMALL))
-            for cluster in left[order][: max(1, int((covered[left] == covered[left[order[0]]]).sum()))].tolist():
-                row = next((r for r in waiting[cluster] if board.open[units[r]]), None)
-                if row is None or len(picks) == query.budget:
-                    continue
-                picks.append((int(units[row]), self._rationale(int(sizes[cluster]), int(covered[cluster]), board.noun)))
-                board.take(int(units[row]))
-                covered[cluster] += 1
+            cluster = int(left[np.lexsort((-sizes[left], covered[left], sizes[left] < self.SMALL))[0]])
+            unit = int(units[waiting[cluster][0]])
+            picks.append((unit, self._rationale(int(sizes[cluster]), int(covered[cluster]), board.noun)))
+            board.take(unit)
+            covered[cluster] += 1
         return Choice(picks)
 
     def _distance(self, points: Floats) -> Floats:
@@ -147,7 +144,8 @@ class ClusterMaxCover(BatchStrategy):
     *one time only*, before any training. Here annotated units count as chosen: a later round goes on covering where the last stopped,
     and no model is asked, so that training never changes what comes next; with one round it is the published method. How many clusters
     and candidates the papers used is not known: both are ours. More than 1,000 units are gathered by k-means before they are clustered; a
-    cluster compares at most 2,000 of its units, drawn by the seed, because similarities of all pairs of 39,000 slices fit no memory.
+    cluster compares at most 2,000 of its units with as many, and the last cover counts for at most 4,000 of all, drawn by the seed,
+    because similarities of all pairs of 39,000 slices fit no memory.
 
     Attributes:
         clusters: number of clusters.

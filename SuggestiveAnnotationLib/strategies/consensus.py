@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.strategies.directions import Direction, encoder_direction, manifold_direction
 from SuggestiveAnnotationLib.strategies.gradient import FixedStep, gradients_by_class
 from SuggestiveAnnotationLib.strategies.neighbours import ConeSearch, Pick
-from SuggestiveAnnotationLib.strategies.stepping import Gradients, Targets
+from SuggestiveAnnotationLib.strategies.stepping import Gradients, Moves, Targets
 from SuggestiveAnnotationLib.strategies.turns import in_proportion
 
 Vary = Literal["noise", "structures", "dropout"]
@@ -50,7 +50,7 @@ class Consensus(FixedStep):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.vary in get_args(Vary), "vary", self.vary, " or ".join(get_args(Vary)))
-        require(self.passes >= 1, "passes", self.passes, "1 or more")
+        require(self.passes >= 2, "passes", self.passes, "2 or more")
         require(self.noise > 0, "noise", self.noise, "positive")
         require(self.direction in get_args(Direction), "direction", self.direction, " or ".join(get_args(Direction)))
 
@@ -69,6 +69,11 @@ class Consensus(FixedStep):
         pushed = encoder_direction if self.direction == "encoder" else manifold_direction
         moved = pushed(manifold_of(query), images, gradients)
         return moved, moved.new_zeros(len(moved))
+
+    def first(self, moves: Moves, rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+        """All directions of the first `count` sources: a turn is a source's."""
+        sources = list(dict.fromkeys(moves.slices[rows].tolist()))[:count]
+        return rows[np.isin(moves.slices[rows], sources)]
 
     def turns(self, query: Query, targets: Targets) -> list[int]:
         """The first row of a source, source after source, or in proportion to the mean loss of the source."""
@@ -103,7 +108,8 @@ class Consensus(FixedStep):
         """How many directions agree."""
         if pick.in_cone:
             return f"Chosen because {pick.votes} of {pick.of} directions in which the model's error grows from {source} lead here first."
-        return f"Chosen as the {noun} nearest to where the model's error grows from {source}; no open {noun} lies in those very directions."
+        reach = self.within_reach(noun)
+        return f"Chosen as the {noun} nearest to where the model's error grows from {source}; no {reach} lies in those very directions."
 
 
 def _key(targets: Targets, row: int) -> tuple[int, int]:

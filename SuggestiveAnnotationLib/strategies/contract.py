@@ -46,6 +46,8 @@ class Pool:
         closed: must not be suggested for another reason (skipped, unreadable, already suggested and open).
         drawn: somebody has begun to draw it in an earlier round and not accepted it. It may be suggested again; its neighbours within
             `Query.min_gap` may not. None: no slice.
+        filled: the annotation was interpolated from others of the case, and nobody looked at it. Such slices are labelled too. None: no
+            slice.
     """
 
     refs: tuple[SliceRef, ...]
@@ -54,11 +56,17 @@ class Pool:
     labelled: NDArray[np.bool_]
     closed: NDArray[np.bool_]
     drawn: NDArray[np.bool_] | None = None
+    filled: NDArray[np.bool_] | None = None
 
     @property
     def candidates(self) -> NDArray[np.intp]:
         """Indices of the slices that may be suggested."""
         return np.flatnonzero(~(self.blank | self.labelled | self.closed))
+
+    @property
+    def by_people(self) -> NDArray[np.bool_]:
+        """Labelled, and not filled: somebody drew it."""
+        return self.labelled if self.filled is None else self.labelled & ~self.filled
 
     @property
     def case_of(self) -> NDArray[np.intp]:

@@ -20,7 +20,8 @@ class WidestGap(BatchStrategy):
     """Slices that split the widest stretches without annotation evenly; every case comes to the same number in all, plus or minus one.
 
     The first and the last slice of a case that are not blank count as the ends of its stretches. With whole cases as the unit, those with
-    the fewest annotated slices. The rank goes round the cases, so that a batch cut short is equal per case too.
+    the fewest annotated slices. Filled slices count nowhere, though there is no gap where they lie. The rank goes round the cases, so that
+    a batch cut short is equal per case too.
     """
 
     name: ClassVar[str] = "widest-gap"
@@ -31,7 +32,7 @@ class WidestGap(BatchStrategy):
         pool = query.pool
         every = np.arange(len(pool.refs))
         case_of, native = board.case_of(every), board.native_index(every)
-        annotated = np.bincount(case_of[pool.labelled], minlength=int(case_of.max()) + 1)
+        annotated = np.bincount(case_of[pool.by_people], minlength=int(case_of.max()) + 1)
         if query.unit == "case":
             fewest = board.units[np.lexsort((rng.permutation(len(board.units)), annotated[board.units]))]
             return Choice([(unit, _of_case(self.name, int(annotated[unit]))) for unit in board.take_in_order(fewest.tolist())])
@@ -40,7 +41,7 @@ class WidestGap(BatchStrategy):
         chosen: list[tuple[int, int, int, float]] = []
         while len(chosen) < query.budget and board.open.any():
             open_in = np.bincount(case_of[board.units], minlength=len(annotated))
-            shares = level(np.bincount(case_of[drawn], minlength=len(annotated)), open_in, query.budget - len(chosen), rng)
+            shares = level(annotated, open_in, query.budget - len(chosen), rng)
             for place, case in enumerate(rng.permutation(np.flatnonzero(shares)).tolist()):
                 of_case = native[(case_of == case) & shown]
                 ends = (int(of_case.min()) - 1, int(of_case.max()) + 1)
@@ -52,6 +53,7 @@ class WidestGap(BatchStrategy):
                     unit = int(units[np.abs(native[units] - target).argmin()])
                     board.take(unit)
                     drawn[unit] = True
+                    annotated[case] += 1
                     chosen.append((turn, place, unit, stretch))
         return Choice([(unit, _of_slice(self.name, stretch)) for _, _, unit, stretch in sorted(chosen)])
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
 from SuggestiveAnnotationLib.strategies.base import Board, Choice, manifold_of, model_of, pick_phrase, require
@@ -23,7 +24,7 @@ from SuggestiveAnnotationLib.strategies.directions import (
 from SuggestiveAnnotationLib.strategies.feature_space import feature_space
 from SuggestiveAnnotationLib.strategies.neighbours import ConeSearch, Pick
 from SuggestiveAnnotationLib.strategies.stepping import Floats, Gradients, Moves, SteppingStrategy, Targets
-from SuggestiveAnnotationLib.strategies.turns import CaseShare, in_proportion, interleaved
+from SuggestiveAnnotationLib.strategies.turns import CaseShare, in_proportion, in_turn
 
 _BOTH = frozenset({Requirement.MODEL, Requirement.MANIFOLD})
 
@@ -39,13 +40,14 @@ class FixedStep(SteppingStrategy):
     Attributes:
         step: length of the step, in multiples of that distance.
         targets: points that each source aims at along its direction, at 1, 2, ... times the step; a batch then starts from so many times
-            fewer sources.
+            fewer sources (directions, with `per_class`).
         weighting: "equal": sources take turns. "loss": turns in proportion to the loss, of all sources, the highest first.
         balance: at most `ceil(budget / cases) + 1` slices of a case, while others have any. Without meaning for whole cases.
         density: how far the target is pulled toward the mean of the latents around it (the nearest `sqrt(slices)`), from 0 to 1.
     """
 
     requires: ClassVar[frozenset[Requirement]] = _BOTH
+    needs_direction: ClassVar[bool] = True
 
     step: float = 4.0
     targets: int = 1
@@ -71,8 +73,11 @@ class FixedStep(SteppingStrategy):
         lost = f"{len(moves) - len(usable)} of {len(moves)} annotated sources give no direction (their gradient is zero) and were left out."
         if moves.ways.any():
             lost = f"{len(moves) - len(usable)} of {len(moves)} gradients of annotated slices are zero and were left out."
-        order, multiples = interleaved(moves.ways[usable], self.targets, query.seed)
-        rows = usable[order]
+        once = usable[in_turn(moves.ways[usable], query.seed)]
+        if self.weighting == "equal":
+            once = self.first(moves, once, -(-query.budget // self.targets))
+        # Everything at its first step, then everything at its second.
+        rows, multiples = np.tile(once, self.targets), np.repeat(np.arange(1, self.targets + 1), len(once))
         kept, unit = moves.only(rows), moves.moves[rows] / length[rows][:, None]
         details = {"direction": self.direction_name(), "step_multiple": self.step, "neighbour_distance": spacing, **self._changed()}
         aimed = kept.starts + self.step * spacing * multiples[:, None] * unit
@@ -80,6 +85,10 @@ class FixedStep(SteppingStrategy):
             around = min(len(points), math.ceil(math.sqrt(len(points))))
             aimed += self.density * (points[KDTree(points).query(aimed, around)[1]].mean(1) - aimed)
         return Targets(kept, aimed, unit, details, np.zeros(len(kept), bool), () if len(usable) == len(moves) else (lost,), multiples)
+
+    def first(self, moves: Moves, rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+        """Of the rows, in the order of their turns, those that the first `count` turns belong to."""
+        return rows[:count]
 
     def turns(self, query: Query, targets: Targets) -> list[int]:
         """Round and round, or in proportion to the loss."""
@@ -98,6 +107,10 @@ class FixedStep(SteppingStrategy):
                 board.take(pick.index)
             picks += self.search(ConeSearch(points, board.open), targets, turns[len(picks) :], board.closed_by)
         return picks
+
+    def within_reach(self, noun: str) -> str:
+        """Under equal shares of the cases not every open slice is."""
+        return "slice that the shares of the cases left open" if self.balance and noun == "slice" else super().within_reach(noun)
 
     def direction_name(self) -> str:
         """What the details call the direction."""
@@ -156,7 +169,8 @@ class _AlongGradient(FixedStep):
         """Where the error grows."""
         if pick.in_cone:
             return f"Chosen because it lies where {error} grows fastest from {source}."
-        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no open {noun} lies in that very direction."
+        reach = self.within_reach(noun)
+        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no {reach} lies in that very direction."
 
 
 def gradients_by_class(query: Query, sources: Sequence[int]) -> Iterator[list[Gradients]]:
@@ -175,6 +189,8 @@ def gradients_by_class(query: Query, sources: Sequence[int]) -> Iterator[list[Gr
 @dataclass(frozen=True, kw_only=True)
 class GradientGuided(_AlongGradient):
     """The sound form of eq. 3-6: the gradient's direction on the manifold, a step that reaches other slices, the nearest open slice there.
+
+    The loss is always that of foreground Dice (2022 paper, eq. 2), whatever the network was trained with.
 
     Attributes:
         direction: "encoder": `J_enc(x) g`, what eq. 3 and 4 tend to for small alpha. "manifold": `J_dec(z)^T g`, the gradient along the
@@ -224,9 +240,13 @@ class GradientGuidedNetwork(_AlongGradient):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomDirection(FixedStep):
-    """Control: the same sources, step length, cone and search, but a random direction, uniform over all directions of the latent space."""
+    """Control: the same sources, step length, cone and search, but a random direction, uniform over all directions of the latent space.
+
+    It leaves no source out, since it needs no gradient: one of zero gradient takes its turn too.
+    """
 
     name: ClassVar[str] = "random-direction"
+    needs_direction: ClassVar[bool] = False
 
     def move(self, query: Query, images: torch.Tensor, gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One zero a source; the directions are drawn in `aim`, one a source, whatever the batches were."""

@@ -23,8 +23,8 @@ class GradientCoreSet(BatchStrategy):
 
     The distance from an annotated unit at z with the gradient's direction u on the manifold (|u| = 1, as in `gradient.GradientGuided`) to
     a point z_j is that of a Randers metric, `|v| + pull <u, v>` with `v = z_j - z`: it is `|v| (1 + pull)` along u and `|v| (1 - pull)`
-    against it. Units without a gradient (an empty annotation, suggested a moment ago) have the plain distance. The 2022 paper steps along
-    u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
+    against it. Units without a gradient (an empty or filled annotation, suggested a moment ago) have the plain distance. The 2022 paper
+    steps along u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
 
     Attributes:
         pull: from -1 to 1; 0: `core-set`; negative: away from the gradient, a control.
@@ -46,32 +46,31 @@ class GradientCoreSet(BatchStrategy):
     def choose(self, query: Query, board: Board) -> Choice:
         """Directions first, then the greedy choice, then where each pick lies and where the gradient of its source points."""
         annotated, ways = self._directions(query, board)
+        labelled, slices = np.flatnonzero(query.pool.labelled), board.slices
+        starts, ends = (board.mean(of, latents_of(query, of)) for of in (labelled, slices))
         choice = _Asymmetric(pull=self.pull, ways=ways).choose(query, board)
         way_of = dict(zip(annotated.tolist(), ways, strict=True))
-        place_of = {query.pool.refs[index]: index for index in np.flatnonzero(query.pool.labelled)}
-        shown = np.flatnonzero(~query.pool.blank)
-        latents = board.mean(shown, latents_of(query, shown))
+        place_of = {query.pool.refs[index]: index for index in labelled}
         picks = []
         for unit, reason in choice.picks:
             if reason.source is not None:
                 source = int(board.unit_of(np.array([place_of[reason.source]]))[0])
-                start, end, way = latents[source], latents[unit], way_of[source]
+                start, end, way = starts[source], ends[unit], way_of[source]
                 details = {**reason.details, "pull": self.pull, "direction": self.direction}
                 # As far along the gradient as the pick lies away: beside each other the two show how far it was followed.
                 projected = start + np.linalg.norm(end - start) * way
                 vectors = {"source_latent": start, "projected": projected, "chosen_latent": end} if way.any() else {}
-                told = {name: tuple(one.tolist()) for name, one in vectors.items() if np.isfinite(one).all()}
+                told = {name: tuple(one.tolist()) for name, one in vectors.items()}
                 reason = replace(reason, details=details, **told)  # type: ignore[arg-type]
             picks.append((unit, reason))
         return replace(choice, picks=picks)
 
     def _directions(self, query: Query, board: Board) -> tuple[Ids, Floats]:
         """Annotated units, ascending, and a unit direction each, of a case that of the sum; zero where no slice has a gradient."""
-        labelled = np.flatnonzero(query.pool.labelled)
-        order = np.unique(board.unit_of(labelled))
+        order = np.unique(board.unit_of(np.flatnonzero(query.pool.labelled)))
         moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
         carry = manifold_direction if self.direction == "manifold" else encoder_direction
-        for index, images, _, gradients in model_of(query).loss_gradients(labelled.tolist()):
+        for index, images, _, gradients in model_of(query).loss_gradients(np.flatnonzero(query.pool.by_people).tolist()):
             moved = carry(manifold_of(query), images, gradients).double().cpu().numpy()
             finite(moved, index, query.pool.refs, "step on the manifold")
             np.add.at(moves, np.searchsorted(order, board.unit_of(index)), moved)

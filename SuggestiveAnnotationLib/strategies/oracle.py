@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.strategies.base import model_of, reference_of
+from SuggestiveAnnotationLib.strategies.base import finite, model_of, reference_of
 from SuggestiveAnnotationLib.strategies.contract import Query, Requirement
 from SuggestiveAnnotationLib.strategies.scoring import ScoringStrategy
 
@@ -25,10 +25,12 @@ class Oracle(ScoringStrategy):
     requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.MODEL, Requirement.REFERENCE})
 
     def scores(self, query: Query, slices: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Minus the Dice of the model's labels, -1 to 0."""
+        """Minus the Dice of the model's labels, -1 to 0. Raises: StudyError, where the model gives something that is no number."""
         reference = reference_of(query)
         values = np.full(len(query.pool.refs), np.nan)
         for index, probabilities in model_of(query).probabilities(slices.tolist()):
+            # The likeliest class of no number is a class too.
+            finite(probabilities.sum((1, 2, 3)).double().cpu().numpy(), index, query.pool.refs, "model output")
             predicted = probabilities.argmax(1)
             truth = torch.from_numpy(np.stack([reference.channels(int(i)) for i in index])).to(predicted.device)
             values[index] = -mean_dice(predicted, truth, probabilities.shape[1]).cpu().numpy()

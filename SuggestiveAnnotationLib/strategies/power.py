@@ -107,7 +107,7 @@ class ClassStratifiedPowerEntropy(BatchStrategy):
                 if board.open[unit]:
                     board.take(unit)
                     share -= 1
-                    picks.append((unit, self._rationale(query, channel, float(values[column[unit]]), beta)))
+                    picks.append((unit, self._rationale(query, channel, float(values[column[unit]]), beta, board.noun)))
         return Choice(picks)
 
     def _shares(self, query: Query, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -119,11 +119,12 @@ class ClassStratifiedPowerEntropy(BatchStrategy):
         shares = [(channel, each + (place < more)) for place, channel in enumerate(order)]
         return [*shares, (structures + 1, query.budget - of_structures)]
 
-    def _rationale(self, query: Query, channel: int, score: float, beta: float) -> Rationale:
+    def _rationale(self, query: Query, channel: int, score: float, beta: float, noun: str) -> Rationale:
         classes = query.schema.classes
         what = f"the outline of {classes[channel - 1].name}" if channel <= len(classes) else "its outline"
         details = {"beta": beta, "structure": classes[channel - 1].name if channel <= len(classes) else None}
-        return Rationale(self.name, f"Chosen because the model is unsure of {what} here: {score:.2g}.", score=score, details=details)
+        sentence = f"Drawn at random, likelier where the model is less sure of {what}: entropy {score:.2g} in this {noun}."
+        return Rationale(self.name, sentence, score=score, details=details)
 
 
 def _entropies(probabilities: torch.Tensor) -> torch.Tensor:

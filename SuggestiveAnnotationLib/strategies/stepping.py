@@ -96,9 +96,9 @@ class Gradients:
 class SteppingStrategy(BatchStrategy):
     """Steps from annotated slices and picks what lies there.
 
-    Sources are `Query.sources`; where those are none or show nothing, all annotated slices; slices with an empty annotation never. Sources
-    take turns in a random order until the budget is met. With whole cases a case is the mean of its slices' latents (blank ones left out),
-    and its move the mean of its slices' moves (2020 paper).
+    Sources are `Query.sources`; where those are none or show nothing, all annotated slices but filled ones; slices with an empty annotation
+    never. Sources take turns in a random order until the budget is met. With whole cases a case is the mean of its slices' latents (blank
+    ones left out), and its move the mean of its slices' moves (2020 paper).
 
     Attributes:
         tau: least cosine between `z_j - z` and `z' - z` (eq. 6); None: no condition. The papers' value is lost; 0.5, 60 degrees, is ours.
@@ -106,6 +106,8 @@ class SteppingStrategy(BatchStrategy):
 
     on_manifold: ClassVar[bool] = True
     """The latents of the reasons are the manifold's, so that they can be drawn there."""
+    needs_direction: ClassVar[bool] = False
+    """A slice that does not move is no source: it takes no place among those that get a turn."""
 
     tau: float | None = 0.5
 
@@ -137,6 +139,10 @@ class SteppingStrategy(BatchStrategy):
     def error(self, query: Query, way: int) -> str:
         """What grows along one of the source's directions."""
         return "the model's error"
+
+    def within_reach(self, noun: str) -> str:
+        """What a pick is one of, for sentences."""
+        return f"open {noun}"
 
     def pick(self, query: Query, board: Board, points: Floats, targets: Targets) -> list[Pick]:
         """At most `query.budget` picks: one a turn, nearest first, inside the cone where anything open lies there."""
@@ -178,23 +184,24 @@ class SteppingStrategy(BatchStrategy):
         return Choice(reasons, warnings)
 
     def _moves(self, query: Query, board: Board, points: Floats) -> tuple[Moves, tuple[str, ...]]:
-        labelled = np.flatnonzero(query.pool.labelled).tolist()
-        moves = self._collect(query, query.sources or labelled)
+        annotated = np.flatnonzero(query.pool.by_people).tolist()
+        moves = self._collect(query, query.sources or annotated)
         warnings: tuple[str, ...] = ()
         if not len(moves) and query.sources:
-            moves = self._collect(query, labelled)
+            moves = self._collect(query, annotated)
             warnings = ("The slices of the last round show no structure: all annotated slices were used instead.",)
         if query.unit == "case" and len(moves):
             moves = _by_case(query, board, moves, points)
         return moves, warnings if len(moves) else ()
 
     def _collect(self, query: Query, sources: Sequence[int]) -> Moves:
-        """Moves of the sources in random order, of no more sources than can get a turn."""
+        """Moves of the sources in random order, of no more sources than can get a turn; what is no source is kept up to the last one."""
         latents = manifold_of(query).latents
         shuffled = np.random.default_rng(query.seed).permutation(np.array(sorted(set(sources)), np.intp)).tolist()
         most = self.most_sources(query)
+        left = math.inf if most is None else most
         parts: list[Moves] = []
-        seen: dict[int, None] = {}
+        counted: set[int] = set()
         for batch in self.gradients(query, shuffled):
             for given in batch:
                 index, losses = given.slices, given.losses.double().cpu().numpy()
@@ -202,16 +209,23 @@ class SteppingStrategy(BatchStrategy):
                 moved, rounding = self.move(query, given.images, given.gradients)
                 moves = finite(moved.double().cpu().numpy(), index, query.pool.refs, "step on the manifold")
                 parts.append(Moves(index, losses, latents[index].astype(np.float64), moves, rounding.double().cpu().numpy(), given.ways))
-                seen |= dict.fromkeys(index.tolist())
-            if most is not None and len(seen) >= most:
+                counted |= set(index[moves.any(1)].tolist() if self.needs_direction else index.tolist())
+            if len(counted) >= left:
                 break
+        # The last batch may hold more than are needed.
+        kept = []
+        for one in shuffled:
+            if left <= 0:
+                break
+            kept.append(one)
+            left -= one in counted
         together = _joined(parts, latents.shape[1])
-        return together.only(np.isin(together.slices, list(seen)[:most]))
+        return together.only(np.isin(together.slices, kept))
 
     def _empty_cones(self, fallbacks: int, of: int, noun: str) -> str:
         angle = math.degrees(math.acos(self.tau if self.tau is not None else -1))
         text = (
-            f"For {fallbacks} of {of} picks no open {noun} lies within {angle:.0f} degrees of the step's direction: "
+            f"For {fallbacks} of {of} picks no {self.within_reach(noun)} lies within {angle:.0f} degrees of the step's direction: "
             f"the nearest {noun} was taken instead."
         )
         logger.warning("%s: %s", self.name, text)
@@ -233,7 +247,7 @@ class SteppingStrategy(BatchStrategy):
             "source_is_case_mean": by_case,
             **({"votes": pick.votes, "directions": pick.of} if pick.of > 1 else {}),
         }
-        source = f"case {ref.case} (mean of its annotated slices)" if by_case else describe(ref)
+        source = f"case {ref.case} (mean of its slices that are not blank)" if by_case else describe(ref)
         error = self.error(query, int(moves.ways[row]))
         sentence = self.sentence(source, pick, error=error, noun=query.unit, weak=bool(targets.weak[row]))
         if not self.on_manifold:

@@ -13,13 +13,10 @@ from SuggestiveAnnotationLib.strategies.base import Board
 Ids = NDArray[np.intp]
 
 
-def interleaved(ways: Ids, multiples: int, seed: int) -> tuple[Ids, Ids]:
-    """Rows and step multiples in the order in which directions take turns.
+def in_turn(ways: Ids, seed: int) -> Ids:
+    """Rows in the order in which directions take turns: the ways (structures, say) in an order drawn by the seed, a row of each at a time.
 
-    First every direction at its first step, then every one at its second. Among those the ways (structures, say) take turns in an
-    order drawn by the seed, and inside a way the rows keep their order.
-
-    Returns: rows `(n * multiples,)`, and 1, 2, ... `(n * multiples,)`.
+    Inside a way the rows keep their order.
     """
     kinds, way = np.unique(ways, return_inverse=True)
     rank = np.random.default_rng([seed, 2]).permutation(len(kinds))[way]
@@ -27,8 +24,7 @@ def interleaved(ways: Ids, multiples: int, seed: int) -> tuple[Ids, Ids]:
     for kind in range(len(kinds)):
         mine = np.flatnonzero(way == kind)
         before[mine] = np.arange(len(mine))
-    once = np.lexsort((rank, before))
-    return np.tile(once, multiples), np.repeat(np.arange(1, multiples + 1), len(ways))
+    return np.lexsort((rank, before))
 
 
 def in_proportion(weights: NDArray[np.float64], count: int) -> list[int]:

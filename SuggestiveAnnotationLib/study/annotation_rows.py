@@ -203,12 +203,14 @@ class AnnotationRows:
                 notes += [WorkNote(r.id, row_ref(r), r.annotator, r.state, r.prediction_id, r.at) for r in connection.execute(query)]
         return tuple(notes)
 
-    def annotated_refs(self, *, role: Role | None = None) -> frozenset[SliceRef]:
-        """Slices with an accepted annotation, of cases of one role if given; reads no labels."""
+    def annotated_refs(self, *, role: Role | None = None, provenance: Provenance | None = None) -> frozenset[SliceRef]:
+        """Slices with an accepted annotation, of cases of one role and of one provenance if given; reads no labels."""
         table = tables.annotations
         query = select(table.c.case, table.c.axis, table.c.native_index).where(table.c.state == "accepted")
         if role is not None:
             query = query.join(tables.cases, tables.cases.c.name == table.c.case).where(tables.cases.c.role == role)
+        if provenance is not None:
+            query = query.where(table.c.provenance == provenance)
         with self.database.read() as connection:
             return frozenset(row_ref(row) for row in connection.execute(query))
 

@@ -17,6 +17,7 @@ from SuggestiveAnnotationLib.engine.annotations import import_annotations
 from SuggestiveAnnotationLib.engine.ceiling import CEILING, measure_ceiling
 from SuggestiveAnnotationLib.engine.demo import demo
 from SuggestiveAnnotationLib.engine.evaluate import dice_3d
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
 from SuggestiveAnnotationLib.engine.prepare import prepare
@@ -142,6 +143,47 @@ def test_sources_are_the_previous_rounds_the_first_batchs_or_all(make_study: Mak
     assert chosen("previous") == per_round[1]
     assert chosen("initial") == per_round[0]
     assert chosen("all") == per_round[0] | per_round[1]
+
+
+def test_progress_counts_the_slices_that_a_strategy_looks_at(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    for _ in range(2):
+        run_round(study, options=replace(OPTIONS, strategy="random"))
+        annotate(study, *[row.suggestion.ref for row in study.suggestions() if row.state == "suggested"])
+        Session(study, annotator="a").finish_round()
+    fit_manifold(study, options=VAE)
+    train(study, options=OPTIONS)
+
+    def total(strategy: str) -> set[int]:
+        events: list[ProgressEvent] = []
+        ask(study, options=replace(OPTIONS, strategy=strategy), number=2, progress=events.append)
+        return {event.total for event in events if event.stage == "suggest" and not event.message}
+
+    # Two batches of three: gradients start from the last of them, and the core set's from both.
+    assert total("gradient-guided") == {3}
+    assert total("gradient-core-set") == {6}
+    assert total("entropy") == {len(pool_of(study).candidates)}
+
+
+def test_filled_slices_are_known_in_the_pool_and_are_no_sources(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    drawn, filled = [SliceRef("case0", 0, k) for k in (2, 4)], SliceRef("case0", 0, 3)
+    annotate(study, *drawn)
+    Session(study, annotator="a").import_annotations({filled: truth(study, filled)}, provenance=FILLED)
+    pool = pool_of(study)
+
+    def marked(mask: np.ndarray) -> set[SliceRef]:
+        return {pool.refs[i] for i in np.flatnonzero(mask)}
+
+    assert marked(pool.labelled) == {*drawn, filled}
+    assert pool.filled is not None
+    assert marked(pool.filled) == {filled}
+    assert marked(pool.by_people) == set(drawn)
+    known = {a.ref: a for a in study.annotations()}
+    assert {pool.refs[i] for i in sources(pool, known, OPTIONS, 1)} == set(drawn)
+    annotate(study, filled)
+    pool = pool_of(study)
+    assert marked(pool.by_people) == {*drawn, filled}
 
 
 def test_context_slices_come_along_and_are_predicted(make_study: MakeStudy) -> None:

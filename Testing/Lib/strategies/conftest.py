@@ -20,10 +20,17 @@ from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, SliceRef
 SCHEMA = LabelSchema("two", (LabelClass(1, "one", (255, 0, 0)), LabelClass(7, "seven", (0, 255, 0))))
 
 
-def make_pool(cases: dict[str, int], *, blank: Sequence[int] = (), labelled: Sequence[int] = (), closed: Sequence[int] = ()) -> Pool:
+def make_pool(
+    cases: dict[str, int],
+    *,
+    blank: Sequence[int] = (),
+    labelled: Sequence[int] = (),
+    closed: Sequence[int] = (),
+    filled: Sequence[int] = (),
+) -> Pool:
     refs = tuple(SliceRef(name, 0, k) for name, count in cases.items() for k in range(count))
-    flags = [np.isin(np.arange(len(refs)), list(which)) for which in (blank, labelled, closed)]
-    return Pool(refs, np.full(len(refs), 2.5), *flags)
+    given = {"blank": blank, "labelled": labelled, "closed": closed, "filled": filled}
+    return Pool(refs, np.full(len(refs), 2.5), **{name: np.isin(np.arange(len(refs)), list(which)) for name, which in given.items()})
 
 
 class Network(SegmentationNetwork):

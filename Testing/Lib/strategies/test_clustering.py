@@ -56,8 +56,23 @@ class TestTypicalClustering:
 
     def test_tiny_groups_are_left_to_the_end(self, suggest: Any) -> None:
         points = np.append(self.POINTS, [[500.0, 500.0]], axis=0)
-        answer = suggest("typical-clustering", points, options={"most_clusters": 4}, budget=4)
-        assert picks(answer) == [8, 15, 21, 22]
+        answer = suggest("typical-clustering", points, options={"most_clusters": 4}, budget=23)
+        assert picks(answer)[:3] == [8, 15, 21]
+        assert picks(answer)[-1] == 22
+
+    def test_small_groups_wait_while_a_large_one_has_open_slices(self, suggest: Any) -> None:
+        # One group of 50 and five of 3, far apart: as many groups as are asked for.
+        small = [ring([1000 * k, 1000], 2) for k in range(1, 6)]
+        points = np.concatenate([ring([0, 0], 49), *small])
+        answer = suggest("typical-clustering", points, budget=6)
+        assert [pick < 50 for pick in picks(answer)] == [True] * 6
+        assert [s.rationale.details["covered"] for s in answer.suggestions] == [0, 1, 2, 3, 4, 5]
+
+    def test_the_group_with_the_fewest_catches_up_first(self, suggest: Any) -> None:
+        # Two annotations in the ring of 9, one in that of 7, none in that of 6: 0, then 1 (the larger first), 2 and so on.
+        answer = suggest("typical-clustering", self.POINTS, options={"most_clusters": 3}, labelled=[0, 1, 9], budget=6)
+        groups = np.repeat([0, 1, 2], [9, 7, 6])[picks(answer)]
+        assert groups.tolist() == [2, 1, 2, 0, 1, 2]
 
     def test_slices_that_coincide_are_no_obstacle(self, suggest: Any) -> None:
         assert len(picks(suggest("typical-clustering", np.zeros((12, 2)), budget=5))) == 5

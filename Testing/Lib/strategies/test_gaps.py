@@ -43,6 +43,26 @@ def test_cases_come_to_the_same_number_in_all(hand: Any) -> None:
         assert (counts["a"], counts["b"] + 1, counts["c"]) == (0, 3, 3)
 
 
+def test_filled_slices_do_not_count_as_drawn_ones(hand: Any) -> None:
+    # Two drawn slices in each case, and three filled between those of the first.
+    pool = hand.pool({"a": 20, "b": 20}, labelled=[4, 5, 6, 7, 8, 24, 34], filled=[5, 6, 7])
+    for seed in range(5):
+        taken = {(s.ref.case, s.ref.native_index) for s in suggest(hand, pool, budget=2, seed=seed).suggestions}
+        assert taken == {("a", 14), ("b", 9)}
+
+
+def test_where_it_is_filled_there_is_no_gap(hand: Any) -> None:
+    pool = hand.pool({"a": 29}, labelled=range(2, 17), filled=range(3, 16))
+    assert places(suggest(hand, pool, budget=1)) == [22]
+
+
+def test_whole_cases_are_counted_without_what_was_filled(hand: Any) -> None:
+    pool = hand.pool({"a": 6, "b": 6}, labelled=[0, 1, 2, 3, 6, 7, 8], filled=[1, 2])
+    answer = suggest(hand, pool, budget=1, unit="case")
+    assert {s.ref.case for s in answer.suggestions} == {"a"}
+    assert answer.suggestions[0].rationale.details["annotated"] == 2
+
+
 def test_small_cases_give_what_they_have(hand: Any) -> None:
     counts = Counter(s.ref.case for s in suggest(hand, hand.pool({"a": 1, "b": 30}), budget=7).suggestions)
     assert counts == {"a": 1, "b": 6}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ def image(*pixels: float) -> Any:
 def plane(hand: Any) -> Any:
     """Ten slices in ten cases: slice 0 annotated at the origin, the others on the axes at 1, 2, 3 (a median neighbour distance of 1)."""
 
-    def build(gradients: dict[int, Any], *, labelled: Any = (0,), points: Any = None, cases: Any = None, **query: Any) -> Query:
+    def build(
+        gradients: dict[int, Any], *, labelled: Any = (0,), filled: Any = (), points: Any = None, cases: Any = None, **query: Any
+    ) -> Query:
         axes = [[d * s for d in axis] for axis in ([1, 0], [0, 1], [-1, 0]) for s in (1, 2, 3)]
         latents = np.array([[0.0, 0.0], *axes] if points is None else points, float)
         images = np.zeros((len(latents), 1, 2, 2), np.float32)
@@ -31,7 +34,7 @@ def plane(hand: Any) -> Any:
         import torch
 
         return Query(
-            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled),
+            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled, filled=filled),
             schema=hand.schema,
             model=hand.model(gradients=gradients, images=torch.from_numpy(images)),
             manifold=hand.manifold(IDENTITY, query.pop("decoder", IDENTITY.T), latents, (1, 2, 2)),
@@ -130,6 +133,15 @@ def test_where_the_last_round_shows_nothing_all_annotated_slices_are_used(plane:
     assert "show no structure" in answer.warnings[0]
 
 
+def test_filled_slices_are_no_sources_either(plane: Any) -> None:
+    gradients = {0: image(1, 0, 0, 0), 7: image(0, 1, 0, 0)}
+    for given in ({"sources": (4,)}, {}):
+        answer = strategy("gradient-guided").suggest(plane(gradients, labelled=[0, 4, 7], filled=[7], budget=4, **given))
+        assert {s.rationale.source.case for s in answer.suggestions} == {"0"}
+    nothing = strategy("gradient-guided").suggest(plane(gradients, labelled=[4, 7], filled=[7]))
+    assert "no annotated slice shows a structure" in nothing.shortfall
+
+
 @pytest.mark.parametrize("name", ["gradient-guided", "gradient-guided-literal", "random-direction"])
 def test_without_any_source_nothing_is_suggested_and_the_reason_is_given(plane: Any, name: str) -> None:
     answer = strategy(name).suggest(plane({}, labelled=[]))
@@ -145,6 +157,30 @@ def test_a_zero_gradient_is_left_out_with_a_warning(plane: Any) -> None:
     assert nothing.shortfall == "Suggested 0 of 1 slice: no annotated slice gives a direction."
 
 
+def test_a_zero_gradient_takes_no_place_among_the_sources(plane: Any) -> None:
+    query = plane({0: image(0, 0, 0, 0), 4: image(0, 1, 0, 0), 7: image(1, 0, 0, 0)}, labelled=[0, 4, 7], budget=1)
+    for seed in range(8):
+        (s,) = strategy("gradient-guided").suggest(replace(query, seed=seed)).suggestions
+        assert s.rationale.source.case in ("4", "7")
+    for seed in range(8):
+        answer = strategy("gradient-guided").suggest(replace(query, seed=seed, budget=2))
+        assert [s.rationale.source.case for s in answer.suggestions] in (["4", "7"], ["7", "4"])
+
+
+def test_zero_gradients_are_told_up_to_the_last_source_that_is_needed(plane: Any) -> None:
+    # Of 12 sources all but three stand still; the order is that of the seed, whatever the batches of the model are.
+    gradients = {i: image(0, float(i in (3, 6, 9)), 0, 0) for i in range(12)}
+    query = plane(gradients, labelled=range(12), points=[[i, i % 5] for i in range(15)], budget=2)
+    for seed in range(6):
+        answer = strategy("gradient-guided").suggest(replace(query, seed=seed))
+        order = np.random.default_rng(seed).permutation(12).tolist()
+        used = [i for i in order if i in (3, 6, 9)][:2]
+        assert [int(s.rationale.source.case) for s in answer.suggestions] == used
+        seen = order.index(used[1]) + 1
+        told = [f"{seen - 2} of {seen} annotated sources give no direction"] if seen > 2 else []
+        assert [w[: len(t)] for w, t in zip(answer.warnings, told, strict=False)] == told
+
+
 def test_whole_cases_start_from_the_mean_latent_and_move_by_the_mean_gradient(plane: Any) -> None:
     # Case a: annotated slices at (0, 0) and (2, 0); their gradients cancel along x and add along y.
     # Case means: a (1, 0), b (1, 5), c (-4, 0).
@@ -156,7 +192,7 @@ def test_whole_cases_start_from_the_mean_latent_and_move_by_the_mean_gradient(pl
     reason = answer.suggestions[0].rationale
     assert reason.source_latent == (1, 0)
     assert reason.chosen_latent == (1, 5)
-    assert "case a (mean of its annotated slices)" in reason.sentence
+    assert "from case a (mean of its slices that are not blank)" in reason.sentence
 
 
 def test_the_literal_form_equals_the_sound_direction_while_the_step_is_large(plane: Any) -> None:

@@ -19,14 +19,16 @@ IDENTITY = np.eye(4)[:2]  # the latents are the first two pixels
 def suggest(hand: Any) -> Any:
     """Cases that are picked, of slices on the given points; gradients are given in the two pixels that the latents are."""
 
-    def build(points: Any, gradients: dict[int, Any], *, labelled: Any = (0,), cases: Any = None, budget: int = 1, **given: Any) -> Any:
+    def build(
+        points: Any, gradients: dict[int, Any], *, labelled: Any = (0,), filled: Any = (), cases: Any = None, budget: int = 1, **given: Any
+    ) -> Any:
         latents = np.array(points, np.float32)
         images = np.zeros((len(latents), 1, 2, 2), np.float32)
         images[:, 0, 0] = latents
         given_gradients = {i: np.array([*g, 0, 0], float).reshape(1, 2, 2) for i, g in gradients.items()}
         unit = given.pop("unit", "slice")
         query = Query(
-            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled),
+            pool=hand.pool(cases or {f"{k}": 1 for k in range(len(latents))}, labelled=labelled, filled=filled),
             schema=hand.schema,
             model=hand.model(gradients=given_gradients, images=torch.from_numpy(images)),
             manifold=hand.manifold(IDENTITY, IDENTITY.T, latents, (1, 2, 2)),
@@ -60,6 +62,14 @@ def test_the_nearest_annotated_slice_decides_whichever_gradient_it_has(suggest: 
     answer = suggest(points, {0: (1, 0), 1: (-1, 0)}, labelled=(0, 1), budget=3)
     assert [s.rationale.score for s in answer.suggestions] == pytest.approx([6, 2, 1.5])
     assert picks(answer) == [2, 3, 4]
+
+
+def test_a_filled_slice_is_a_centre_without_a_gradient(suggest: Any) -> None:
+    points = [[0, 0], [10, 0], [4, 0], [6, 0], [13, 0]]
+    # From 0 along +x, from 10 by the plain distance. 4: min(4 * 1.5, 6) = 6; 6: min(9, 4) = 4; 13: min(19.5, 3) = 3.
+    answer = suggest(points, {0: (1, 0), 1: (-1, 0)}, labelled=(0, 1), filled=(1,), budget=3)
+    assert [s.rationale.score for s in answer.suggestions] == pytest.approx([6, 3, 2])
+    assert picks(answer) == [2, 4, 3]
 
 
 def test_without_a_gradient_it_is_core_set(suggest: Any, hand: Any) -> None:
@@ -111,6 +121,17 @@ def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: An
     assert second.rationale.projected == pytest.approx((2.2, 0))
     assert second.rationale.chosen_latent == pytest.approx((0, 2.2))
     assert second.rationale.strategy == "gradient-core-set"
+
+
+def test_whole_cases_are_drawn_where_the_choice_saw_them(suggest: Any) -> None:
+    # Case 0: annotated at 0 with a gradient along +x, open at 4. Case 1: annotated at 20 without one, open at 13.
+    # 4: min(4 * 1.5, 16) = 6 from case 0; 13: min(13 * 1.5, 7) = 7 from case 1.
+    points = [[0, 0], [4, 0], [20, 0], [13, 0]]
+    first, second = suggest(points, {0: (1, 0)}, labelled=(0, 2), cases={"0": 2, "1": 2}, unit="case", budget=2).suggestions
+    assert [(s.ref.case, s.rationale.score) for s in (first, second)] == [("1", pytest.approx(7)), ("0", pytest.approx(6))]
+    assert first.rationale.source_latent is None
+    way = (second.rationale.source_latent, second.rationale.projected, second.rationale.chosen_latent)
+    assert way == ((0, 0), pytest.approx((4, 0)), (4, 0))
 
 
 def test_a_random_direction_is_drawn_by_the_seed_for_slices_with_a_gradient_alone(suggest: Any) -> None:

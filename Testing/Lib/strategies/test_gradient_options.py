@@ -114,6 +114,12 @@ class TestPerClass:
         assert picks(answer) == [4]
         assert answer.warnings == ("1 of 2 gradients of annotated slices are zero and were left out.",)
 
+    def test_a_source_without_any_gradient_takes_no_place(self, plane: Any) -> None:
+        query = plane(by_class={0: (NOWHERE, None), 1: (None, NOWHERE), 4: (NOWHERE, UP)}, labelled=[0, 1, 4])
+        for seed in range(6):
+            (s,) = strategy("gradient-guided", step=1.0, per_class=True).suggest(replace(query, seed=seed)).suggestions
+            assert s.rationale.source.case == "4"
+
     def test_whole_cases_move_by_the_mean_of_each_structure(self, plane: Any) -> None:
         points = [[0, 0], [2, 0], [1, 4], [1, 6], [-4, -1], [-4, 1]]
         query = plane(
@@ -155,6 +161,44 @@ class TestTargets:
             answer = strategy("gradient-guided", step=1.0, targets=targets).suggest(query)
             assert len({s.rationale.source for s in answer.suggestions}) == sources
 
+    def test_a_batch_starts_from_so_many_fewer_directions_of_structures(self, plane: Any) -> None:
+        # The structures lead right (1, 2, 3) and up (4, 5, 6): two targets of one of them, four of both.
+        query = plane(by_class={0: (RIGHT, UP)}, budget=2)
+        guided = strategy("gradient-guided", step=1.0, targets=2, per_class=True)
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed)))) for seed in range(8)} == {(1, 2), (4, 5)}
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed, budget=4)))) for seed in range(8)} == {(1, 4, 2, 5), (4, 1, 5, 2)}
+        # An odd budget: the direction that came first has one more.
+        assert {tuple(picks(guided.suggest(replace(query, seed=seed, budget=3)))) for seed in range(8)} == {(1, 4, 2), (4, 1, 5)}
+
+    def test_a_batch_starts_from_so_many_fewer_cases(self, plane: Any) -> None:
+        # Cases 0 and 1 have annotated slices and step up; 2 to 5 lie 1 and 2 above the one and the other.
+        points = [[0, 0], [0, 0], [9, 0], [9, 0], [0, 1], [0, 2], [9, 1], [9, 2]]
+        cases = {"0": 2, "1": 2, **{f"{k}": 1 for k in range(2, 6)}}
+        query = plane(gradients={0: UP, 2: UP}, points=points, cases=cases, labelled=range(4), unit="case", budget=2)
+        spacing = 1.0
+        assert strategy("gradient-guided").suggest(query).suggestions[0].rationale.details["neighbour_distance"] == spacing
+        one = {tuple(picks(strategy("gradient-guided", step=1.0).suggest(replace(query, seed=s)))) for s in range(8)}
+        two = {tuple(picks(strategy("gradient-guided", step=1.0, targets=2).suggest(replace(query, seed=s)))) for s in range(8)}
+        assert one == {(2, 4), (4, 2)}
+        assert two == {(2, 3), (4, 5)}
+
+    def test_all_directions_of_a_source_vote_at_each_of_its_steps(self, plane: Any) -> None:
+        # Two cases as sources, three directions each: the votes are complete at both steps of the one that has its turn.
+        points = [[0, 0], [0, 0], [9, 0], [9, 0], [0, 1], [0, 2], [9, 1], [9, 2]]
+        cases = {"0": 2, "1": 2, **{f"{k}": 1 for k in range(2, 6)}}
+        query = plane(varied={0: [UP] * 3, 2: [UP] * 3}, points=points, cases=cases, labelled=range(4), unit="case", budget=2)
+        for seed in range(8):
+            answer = strategy("consensus", step=1.0, targets=2, passes=3).suggest(replace(query, seed=seed))
+            assert picks(answer) in ([2, 3], [4, 5])
+            assert [s.rationale.details["votes"] for s in answer.suggestions] == [3, 3]
+
+    def test_under_weights_all_sources_keep_their_turns(self, plane: Any) -> None:
+        query = plane(gradients={0: UP, 9: RIGHT}, losses={0: 0.6, 9: 0.2}, labelled=[0, 9], budget=4)
+        answer = strategy("gradient-guided", step=1.0, targets=2, weighting="loss").suggest(query)
+        # Weights 0.6, 0.2 at either step: 0.6 and 0.6 first, then again before 0.2 has its turn.
+        assert [s.rationale.source.case for s in answer.suggestions[:2]] == ["0", "0"]
+        assert [s.rationale.projected for s in answer.suggestions[:2]] == [(0, 1), (0, 2)]
+
 
 class TestBalance:
     POINTS = ([0, 0], *[[4 + 0.1 * k, 0] for k in range(6)], [9, 0], [9, 0.1], [9, 0.2])
@@ -165,6 +209,19 @@ class TestBalance:
         assert Counter(picks(strategy("gradient-guided", step=1.0).suggest(query))) == {1: 4}
         # Two cases have open slices: 4 / 2 + 1.
         assert Counter(picks(strategy("gradient-guided", step=1.0, balance=True).suggest(query))) == {1: 3, 2: 1}
+
+    def test_the_reason_says_that_the_shares_closed_what_lay_there(self, plane: Any) -> None:
+        # To the right lies case 1 alone, six slices; its share is 4 / 2 + 1, and the fourth pick lies elsewhere.
+        points = ([0, 0], *[[4 + 0.1 * k, 0] for k in range(6)], [-9, 0], [-9, 0.1], [-9, 0.2])
+        query = plane(gradients={0: RIGHT}, points=points, cases=self.CASES, budget=4)
+        answer = strategy("gradient-guided", step=1.0, balance=True).suggest(query)
+        assert picks(answer) == [1, 1, 1, 2]
+        nothing = "no slice that the shares of the cases left open lies"
+        assert answer.suggestions[3].rationale.sentence.endswith(f"; {nothing} in that very direction.")
+        assert answer.warnings[0].startswith(f"For 1 of 4 picks {nothing} within 60 degrees")
+        query = replace(query, model=Model(query.model.images, varied={0: [RIGHT] * 8}))
+        answer = strategy("consensus", step=1.0, balance=True).suggest(query)
+        assert answer.suggestions[3].rationale.sentence.endswith(f"; {nothing} in those very directions.")
 
     def test_what_the_shares_leave_of_the_budget_is_picked_without_them(self, plane: Any) -> None:
         query = plane(gradients={0: RIGHT}, points=self.POINTS, cases=self.CASES, budget=9)
@@ -280,7 +337,7 @@ class TestConsensus:
         ("gradient-guided", {"balance": 1}),
         ("gradient-guided", {"per_class": "yes"}),
         ("gradient-guided-network", {"size": 0}),
-        ("consensus", {"passes": 0}),
+        ("consensus", {"passes": 1}),
         ("consensus", {"noise": 0.0}),
     ],
 )

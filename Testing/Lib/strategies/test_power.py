@@ -94,6 +94,17 @@ def test_the_score_of_a_structure_is_the_entropy_weighted_by_its_probability(han
     assert scores["one"] == pytest.approx(0.9 * entropy)
 
 
+def test_the_reason_owns_up_to_the_draw(hand: Any) -> None:
+    sure = slices_of(*[[1, 0, 0]] * 4)
+    sentences = {s.rationale.sentence for seed in range(10) for s in suggest("clasp-pe", hand, sure, budget=3, foreground=0.67, seed=seed)}
+    drawn = "Drawn at random, likelier where the model is less sure of"
+    assert sentences == {
+        f"{drawn} the outline of one: entropy 0 in this slice.",
+        f"{drawn} the outline of seven: entropy 0 in this slice.",
+        f"{drawn} its outline: entropy 0 in this slice.",
+    }
+
+
 @pytest.mark.parametrize(("budget", "of_structures"), [(1, 0), (3, 1), (10, 6), (50, 33)])
 def test_shares_are_rounded_down_as_in_the_authors_code(hand: Any, budget: int, of_structures: int) -> None:
     batch = suggest("clasp-pe", hand, slices_of(*[[0.6, 0.2, 0.2]] * 60), budget=budget)

@@ -114,6 +114,20 @@ def test_the_oracle_with_foreground_leaves_empty_slices_out(hand: Any) -> None:
     assert answer.shortfall == "Suggested 2 of 4 slices: the reference of the other slices is empty."
 
 
+def test_the_oracle_with_foreground_says_so_where_no_open_slice_has_any(hand: Any) -> None:
+    answer = order("oracle-foreground", hand, sure_of(squares(4, 1)), reference=squares(0, 0))
+    assert indices(answer) == []
+    assert answer.shortfall == "Suggested 0 of 2 slices: the reference of the other slices is empty."
+
+
+@pytest.mark.parametrize("name", ["entropy", "oracle", "oracle-foreground"])
+def test_a_model_output_that_is_no_number_is_refused_with_the_slice_named(hand: Any, name: str) -> None:
+    probabilities = sure_of(squares(4, 4, 4))
+    probabilities[1, 0, 0, 0] = np.nan
+    with pytest.raises(StudyError, match="model output of case a, slice 2"):
+        order(name, hand, probabilities, reference=squares(4, 4, 4))
+
+
 def test_dice_averages_the_classes_that_are_there_and_skips_ignored_pixels() -> None:
     truth = torch.tensor([[[1, 1, 2, -1]], [[0, 0, 0, 0]], [[0, 0, 0, -1]]])
     predicted = torch.tensor([[[1, 0, 2, 1]], [[2, 0, 0, 0]], [[0, 0, 0, 2]]])

@@ -9,20 +9,18 @@ from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.strategies.base import Board
 from SuggestiveAnnotationLib.strategies.contract import Query
-from SuggestiveAnnotationLib.strategies.turns import CaseShare, in_proportion, interleaved
+from SuggestiveAnnotationLib.strategies.turns import CaseShare, in_proportion, in_turn
 
 
-def test_one_way_keeps_its_order_and_comes_again_a_step_farther() -> None:
-    rows, multiples = interleaved(np.zeros(3, np.intp), 2, 0)
-    assert rows.tolist() == [0, 1, 2, 0, 1, 2]
-    assert multiples.tolist() == [1, 1, 1, 2, 2, 2]
+def test_one_way_keeps_its_order() -> None:
+    assert in_turn(np.zeros(3, np.intp), 0).tolist() == [0, 1, 2]
 
 
 def test_ways_take_turns_and_inside_a_way_the_sources() -> None:
     ways = np.array([1, 1, 1, 2, 5, 5])
     orders = set()
     for seed in range(12):
-        rows = interleaved(ways, 1, seed)[0]
+        rows = in_turn(ways, seed)
         assert sorted(rows) == list(range(6))
         assert sorted(ways[rows[:3]]) == [1, 2, 5]
         assert set(rows[:3]) == {0, 3, 4}
