@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
-from SuggestiveAnnotationLib.engine.train import newest_committee
+from SuggestiveAnnotationLib.engine.train import augmentation, newest_committee
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
@@ -213,7 +213,7 @@ def _suggest_with_model(
                 batch_size=batch,
                 device=device,
                 autocast=autocast_dtype(device),
-                flip=study.record.plane != "sagittal",
+                flip=augmentation(study.schema, study.record.plane).flip,
             )
             for one in (network, *members)
         )

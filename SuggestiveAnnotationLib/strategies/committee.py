@@ -42,7 +42,7 @@ def committee_variance(query: Query, slices: Ids) -> NDArray[np.float64]:
             mean = mean + before / count
             spread = spread + before * (given - mean)
         variance = spread / len(committee_of(query))
-        out[start : start + TOGETHER] = variance.sum(1).double().mean((1, 2)).cpu().numpy()
+        out[start : start + TOGETHER] = variance.sum(1).cpu().double().mean((1, 2)).numpy()
     return finite(out, slices, query.pool.refs, "committee's output")
 
 

@@ -148,7 +148,7 @@ class ReferenceForegroundRandom(ForegroundRandom):
 
 
 def _predicted_fractions(probabilities: torch.Tensor) -> torch.Tensor:
-    finite = torch.isfinite(probabilities).flatten(1).all(1)
-    labels = probabilities.argmax(1)
+    finite = torch.isfinite(probabilities).flatten(1).all(1).cpu()
+    labels = probabilities.argmax(1).cpu()
     fractions = torch.stack([(labels == k).double().mean((1, 2)) for k in range(1, probabilities.shape[1])], dim=1)
     return torch.where(finite[:, None], fractions, torch.nan)

@@ -71,7 +71,7 @@ class GradientCoreSet(BatchStrategy):
         moves = np.zeros((len(order), manifold_of(query).latents.shape[1]))
         carry = manifold_direction if self.direction == "manifold" else encoder_direction
         for index, images, _, gradients in model_of(query).loss_gradients(np.flatnonzero(query.pool.by_people).tolist()):
-            moved = carry(manifold_of(query), images, gradients).double().cpu().numpy()
+            moved = carry(manifold_of(query), images, gradients).cpu().double().numpy()
             finite(moved, index, query.pool.refs, "step on the manifold")
             np.add.at(moves, np.searchsorted(order, board.unit_of(index)), moved)
         if self.direction == "random":

@@ -30,7 +30,7 @@ class Oracle(ScoringStrategy):
         values = np.full(len(query.pool.refs), np.nan)
         for index, probabilities in model_of(query).probabilities(slices.tolist()):
             # The likeliest class of no number is a class too.
-            finite(probabilities.sum((1, 2, 3)).double().cpu().numpy(), index, query.pool.refs, "model output")
+            finite(probabilities.sum((1, 2, 3)).cpu().double().numpy(), index, query.pool.refs, "model output")
             predicted = probabilities.argmax(1)
             truth = torch.from_numpy(np.stack([reference.channels(int(i)) for i in index])).to(predicted.device)
             values[index] = -mean_dice(predicted, truth, probabilities.shape[1]).cpu().numpy()
@@ -70,6 +70,7 @@ def mean_dice(predicted: torch.Tensor, truth: torch.Tensor, classes: int) -> tor
 
     Returns: float64 `(n,)`.
     """
+    predicted, truth = predicted.cpu(), truth.cpu()
     valid = truth >= 0
     dice = []
     for k in range(1, classes):

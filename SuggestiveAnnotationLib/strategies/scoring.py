@@ -84,7 +84,7 @@ def over_batches(
     reduce: Callable[[torch.Tensor], torch.Tensor],
 ) -> NDArray[np.float64]:
     """The same from any batches of (pool indices, tensor) that a model gives of `slices`; in the order of `slices`."""
-    parts = [(index, reduce(p).double().cpu().numpy()) for index, p in batches]
+    parts = [(index, reduce(p).cpu().double().numpy()) for index, p in batches]
     values = dict(zip(np.concatenate([i for i, _ in parts]).tolist(), np.concatenate([v for _, v in parts]).tolist(), strict=True))
     return finite(np.array([values[i] for i in slices.tolist()]), slices, query.pool.refs, "model output")
 

@@ -204,11 +204,11 @@ class SteppingStrategy(BatchStrategy):
         counted: set[int] = set()
         for batch in self.gradients(query, shuffled):
             for given in batch:
-                index, losses = given.slices, given.losses.double().cpu().numpy()
+                index, losses = given.slices, given.losses.cpu().double().numpy()
                 finite(losses, index, query.pool.refs, "loss")
                 moved, rounding = self.move(query, given.images, given.gradients)
-                moves = finite(moved.double().cpu().numpy(), index, query.pool.refs, "step on the manifold")
-                parts.append(Moves(index, losses, latents[index].astype(np.float64), moves, rounding.double().cpu().numpy(), given.ways))
+                moves = finite(moved.cpu().double().numpy(), index, query.pool.refs, "step on the manifold")
+                parts.append(Moves(index, losses, latents[index].astype(np.float64), moves, rounding.cpu().double().numpy(), given.ways))
                 counted |= set(index[moves.any(1)].tolist() if self.needs_direction else index.tolist())
             if len(counted) >= left:
                 break
