@@ -119,7 +119,8 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
         return f"Nobody beats {baseline}, and it beats {len(worse)} of {len(known)} arms: {listed}.{same}"
     most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
-    return f"Nobody wins: no arm differs from {baseline} beyond chance; the largest difference is {most.arm}'s, {_amount(most)}.{same}"
+    largest = f"the largest difference, {'down' if (most.at_once.mean or 0.0) < 0 else 'up'}, is {most.arm}'s, {_amount(most)}"
+    return f"Nobody wins: no arm differs from {baseline} beyond chance; {largest}.{same}"
 
 
 def _amount(gain: Gain) -> str:
