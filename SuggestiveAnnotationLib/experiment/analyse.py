@@ -76,7 +76,7 @@ class _Analysis:
         failures = tuple((r.run, r.error.get("kind", ""), r.error.get("sentence", "")) for r in of.records if r.status == "failed")
         there = self.baseline in of.arms
         gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()
-        endpoints = self._endpoints()
+        endpoints, noise = self._endpoints(), self._noise()
         folds = len({fold for fold, _ in of.blocks})
         return Results(
             plan=plan, plan_key=plan.key, metric=self.metric, over=self.over, margin=self.margin, baseline=self.baseline,
@@ -84,7 +84,7 @@ class _Analysis:
             absent=tuple(arm.name for arm in plan.arms if arm.name not in of.arms),
             blocks=of.blocks, people=len(of.people), folds=folds, classes=of.classes,
             regions=of.labels[len(of.classes) :], metrics=of.metrics, ceiling=self._ceiling(),
-            support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=self._noise(),
+            support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=noise,
             prices=self._prices(), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
             versions={name: version for r in of.records for name, version in r.versions.items()}, hours=self._hours(),
             finished=max((r.finished for r in of.records), default=""), resamples=of.resamples, seed=of.seed,
@@ -99,6 +99,7 @@ class _Analysis:
                 conditions=len({(r.versions.get("code"), r.machine.get("threads")) for r in of.done}),
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
+                noise=noise if len(plan.arms) == 1 else None,
             ),
         )  # fmt: skip
 

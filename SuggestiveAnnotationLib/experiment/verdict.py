@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from SuggestiveAnnotationLib.experiment.results import EndpointResult, Gain
+from SuggestiveAnnotationLib.experiment.results import EndpointResult, Gain, Noise
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.report.numbers import count
 
@@ -64,6 +64,7 @@ def verdict(
     conditions: int = 1,
     unfinished: int = 0,
     left_out: Sequence[str] = (),
+    noise: Noise | None = None,
 ) -> tuple[str, ...]:
     """The sentences; the first says who wins, or that nobody does.
 
@@ -74,7 +75,12 @@ def verdict(
         people: that intervals are over. unfinished: runs that failed or are missing.
         conditions: in how many ways runs were made, by version of the code and number of threads.
         left_out: arms that see the reference.
+        noise: of training, where the plan asks for nothing else.
     """
+    if noise is not None:
+        sets = count(noise.groups, "set of slices", "sets of slices")
+        said = [f"Trainings on the same slices differ by {noise.sd:.3f} (standard deviation of {noise.trainings} trainings on {sets})."]
+        return (*said, *_unfinished(unfinished))
     runs = max((g.at_once.runs for g in gains), default=0)
     said = [_winner(gains, baseline, margin, between)]
     sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} an arm"
@@ -88,9 +94,11 @@ def verdict(
         said.append(f"With {count(runs, 'run')} an arm hardly any difference can be told from the luck of a run.")
     if conditions > 1:
         said.append(f"Runs were made in {conditions} ways (versions of the code, numbers of threads); paired runs need not share one.")
-    if unfinished:
-        said.append(f"{count(unfinished, 'run')} failed or not run yet; this is what the others say.")
-    return tuple(said)
+    return (*said, *_unfinished(unfinished))
+
+
+def _unfinished(runs: int) -> tuple[str, ...]:
+    return (f"{count(runs, 'run')} failed or not run yet; this is what the others say.",) if runs else ()
 
 
 def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callable[[str, str], Interval]) -> str:

@@ -191,6 +191,13 @@ def test_the_noise_of_training_comes_out(tmp_path):
     assert analysed(tmp_path / "one", TWO, repeats=1).noise is None
 
 
+def test_a_plan_of_one_arm_says_how_much_trainings_differ(tmp_path):
+    results = analysed(tmp_path, {"random": Made()}, noise=0.02, repeats=4, seeds=4)
+    assert results.verdict == (
+        f"Trainings on the same slices differ by {results.noise.sd:.3f} (standard deviation of 192 trainings on 48 sets of slices).",
+    )
+
+
 def test_saved_effort_stands_beside_random_slices_and_the_ceiling(tmp_path):
     results = analysed(tmp_path, TWO)
     *batches, total = results.arm("random").effort
