@@ -46,10 +46,18 @@ def learning_panel(results: Results) -> Panel:
             _curve(one, arm, over, looked[arm.name])
         name_axes(one, AXIS[over][0], f"{metric_words(results.metric)}, mean over people" if place == 0 else "")
         one.locator_params(axis="x", nbins=6)
+    # Shared by all three.
+    axes[0].set_ylim(_possible(results.metric, axes[0].get_ylim()))
     _legend(figure, results, looked)
     words = "; ".join(f"{a.name} from {decimal(a.curve[0].metric.mean, 3)} to {decimal(a.curve[-1].metric.mean, 3)}" for a in results.arms)
-    caption = "Bands are 95 % intervals over people and runs; the vertical axis does not begin at 0."
+    caption = "Bands are 95 % intervals over people and runs; the vertical axis begins where they do."
     return Panel("learning", figure, f"{metric_words(results.metric)} over {', '.join(COST_WORDS.values())}: {words}.", caption)
+
+
+def _possible(metric: str, limits: tuple[float, float]) -> tuple[float, float]:
+    """Limits of an axis without what the metric cannot be: an interval of few people may reach below no overlap and above all."""
+    low, high = limits
+    return (max(low, 0.0), min(high, 1.0)) if "dice" in metric else limits
 
 
 def _curve(axes: Axes, arm: ArmResult, over: Over, look: Look) -> None:
@@ -77,6 +85,7 @@ def area_panel(results: Results) -> Panel:
         _bar(left, arm.area[results.over], row, colour, look.marker or "o")
         if arm.name in gains:
             _bar(right, gains[arm.name].over[results.over], row, colour, look.marker or "o")
+    left.set_xlim(_possible(results.metric, left.get_xlim()))
     for axes in (left, right):
         _rows(axes, len(order))
     left.set_yticks(range(len(order)), labels=[plain(arm.name) for arm in order])
@@ -116,7 +125,7 @@ def effort_panel(results: Results) -> Panel | None:
         return None
     columns = 2 if len(arms) == 4 else min(3, len(arms))
     rows = -(-len(arms) // columns)
-    figure = _figure((3.4 * columns + 0.4, 2.6 * rows + 0.7))
+    figure = _figure((max(6.8, 3.4 * columns + 0.4), 2.6 * rows + 0.7))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     looked = looks(results)
     ceiling = results.ceiling[MEAN].exact if results.ceiling else None
