@@ -22,7 +22,7 @@ from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
-from SuggestiveAnnotationLib.engine.simulate import simulate
+from SuggestiveAnnotationLib.engine.simulate import SIMULATION, simulate
 from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources, suggest
 from SuggestiveAnnotationLib.engine.train import augmentation, train
 from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
@@ -476,6 +476,15 @@ def test_a_simulation_keeps_to_the_settings_it_began_with(make_study: MakeStudy)
         {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort")}} for i, r in enumerate(one["rounds"])
     ]
     assert [r["annotated_slices"] for r in more["rounds"]] == [3, 6, 9]
+
+
+def test_a_simulation_that_was_refused_binds_no_later_one(make_study: MakeStudy) -> None:
+    study = make_study(roles=("pool", "pool", "test"))
+    with pytest.raises(StudyError, match=r"has not been prepared\. Run `prepare` first"):
+        simulate(study, rounds=0, options=replace(OPTIONS, strategy="random"), manifold=VAE)
+    assert SIMULATION not in study.properties()
+    prepare(study, pixels=32)
+    assert simulate(study, rounds=0, options=replace(OPTIONS, strategy="strided"), manifold=VAE)["rounds"][0]["annotated_slices"] == 3
 
 
 def test_the_round_after_a_simulation_trains_on_what_was_added(make_study: MakeStudy) -> None:
