@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.console import show
-from SuggestiveAnnotationLib.cli.options import merged, read_settings
+from SuggestiveAnnotationLib.cli.options import given_settings, merged, read_settings
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.errors import StorageError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
@@ -183,7 +183,8 @@ def suggest(arguments: argparse.Namespace, context: Context) -> Result:
     """`suggest`."""
     from SuggestiveAnnotationLib.engine.suggest import suggest as verb
 
-    chosen = {**asdict(read_settings(SuggestOptions, arguments)), "device": arguments.device, "seed": arguments.seed}
+    device = read_settings(DeviceOptions, arguments).device
+    chosen = {**asdict(read_settings(SuggestOptions, arguments)), "device": device, "seed": arguments.seed}
     with context.changing(arguments.study) as study:
         return _round_result(study, verb(study, options=RoundOptions(**chosen), **context.keywords()))
 
@@ -222,8 +223,9 @@ def run_round(arguments: argparse.Namespace, context: Context) -> Result:
 
     with context.changing(arguments.study) as study:
         done = verb(
-            study, options=read_settings(RoundOptions, arguments), manifold=read_settings(ManifoldOptions, arguments), **context.keywords()
-        )
+            study, options=read_settings(RoundOptions, arguments), given=given_settings(RoundOptions, arguments),
+            manifold=read_settings(ManifoldOptions, arguments), **context.keywords(),
+        )  # fmt: skip
         return _round_result(study, done)
 
 

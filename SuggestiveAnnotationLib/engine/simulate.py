@@ -162,7 +162,7 @@ def _check_settings(
     Raises:
         StudyError: people annotate here, or the settings differ from those it began with.
     """
-    wanted = {**asdict(manifold), **asdict(options), "first_batch": first_batch}
+    wanted: dict[str, Any] = {**asdict(manifold), **asdict(options), "first_batch": first_batch}
     if budgets:
         wanted["budgets"] = list(budgets)
     if fill:

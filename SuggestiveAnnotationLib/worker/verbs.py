@@ -249,7 +249,7 @@ class Verbs:
 
         options = options_from(settings.RoundOptions, command.options)
         manifold = options_from(settings.ManifoldOptions, command.manifold)
-        return self._of_round(run_round(self.study, options=options, manifold=manifold, **self._context))
+        return self._of_round(run_round(self.study, options=options, given=tuple(command.options), manifold=manifold, **self._context))
 
     def _of_round(self, round_: Round) -> Data:
         return {

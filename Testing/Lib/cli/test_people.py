@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 from cli_calls import TINY, Capture, done, refused
 
 from SuggestiveAnnotationLib.cli.main import main
+from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
@@ -82,6 +84,15 @@ def test_the_advice_says_what_it_is_made_of(drawn: Path, capsys: Capture) -> Non
     shown = capsys.readouterr().out
     assert "agreement on audit" in shown
     assert "cannot be said yet" in shown
+
+
+def test_a_round_that_goes_on_takes_no_other_options_and_says_so(drawn: Path, capsys: Capture) -> None:
+    settings = asdict(RoundOptions(strategy="random", budget=2, network="tiny", steps=4, batch=2, device="cpu"))
+    Study(drawn).start_round(strategy="random", budget=2, seed=0, unit="slice", settings=settings)
+    assert main(["run-round", str(drawn), "--strategy", "gradient-core-set", "--steps", "300", "--budget", "2", "--device", "cpu"]) == 0
+    shown = capsys.readouterr()
+    assert "Round 0 goes on with --strategy random and --steps 4, as it began; what was given instead is not used." in shown.err
+    assert "Round 0 waits for annotations of 2 slices." in shown.out
 
 
 def test_a_redacted_report_names_nobody(drawn: Path, tmp_path: Path, capsys: Capture) -> None:
