@@ -146,8 +146,10 @@ def _study_commands(sub: Commands) -> None:  # type: ignore[valid-type]
 
 def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     prepare = _command(sub, "prepare", commands.prepare, "Build the slice store and freeze the preprocessing.")
-    prepare.add_argument("--plane", choices=("axial", "coronal", "sagittal"), help="of the slices (default: as acquired)")
-    prepare.add_argument("--pixels", type=int, default=96, help="side of the network grid, a multiple of 16 (default 96)")
+    prepare.add_argument(
+        "--plane", choices=("axial", "coronal", "sagittal"), help="of the slices, frozen by the first call (default: as acquired)"
+    )
+    prepare.add_argument("--pixels", type=int, help="side of the network grid, a multiple of 16, frozen by the first call (default 96)")
     prepare.add_argument("--processes", type=int, default=2, help="cases built at once (default 2)")
     manifold = _command(sub, "fit-manifold", commands.fit_manifold, "Train the VAE on the pool and place every slice in its latent space.")
     add_settings(manifold, ManifoldOptions)

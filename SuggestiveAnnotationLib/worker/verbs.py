@@ -214,8 +214,10 @@ class Verbs:
 
         if plane not in get_args(Plane):
             raise InputError(f"There is no plane {plane}.", hint=f"Choose one of {', '.join(get_args(Plane))}.")
+        # The command always names both, and means them for a study that has none yet.
+        wanted: Data = {} if self.study.frozen_record() else {"plane": cast(Plane, plane), "pixels": pixels}
         # One process: inside Slicer there is no way to start more.
-        prepared = prepare(self.study, plane=cast(Plane, plane), pixels=pixels, processes=1, **self._context)
+        prepared = prepare(self.study, **wanted, processes=1, **self._context)
         return {
             "built": prepared.built,
             "kept": prepared.kept,

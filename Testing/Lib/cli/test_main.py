@@ -113,6 +113,8 @@ def test_the_same_seed_gives_the_same_suggestions(tmp_path: Path, cohort: Path, 
         (["predict", "{study}"], 3, "No segmentation model"),
         (["annotations", "import", "{study}", "{tmp}/x.nii.gz", "--case", "nobody", "--annotator", "a"], 3, "no case nobody"),
         (["prepare", "{study}", "--pixels", "31"], 2, "multiple of 16"),
+        (["prepare", "{study}", "--pixels", "64"], 3, "frozen at 32 pixels. Leave --pixels out, or create another study for 64."),
+        (["prepare", "{study}", "--plane", "coronal"], 3, "frozen with axial slices. Leave --plane out, or create another study"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_its_exit_code(
@@ -124,6 +126,11 @@ def test_bad_input_gets_one_sentence_and_its_exit_code(
     assert sentence in shown.err
     assert "Traceback" not in shown.err
     assert shown.out == ""
+
+
+def test_a_frozen_study_is_prepared_again_without_naming_its_grid(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for again in ([], ["--pixels", "32"], ["--plane", "axial"]):
+        assert call(capsys, "prepare", study, *again)["record"]["size"] == [32, 32]
 
 
 def test_a_failed_suggest_leaves_no_round_behind(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
