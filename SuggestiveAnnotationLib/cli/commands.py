@@ -15,6 +15,7 @@ from SuggestiveAnnotationLib.cli.options import given_settings, merged, read_set
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.errors import StorageError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
+from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study, record_json
 from SuggestiveAnnotationLib.types import slice_number
@@ -151,11 +152,11 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
         done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
     rows, columns = done.record.size
     lines = [
-        f"{done.slices} {done.record.plane} slices ({done.blank} blank).",
+        f"{count(done.slices, f'{done.record.plane} slice')} ({done.blank} blank).",
         f"Network grid: {rows} x {columns} pixels of {done.record.spacing[0]:.2f} mm.",
         *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
         *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
-        *([f"Took {done.taken} slices of existing labels."] if done.taken else []),
+        *([f"Took {count(done.taken, 'slice')} of existing labels."] if done.taken else []),
         *(f"Left out: {sentence}" for sentence in done.left_out),
     ]
     return Result({**asdict(done), "record": record_json(done.record)}, lines)
@@ -258,14 +259,26 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     from SuggestiveAnnotationLib.engine.annotations import import_annotations
 
     with context.changing(arguments.study, locked=False) as study:
-        refs = import_annotations(
+        done = import_annotations(
             study, arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices, mask=arguments.mask,
             rule=arguments.rule, as_=arguments.as_, **context.keywords(),
         )  # fmt: skip
+    slices = count(len(done.refs), "slice")
+    what = f"Accepted {slices}" if arguments.as_ == "accepted" else f"Took {slices} as pre-annotation"
+    lines = [f"{what} of case {arguments.case} by {arguments.annotator}.", *(f"Note: {note}" for note in done.notes)]
+    return Result({"case": arguments.case, "slices": [slice_number(ref) for ref in done.refs], "notes": list(done.notes)}, lines)
+
+
+def annotations_undo(arguments: argparse.Namespace, context: Context) -> Result:
+    """`annotations undo`."""
+    from SuggestiveAnnotationLib.session import Session
+
+    with context.changing(arguments.study, locked=False) as study:
+        refs = sorted(Session(study, annotator=arguments.annotator).undo())
     numbers = [slice_number(ref) for ref in refs]
-    what = f"Accepted {len(refs)} slices" if arguments.as_ == "accepted" else f"Took {len(refs)} slices as pre-annotation"
-    line = f"{what} of case {arguments.case} by {arguments.annotator}."
-    return Result({"case": arguments.case, "slices": numbers}, [line])
+    slices = f"{count(len(refs), 'slice')} of case {refs[0].case} ({', '.join(map(str, numbers))})"
+    line = f"{slices} accepted by {arguments.annotator} {'is' if len(refs) == 1 else 'are'} taken back; what was there before counts again."
+    return Result({"case": refs[0].case, "slices": numbers}, [line])
 
 
 def annotations_review(arguments: argparse.Namespace, context: Context) -> Result:
@@ -279,8 +292,7 @@ def annotations_review(arguments: argparse.Namespace, context: Context) -> Resul
         refs = [SliceRef(arguments.case, frame.axis, index) for index in parse_slice_numbers(arguments.slices, count=frame.count)]
         Session(study, annotator=arguments.reviewer).review(refs, verdict=arguments.verdict, note=arguments.note)
     data = {"case": arguments.case, "slices": [slice_number(ref) for ref in refs], "verdict": arguments.verdict}
-    noun = "slice" if len(refs) == 1 else "slices"
-    return Result(data, [f"{arguments.reviewer} {arguments.verdict} {len(refs)} {noun} of case {arguments.case}."])
+    return Result(data, [f"{arguments.reviewer} {arguments.verdict} {count(len(refs), 'slice')} of case {arguments.case}."])
 
 
 def advice(arguments: argparse.Namespace, context: Context) -> Result:
@@ -309,7 +321,7 @@ def export(arguments: argparse.Namespace, context: Context) -> Result:
         Study(arguments.study), arguments.out, format=arguments.format, cases=arguments.case, states=arguments.states,
         completed=arguments.completed, overwrite=arguments.overwrite, **context.keywords(),
     )  # fmt: skip
-    lines = [f"Wrote {len(done.files)} file{'' if len(done.files) == 1 else 's'} to {arguments.out}."]
+    lines = [f"Wrote {count(len(done.files), 'file')} to {arguments.out}."]
     lines += [f"Left out: {sentence}" for sentence in done.left_out]
     return Result({"files": [str(f) for f in done.files], "left_out": list(done.left_out)}, lines)
 
@@ -370,7 +382,7 @@ def _round_result(study: Study, round_: Round) -> Result:
     ]  # fmt: skip
     lines = [f"{s['rank'] + 1:>3}. case {s['case']}, slice {s['slice']} ({s['kind']}): {s['rationale']['sentence']}" for s in suggestions]
     lines += [f"Note: {note}" for note in round_.notes]
-    lines.append(f"Round {round_.number} waits for annotations of {len(rows)} slices.")
+    lines.append(f"Round {round_.number} waits for annotations of {count(len(rows), 'slice')}.")
     return Result({**_round_data(study, round_), "suggestions": suggestions}, lines)
 
 
@@ -386,5 +398,7 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = []
     for r in summary["rounds"]:
         dice = ", ".join(f"{name} {'undefined' if value is None else format(value, '.3f')}" for name, value in r["dice"].items())
-        lines.append(f"model {r['model']}: {r['annotated_slices']} annotated slices; Dice {dice or 'not measured (no held-out cases)'}")
+        lines.append(
+            f"model {r['model']}: {count(r['annotated_slices'], 'annotated slice')}; Dice {dice or 'not measured (no held-out cases)'}"
+        )
     return lines

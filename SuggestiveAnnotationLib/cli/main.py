@@ -176,7 +176,7 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
-    group = sub.add_parser("annotations", help="import annotations, review them")  # type: ignore[attr-defined]
+    group = sub.add_parser("annotations", help="import annotations, take them back, review them")  # type: ignore[attr-defined]
     verbs = group.add_subparsers(metavar="VERB", required=True)
     take = _command(verbs, "import", commands.annotations_import, "Take slices of a label file that was drawn elsewhere.")
     take.add_argument("labelmap", type=Path, help="labelmap with values of the study's schema, .seg.nrrd or DICOM SEG")
@@ -191,6 +191,8 @@ def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     take.add_argument(
         "--as", dest="as_", choices=("accepted", "pre-annotation"), default="accepted", help="slices are accepted, or to be corrected"
     )
+    undo = _command(verbs, "undo", commands.annotations_undo, "Take back an annotator's last accept or import of the last day.")
+    undo.add_argument("--annotator", required=True, help="whose")
     review = _command(verbs, "review", commands.annotations_review, "Approve or return slices that another reader accepted.")
     review.add_argument("--case", required=True, help="case that they belong to")
     review.add_argument("--slices", required=True, metavar="10,12,20-25", help="which slices, 1-based")

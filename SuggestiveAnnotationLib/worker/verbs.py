@@ -308,7 +308,7 @@ class Verbs:
 
         if command.rule is not None and command.rule not in get_args(AnnotatedRule):
             raise InputError(f"There is no rule {command.rule}.", hint=f"Choose one of {', '.join(get_args(AnnotatedRule))}.")
-        refs = import_annotations(
+        done = import_annotations(
             self.study,
             Path(command.path),
             case=command.case,
@@ -318,7 +318,7 @@ class Verbs:
             as_="accepted" if command.accepted else "pre-annotation",
             **self._context,
         )
-        return {"slices": [slice_number(ref) for ref in refs]}
+        return {"slices": [slice_number(ref) for ref in done.refs], "notes": list(done.notes)}
 
     def _export(self, command: protocol.Export) -> Data:
         from SuggestiveAnnotationLib.engine.export import export

@@ -73,6 +73,22 @@ def test_what_cannot_be_reviewed_is_refused(drawn: Path, capsys: Capture, slices
     assert Study(drawn).reviews() == {}
 
 
+def test_an_import_is_told_and_taken_back(drawn: Path, capsys: Capture) -> None:
+    label = str(Study(drawn).case("case0").label)
+    take = ["annotations", "import", str(drawn), label, "--case", "case0", "--annotator", "Dr A", "--quiet"]
+    assert main([*take, "--slices", "4"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "Accepted 1 slice of case case0 by Dr A.",
+        "Note: 1 slice that Dr A had accepted is replaced; what was there stays in the study as superseded.",
+    ]
+    newest = [a.id for a in Study(drawn).annotations()]
+    assert main(["annotations", "undo", str(drawn), "--annotator", "Dr A", "--quiet"]) == 0
+    assert capsys.readouterr().out == "1 slice of case case0 (4) accepted by Dr A is taken back; what was there before counts again.\n"
+    assert len(Study(drawn).annotations()) == len(newest)
+    assert [a.id for a in Study(drawn).annotations()] != newest
+    assert "no accept to undo" in refused(capsys, "annotations", "undo", drawn, "--annotator", "Dr Z", code=3)
+
+
 def test_the_advice_says_what_it_is_made_of(drawn: Path, capsys: Capture) -> None:
     said = done(capsys, "advice", drawn)
     assert said["rounds"] == []

@@ -271,8 +271,8 @@ def test_a_trained_network_finds_the_lobes_and_tells_left_from_right(make_study:
 def test_imported_slices_are_accepted_without_effort(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     case = study.case("case0")
-    refs = import_annotations(study, Path(case.label), case="case0", annotator="Dr A", slices="3,5-6")
-    assert [ref.native_index for ref in refs] == [2, 4, 5]
+    done = import_annotations(study, Path(case.label), case="case0", annotator="Dr A", slices="3,5-6")
+    assert [ref.native_index for ref in done.refs] == [2, 4, 5]
     for annotation in study.annotations():
         assert annotation.provenance == "imported"
         assert annotation.effort is None
