@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from SuggestiveAnnotationLib.errors import Cancelled
@@ -64,6 +67,22 @@ class CancelToken:
         """Raises: Cancelled, once `cancel` has been called."""
         if self.cancelled:
             raise Cancelled()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """For starting processes: they never hear Ctrl-C, not even while they import; it is answered here, once the block has ended.
+
+    Windows has no way to hold a signal; there processes hear it until they ignore it themselves.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Stage:

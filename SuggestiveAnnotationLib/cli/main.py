@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_error(f"This command needs the package {error.name}.", hint, kind="input", as_json=arguments.json)
         return 2
     except KeyboardInterrupt:
-        show_error("Stopped.", "Run the same command again to resume.", kind="cancelled", as_json=arguments.json)
+        show_error("Cancelled.", "Run the same command again to resume.", kind="cancelled", as_json=arguments.json)
         return 130
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -227,7 +227,3 @@ def _whole_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     demo.add_argument("--seed", type=int, default=0, help="(default 0)")
     comparison = _command(sub, "compare", comparing.compare, "Compare strategies as a plan says: every arm, fold and seed.", study=False)
     comparing.add_arguments(comparison)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

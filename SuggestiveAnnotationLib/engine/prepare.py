@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case, Plane, PreprocessingRecord
@@ -211,7 +211,8 @@ def _built(
     # spawn, because a fork of a process that runs torch threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context, initializer=_set_up_process) as pool:
-        futures = [pool.submit(_build, store, case) for case in cases]
+        with interrupts_held():
+            futures = [pool.submit(_build, store, case) for case in cases]
         try:
             for case, future in zip(cases, futures, strict=True):
                 yield (case, *future.result())
