@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -92,7 +93,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     if plan.held_out and (arguments.test or arguments.validation):
         lines.append("Note: --test and --validation were not used, because the table names the held-out cases.")
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
-    lines += ["Next: suggestive-annotation prepare " + str(study.path)]
+    lines.append(_next("prepare", study))
     return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)
 
 
@@ -158,6 +159,7 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
         *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
         *([f"Took {count(done.taken, 'slice')} of existing labels."] if done.taken else []),
         *(f"Left out: {sentence}" for sentence in done.left_out),
+        _next("run-round", study),
     ]
     return Result({**asdict(done), "record": record_json(done.record)}, lines)
 
@@ -236,12 +238,22 @@ def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
 
     with context.changing(arguments.study, locked=arguments.abandon) as study:
         current = study.current_round()
+        dropped = False
         if arguments.abandon and current is not None and current.stage != "finished":
             study.finish_round(current.number)
+            dropped = True
         else:
             Session(study, annotator="command line").finish_round()
         data = _round_data(study, study.rounds()[-1])
-    return Result(data, [f"Round {data['number']} is finished: {data['answered']} of {data['suggested']} slices answered."])
+        accepted = sum(row.state == "accepted" for row in study.suggestion_states(data["number"]))
+    open_ = data["suggested"] - data["answered"]
+    if dropped:
+        stay = f"; {count(accepted, 'slice')} accepted in it {'stays' if accepted == 1 else 'stay'}" if accepted else ""
+        line = f"Round {data['number']} was dropped{stay}."
+    else:
+        left = f"; {count(open_, 'suggestion')} {'was' if open_ == 1 else 'were'} left unanswered" if open_ else ""
+        line = f"Round {data['number']} is finished: {data['answered']} of {count(data['suggested'], 'slice')} answered{left}."
+    return Result({**data, "dropped": dropped, "unanswered": open_}, [line, _next("run-round", study)])
 
 
 def strategies(arguments: argparse.Namespace, context: Context) -> Result:
@@ -266,6 +278,7 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     slices = count(len(done.refs), "slice")
     what = f"Accepted {slices}" if arguments.as_ == "accepted" else f"Took {slices} as pre-annotation"
     lines = [f"{what} of case {arguments.case} by {arguments.annotator}.", *(f"Note: {note}" for note in done.notes)]
+    lines.append(_next_of_people(study))
     return Result({"case": arguments.case, "slices": [slice_number(ref) for ref in done.refs], "notes": list(done.notes)}, lines)
 
 
@@ -359,6 +372,21 @@ def demo(arguments: argparse.Namespace, context: Context) -> Result:
     return Result(summary, [*_summary_lines(summary), f"Open {arguments.out / 'report.html'} in a browser."])
 
 
+def _next(verb: str, study: Study, *words: str) -> str:
+    """The line on which command comes next."""
+    return "Next: " + shlex.join(["suggestive-annotation", *verb.split(), str(study.path), *words])
+
+
+def _next_of_people(study: Study) -> str:
+    """What comes after somebody annotated: the rest of the round, its end, or the next round."""
+    current = study.current_round()
+    if current is None or current.stage != "annotating":
+        return _next("run-round", study)
+    waiting = sum(row.state in ("suggested", "draft") for row in study.suggestion_states(current.number))
+    wait = f" ({count(waiting, 'suggestion')} of round {current.number} {'waits' if waiting == 1 else 'wait'} until then)"
+    return _next("finish-round", study) + (wait if waiting else "")
+
+
 def _none(pattern: str | None) -> str | None:
     """What the person calls none is an empty pattern to the cohort."""
     return "" if pattern == "none" else pattern
@@ -383,6 +411,10 @@ def _round_result(study: Study, round_: Round) -> Result:
     lines = [f"{s['rank'] + 1:>3}. case {s['case']}, slice {s['slice']} ({s['kind']}): {s['rationale']['sentence']}" for s in suggestions]
     lines += [f"Note: {note}" for note in round_.notes]
     lines.append(f"Round {round_.number} waits for annotations of {count(len(rows), 'slice')}.")
+    if suggestions:
+        case = suggestions[0]["case"]
+        slices = ",".join(str(s["slice"]) for s in suggestions if s["case"] == case)
+        lines.append(_next("annotations import", study, "LABELMAP", "--case", case, "--annotator", "NAME", "--slices", slices))
     return Result({**_round_data(study, round_), "suggestions": suggestions}, lines)
 
 
