@@ -213,7 +213,8 @@ def predict(arguments: argparse.Namespace, context: Context) -> Result:
     from SuggestiveAnnotationLib.engine.predict import predict_case
 
     study = Study(arguments.study)
-    names = arguments.case or [c.name for c in study.cases() if c.role != "excluded"]
+    # A name that is not there is told before the first case takes its time.
+    names = [study.case(name).name for name in arguments.case or ()] or [c.name for c in study.cases() if c.role != "excluded"]
     device = read_settings(DeviceOptions, arguments).device
     with study.lock():
         paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}

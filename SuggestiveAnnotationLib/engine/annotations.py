@@ -63,7 +63,7 @@ def import_annotations(
         The slices taken, and what to know of them. A slice that the same annotator accepted before is superseded.
 
     Raises:
-        InputError: another grid, values or structures outside the schema, slices that do not exist, or no slice counts.
+        InputError: no such case, another grid, values or structures outside the schema, slices that do not exist, or no slice counts.
         StudyError: the annotator has no name.
     """
     frame = study.frame(case)

@@ -55,7 +55,7 @@ def export(
 
     Raises:
         StudyError: nothing to export, or `completed` without a whole-case prediction.
-        InputError: an unknown format, or one that cannot hold the content.
+        InputError: an unknown format or case, or a format that cannot hold the content.
         ExistsError: files are there already.
         StorageError: the folder cannot be written.
     """
@@ -78,8 +78,8 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
     """What an exporter is given. Arguments as of `export`.
 
     Raises:
-        StudyError: nothing is there, or a case does not exist.
-        InputError: an unknown state.
+        StudyError: nothing is there.
+        InputError: an unknown state or case.
     """
     accepted = [a for a in study.all_annotations() if a.state == "accepted"]
     wanted = annotations_in(study, states)
