@@ -14,7 +14,7 @@ from typing import Any
 from SuggestiveAnnotationLib.cli.console import show
 from SuggestiveAnnotationLib.cli.options import given_settings, merged, read_settings
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
-from SuggestiveAnnotationLib.errors import StorageError
+from SuggestiveAnnotationLib.errors import StorageError, StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Round
@@ -54,10 +54,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Result:
-    """The same result for programs and for people."""
+    """The same result for programs and for people, and the exit code of the command."""
 
     data: dict[str, Any]
     lines: list[str]
+    exit_code: int = 0
 
     def print(self, *, as_json: bool) -> None:
         """Write it to standard output."""
@@ -104,9 +105,16 @@ def study_check(arguments: argparse.Namespace, context: Context) -> Result:
     study = Study(arguments.study)
     found = check(study, **context.keywords())
     total = len(study.cases())
+    fine = total - len(found)
     lines = [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
-    lines.append(f"{total - len(found)} of {total} cases have no problem.")
-    return Result({"problems": {name: list(sentences) for name, sentences in found.items()}, "cases": total}, lines)
+    if fine:
+        lines.append(f"{fine} of {count(total, 'case')} {'has' if fine == 1 else 'have'} no problem.")
+    else:
+        lines.append(
+            f"No case is without a problem (of {total}). Mend the files, or create a study with another --schema, --label or --image."
+        )
+    data = {"problems": {name: list(sentences) for name, sentences in found.items()}, "cases": total}
+    return Result(data, lines, exit_code=0 if fine else StudyError.exit_code)
 
 
 def study_show(arguments: argparse.Namespace, context: Context) -> Result:

@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with progress_bars(quiet=arguments.quiet) as progress:
             command = shlex.join(["suggestive-annotation", *(sys.argv[1:] if argv is None else argv)])
-            result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel, command=command))
+            result: commands.Result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel, command=command))
         result.print(as_json=arguments.json)
-        return 0
+        return result.exit_code
     except SuggestiveAnnotationError as error:
         show_error(error.sentence, error.hint, kind=error.kind, as_json=arguments.json)
         return error.exit_code
@@ -140,7 +140,7 @@ def _study_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     create.add_argument("--validation", type=float, default=0, metavar="N", help="locked for early stopping, a number or a share")
     create.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     create.add_argument("--dry-run", action="store_true", help="only show what was found")
-    _command(verbs, "check", commands.study_check, "Read every file and say what is wrong.")
+    _command(verbs, "check", commands.study_check, "Read every file and say what is wrong; exit code 3 when no case is without a problem.")
     _command(verbs, "show", commands.study_show, "Show cases, rounds, models and annotations.")
 
 
