@@ -90,7 +90,7 @@ class Stage:
 
     Args:
         name: stage name shown to the person.
-        total: units of work.
+        total: units of work; a stage without any is not shown.
         progress: where events go.
         cancel: polled at every `advance`.
     """
@@ -103,7 +103,8 @@ class Stage:
         self._cancel = cancel or CancelToken()
         self._started = time.monotonic()
         self._cancel.raise_if_cancelled()
-        progress(ProgressEvent(name, 0, total))
+        if total:
+            progress(ProgressEvent(name, 0, total))
 
     def advance(self, units: int = 1, *, loss: float | None = None, message: str = "") -> None:
         """Raises: Cancelled, once the token has been set."""

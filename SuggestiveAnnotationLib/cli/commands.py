@@ -13,13 +13,14 @@ from typing import Any
 
 from SuggestiveAnnotationLib.cli.console import show
 from SuggestiveAnnotationLib.cli.options import given_settings, merged, read_settings
+from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
-from SuggestiveAnnotationLib.errors import StorageError, StudyError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study, record_json
-from SuggestiveAnnotationLib.types import slice_number
+from SuggestiveAnnotationLib.types import LabelUse, slice_number
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     data: dict[str, Any] = {"cases": [c.name for c in plan.cases], "modalities": list(plan.modalities), "warnings": list(plan.warnings)}
     data["excluded"] = {c.name: c.excluded_reason for c in plan.cases if c.role == "excluded"}
     if arguments.dry_run:
-        return Result({**data, "study": None}, lines)
+        return _dry_run(arguments, plan, data)
     study = create(
         arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
         seed=arguments.seed, **context.keywords(),
@@ -96,6 +97,35 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
     lines.append(_next("prepare", study))
     return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)
+
+
+def _dry_run(arguments: argparse.Namespace, plan: CohortPlan, data: dict[str, Any]) -> Result:
+    """What `study create` would make of a plan, or why it would make nothing."""
+    from SuggestiveAnnotationLib.engine.cohort import as_created
+
+    try:
+        plan = as_created(plan, schema=arguments.schema, test=arguments.test, validation=arguments.validation, seed=arguments.seed)
+    except InputError as error:
+        lines = [*plan.describe().splitlines(), "", f"As it stands no study would be made: {error}"]
+        return Result({**data, "study": None, "refused": str(error)}, lines)
+    roles = Counter(case.role for case in plan.cases)
+    lines = plan.describe().splitlines()
+    if plan.schema is not None:
+        lines.append(f"Schema {plan.schema.name}: " + ", ".join(f"{c.value} {c.name}" for c in plan.schema.classes) + ".")
+    if any(case.label for case in plan.usable):
+        lines.append(_LABELS_AS[plan.labels_as].format(rule=plan.annotated_slices, by=plan.labels_by or "existing labels"))
+    lines += ["", f"Nothing was written. Without --dry-run this makes a study at {arguments.study}."]
+    schema = None if plan.schema is None else plan.schema.name
+    return Result({**data, "study": None, "roles": dict(roles), "schema": schema, "labels_as": plan.labels_as}, lines)
+
+
+_LABELS_AS: dict[LabelUse, str] = {
+    "reference": "The labels are references (--labels-as reference): models are judged by them, and none is taken for an annotation.",
+    "validation": "Cases with labels are held out (--labels-as validation): they say when training stops.",
+    "first-batch": "`prepare` takes the labels of pool cases as accepted slices by {by} (--labels-as first-batch, slices: {rule}).",
+    "pre-annotation": "`prepare` takes the labels of pool cases as outlines to correct (--labels-as pre-annotation, slices: {rule}).",
+}
+"""What becomes of the labels that a cohort brings."""
 
 
 def study_check(arguments: argparse.Namespace, context: Context) -> Result:

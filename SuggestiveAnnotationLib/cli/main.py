@@ -139,7 +139,7 @@ def _study_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     create.add_argument("--test", type=float, default=0, metavar="N", help="held out for testing, a number or a share below 1")
     create.add_argument("--validation", type=float, default=0, metavar="N", help="locked for early stopping, a number or a share")
     create.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
-    create.add_argument("--dry-run", action="store_true", help="only show what was found")
+    create.add_argument("--dry-run", action="store_true", help="only show what was found and what would be made of it")
     _command(verbs, "check", commands.study_check, "Read every file and say what is wrong; exit code 3 when no case is without a problem.")
     _command(verbs, "show", commands.study_show, "Show cases, rounds, models and annotations.")
 

@@ -85,6 +85,20 @@ def test_dry_run_shows_what_was_found_and_makes_nothing(tmp_path: Path, cohort: 
     found = call(capsys, "study", "create", tmp_path / "s", "--cohort", cohort, "--dry-run")
     assert len(found["cases"]) == 4
     assert not (tmp_path / "s").exists()
+    command = ["study", "create", str(tmp_path / "s"), "--cohort", str(cohort), "--dry-run"]
+    assert main([*command, "--test", "1", "--labels-as", "first-batch", "--labels-by", "Dr A"]) == 0
+    shown = capsys.readouterr()
+    assert "4 of 4 cases can be used, of 4 people (3 pool, 1 test)." in shown.out
+    assert "Schema guessed from the labels: 1 label 1, 2 label 2." in shown.out
+    assert "as accepted slices by Dr A (--labels-as first-batch, slices: all)." in shown.out
+    assert main([*command, "--label", "none"]) == 0
+    assert "As it stands no study would be made:" in capsys.readouterr().out
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_cohort_that_needs_no_conversion_shows_none(tmp_path: Path, cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "create", str(tmp_path / "s"), "--cohort", str(cohort)]) == 0
+    assert "convert" not in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_suggestions(tmp_path: Path, cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
