@@ -248,14 +248,18 @@ def evaluate(arguments: argparse.Namespace, context: Context) -> Result:
 
 def predict(arguments: argparse.Namespace, context: Context) -> Result:
     """`predict`."""
-    from SuggestiveAnnotationLib.engine.predict import predict_case
+    from SuggestiveAnnotationLib.engine.predict import predict_case, predict_into
 
     study = Study(arguments.study)
     # A name that is not there is told before the first case takes its time.
     names = [study.case(name).name for name in arguments.case or ()] or [c.name for c in study.cases() if c.role != "excluded"]
     device = read_settings(DeviceOptions, arguments).device
     with study.lock():
-        paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}
+        if arguments.out is None:
+            paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}
+        else:
+            files = predict_into(study, names, arguments.out, device=device, overwrite=arguments.overwrite, **context.keywords())
+            paths = {name: str(path) for name, path in files.items()}
     return Result({"predictions": paths}, [f"{name}: {path}" for name, path in paths.items()])
 
 

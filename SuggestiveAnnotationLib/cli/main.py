@@ -163,6 +163,10 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     suggest.add_argument("--seed", type=int, default=0, help="(default 0)")
     predict = _command(sub, "predict", commands.predict, "Predict whole cases with the newest model.")
     predict.add_argument("--case", action="append", metavar="NAME", help="may be given several times (default: every case)")
+    predict.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for NIfTI labelmaps on each case's own grid (default: arrays inside the study)"
+    )
+    predict.add_argument("--overwrite", action="store_true", help="replace files that are there")
     add_settings(predict, DeviceOptions)
     evaluate = _command(sub, "evaluate", commands.evaluate, "3D Dice of the newest model on test cases with labels.")
     add_settings(evaluate, DeviceOptions)

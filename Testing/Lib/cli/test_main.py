@@ -60,6 +60,16 @@ def test_a_whole_study_by_hand(study: Path, tmp_path: Path, capsys: pytest.Captu
     assert [r["stage"] for r in shown["rounds"]] == ["finished", "annotating"]
     assert {m["kind"] for m in shown["models"]} == {"segmentation", "manifold"}
     assert call(capsys, "predict", study, "--case", opened.cases("pool")[0].name, "--device", "cpu")["predictions"]
+    predicted = ["predict", study, "--case", opened.cases("test")[0].name, "--device", "cpu", "--out", tmp_path / "predicted"]
+    ((name, path),) = call(capsys, *predicted)["predictions"].items()
+    labelmap, image = sitk.ReadImage(path), sitk.ReadImage(opened.case(name).label)
+    assert [p.name for p in (tmp_path / "predicted").iterdir()] == [f"{name}_model-prediction.nii.gz"]
+    assert (labelmap.GetSize(), labelmap.GetOrigin(), labelmap.GetDirection()) == (image.GetSize(), image.GetOrigin(), image.GetDirection())
+    assert labelmap.GetSpacing() == pytest.approx(image.GetSpacing())
+    inside = np.load(call(capsys, *predicted[:-2])["predictions"][name])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(labelmap), inside)
+    assert call(capsys, *predicted, code=2)["error"]["kind"] == "exists"
+    assert call(capsys, *predicted, "--overwrite")["predictions"][name] == path
     files = call(capsys, "export", study, "--out", tmp_path / "out")["files"]
     case = opened.case(first["suggestions"][0]["case"])
     exported = next(f for f in files if Path(f).name.startswith(case.name) and f.endswith("_annotation.nii.gz"))
