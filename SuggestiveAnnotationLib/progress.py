@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from SuggestiveAnnotationLib.errors import Cancelled
@@ -66,12 +69,28 @@ class CancelToken:
             raise Cancelled()
 
 
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """For starting processes: they never hear Ctrl-C, not even while they import; it is answered here, once the block has ended.
+
+    Windows has no way to hold a signal; there processes hear it until they ignore it themselves.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Stage:
     """One stage of a verb: reports progress with the time left and polls the cancel token.
 
     Args:
         name: stage name shown to the person.
-        total: units of work.
+        total: units of work; a stage without any is not shown.
         progress: where events go.
         cancel: polled at every `advance`.
     """
@@ -84,7 +103,8 @@ class Stage:
         self._cancel = cancel or CancelToken()
         self._started = time.monotonic()
         self._cancel.raise_if_cancelled()
-        progress(ProgressEvent(name, 0, total))
+        if total:
+            progress(ProgressEvent(name, 0, total))
 
     def advance(self, units: int = 1, *, loss: float | None = None, message: str = "") -> None:
         """Raises: Cancelled, once the token has been set."""

@@ -18,6 +18,7 @@ from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.reader_view import WAITING, CaseStatus, Origin, ReaderView, ShownLabels, SliceState, SliceStatus
 from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionRow
+from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, Verdict, describe
 
@@ -263,7 +264,10 @@ class Session(ReaderView):
     def finish_round(self) -> None:
         """Close the round; suggestions nobody answered expire. Raises: StudyError, when none is open."""
         newest = self.study.current_round()
-        if newest is None or newest.stage != "annotating":
+        if newest is not None and newest.stage not in ("annotating", "finished"):
+            sentence = f"Round {newest.number} is unfinished: it is {newest.stage}, and waits for nobody's annotations yet."
+            raise StudyError(sentence, hint=f"Choose what becomes of it: {GO_ON}")
+        if newest is None or newest.stage == "finished":
             raise StudyError("There is no round waiting for annotations.", hint="Start one with `run-round`.")
         self.study.finish_round(newest.number)
 

@@ -294,17 +294,18 @@ class StudySection(Section):
             return
         # What is on the screen and not accepted must not get lost below what comes.
         self.workspace.saveNow()
-        done = lambda data: self._onImported(request, data["slices"])  # noqa: E731
+        done = lambda data: self._onImported(request, data)  # noqa: E731
         self.workspace.ask(protocol.ImportLabels(**request), done, self._refuse, title=_("Import labels"))
 
-    def _onImported(self, request, slices):
+    def _onImported(self, request, data):
         if self.workspace.study is None:
             return
         if request["accepted"]:
             text = _("{n} slices of {case} were taken as accepted.")
         else:
             text = _("{n} slices of {case} have a pre-annotation now; it is shown where they are suggested.")
-        self.workspace.message("info", text.format(n=len(slices), case=request["case"]))
+        said = text.format(n=len(data["slices"]), case=request["case"])
+        self.workspace.message("info", " ".join([said, *data["notes"]]))
         self.workspace.statesChanged()
 
     def check(self):

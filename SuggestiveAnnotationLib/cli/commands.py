@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.console import show
-from SuggestiveAnnotationLib.cli.options import merged, read_settings
+from SuggestiveAnnotationLib.cli.options import given_settings, merged, read_settings
+from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
-from SuggestiveAnnotationLib.errors import StorageError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
+from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Round
 from SuggestiveAnnotationLib.study.study import Study, record_json
-from SuggestiveAnnotationLib.types import slice_number
+from SuggestiveAnnotationLib.types import LabelUse, slice_number
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Result:
-    """The same result for programs and for people."""
+    """The same result for programs and for people, and the exit code of the command."""
 
     data: dict[str, Any]
     lines: list[str]
+    exit_code: int = 0
 
     def print(self, *, as_json: bool) -> None:
         """Write it to standard output."""
@@ -81,7 +85,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     data: dict[str, Any] = {"cases": [c.name for c in plan.cases], "modalities": list(plan.modalities), "warnings": list(plan.warnings)}
     data["excluded"] = {c.name: c.excluded_reason for c in plan.cases if c.role == "excluded"}
     if arguments.dry_run:
-        return Result({**data, "study": None}, lines)
+        return _dry_run(arguments, plan, data)
     study = create(
         arguments.study, plan=plan, name=arguments.name, schema=arguments.schema, test=arguments.test, validation=arguments.validation,
         seed=arguments.seed, **context.keywords(),
@@ -91,8 +95,37 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     if plan.held_out and (arguments.test or arguments.validation):
         lines.append("Note: --test and --validation were not used, because the table names the held-out cases.")
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
-    lines += ["Next: suggestive-annotation prepare " + str(study.path)]
+    lines.append(_next("prepare", study))
     return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)
+
+
+def _dry_run(arguments: argparse.Namespace, plan: CohortPlan, data: dict[str, Any]) -> Result:
+    """What `study create` would make of a plan, or why it would make nothing."""
+    from SuggestiveAnnotationLib.engine.cohort import as_created
+
+    try:
+        plan = as_created(plan, schema=arguments.schema, test=arguments.test, validation=arguments.validation, seed=arguments.seed)
+    except InputError as error:
+        lines = [*plan.describe().splitlines(), "", f"As it stands no study would be made: {error}"]
+        return Result({**data, "study": None, "refused": str(error)}, lines)
+    roles = Counter(case.role for case in plan.cases)
+    lines = plan.describe().splitlines()
+    if plan.schema is not None:
+        lines.append(f"Schema {plan.schema.name}: " + ", ".join(f"{c.value} {c.name}" for c in plan.schema.classes) + ".")
+    if any(case.label for case in plan.usable):
+        lines.append(_LABELS_AS[plan.labels_as].format(rule=plan.annotated_slices, by=plan.labels_by or "existing labels"))
+    lines += ["", f"Nothing was written. Without --dry-run this makes a study at {arguments.study}."]
+    schema = None if plan.schema is None else plan.schema.name
+    return Result({**data, "study": None, "roles": dict(roles), "schema": schema, "labels_as": plan.labels_as}, lines)
+
+
+_LABELS_AS: dict[LabelUse, str] = {
+    "reference": "The labels are references (--labels-as reference): models are judged by them, and none is taken for an annotation.",
+    "validation": "Cases with labels are held out (--labels-as validation): they say when training stops.",
+    "first-batch": "`prepare` takes the labels of pool cases as accepted slices by {by} (--labels-as first-batch, slices: {rule}).",
+    "pre-annotation": "`prepare` takes the labels of pool cases as outlines to correct (--labels-as pre-annotation, slices: {rule}).",
+}
+"""What becomes of the labels that a cohort brings."""
 
 
 def study_check(arguments: argparse.Namespace, context: Context) -> Result:
@@ -102,9 +135,16 @@ def study_check(arguments: argparse.Namespace, context: Context) -> Result:
     study = Study(arguments.study)
     found = check(study, **context.keywords())
     total = len(study.cases())
+    fine = total - len(found)
     lines = [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
-    lines.append(f"{total - len(found)} of {total} cases have no problem.")
-    return Result({"problems": {name: list(sentences) for name, sentences in found.items()}, "cases": total}, lines)
+    if fine:
+        lines.append(f"{fine} of {count(total, 'case')} {'has' if fine == 1 else 'have'} no problem.")
+    else:
+        lines.append(
+            f"No case is without a problem (of {total}). Mend the files, or create a study with another --schema, --label or --image."
+        )
+    data = {"problems": {name: list(sentences) for name, sentences in found.items()}, "cases": total}
+    return Result(data, lines, exit_code=0 if fine else StudyError.exit_code)
 
 
 def study_show(arguments: argparse.Namespace, context: Context) -> Result:
@@ -151,12 +191,13 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
         done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
     rows, columns = done.record.size
     lines = [
-        f"{done.slices} {done.record.plane} slices ({done.blank} blank).",
+        f"{count(done.slices, f'{done.record.plane} slice')} ({done.blank} blank).",
         f"Network grid: {rows} x {columns} pixels of {done.record.spacing[0]:.2f} mm.",
         *(f"excluded {name}: {reason}" for name, reason in done.excluded.items()),
         *(f"note on {name}: {sentence}" for name, sentence in done.warnings.items()),
-        *([f"Took {done.taken} slices of existing labels."] if done.taken else []),
+        *([f"Took {count(done.taken, 'slice')} of existing labels."] if done.taken else []),
         *(f"Left out: {sentence}" for sentence in done.left_out),
+        _next("run-round", study),
     ]
     return Result({**asdict(done), "record": record_json(done.record)}, lines)
 
@@ -183,7 +224,8 @@ def suggest(arguments: argparse.Namespace, context: Context) -> Result:
     """`suggest`."""
     from SuggestiveAnnotationLib.engine.suggest import suggest as verb
 
-    chosen = {**asdict(read_settings(SuggestOptions, arguments)), "device": arguments.device, "seed": arguments.seed}
+    device = read_settings(DeviceOptions, arguments).device
+    chosen = {**asdict(read_settings(SuggestOptions, arguments)), "device": device, "seed": arguments.seed}
     with context.changing(arguments.study) as study:
         return _round_result(study, verb(study, options=RoundOptions(**chosen), **context.keywords()))
 
@@ -206,13 +248,18 @@ def evaluate(arguments: argparse.Namespace, context: Context) -> Result:
 
 def predict(arguments: argparse.Namespace, context: Context) -> Result:
     """`predict`."""
-    from SuggestiveAnnotationLib.engine.predict import predict_case
+    from SuggestiveAnnotationLib.engine.predict import predict_case, predict_into
 
     study = Study(arguments.study)
-    names = arguments.case or [c.name for c in study.cases() if c.role != "excluded"]
+    # A name that is not there is told before the first case takes its time.
+    names = [study.case(name).name for name in arguments.case or ()] or [c.name for c in study.cases() if c.role != "excluded"]
     device = read_settings(DeviceOptions, arguments).device
     with study.lock():
-        paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}
+        if arguments.out is None:
+            paths = {name: str(predict_case(study, name, device=device, **context.keywords())) for name in names}
+        else:
+            files = predict_into(study, names, arguments.out, device=device, overwrite=arguments.overwrite, **context.keywords())
+            paths = {name: str(path) for name, path in files.items()}
     return Result({"predictions": paths}, [f"{name}: {path}" for name, path in paths.items()])
 
 
@@ -222,8 +269,9 @@ def run_round(arguments: argparse.Namespace, context: Context) -> Result:
 
     with context.changing(arguments.study) as study:
         done = verb(
-            study, options=read_settings(RoundOptions, arguments), manifold=read_settings(ManifoldOptions, arguments), **context.keywords()
-        )
+            study, options=read_settings(RoundOptions, arguments), given=given_settings(RoundOptions, arguments),
+            manifold=read_settings(ManifoldOptions, arguments), **context.keywords(),
+        )  # fmt: skip
         return _round_result(study, done)
 
 
@@ -233,12 +281,22 @@ def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
 
     with context.changing(arguments.study, locked=arguments.abandon) as study:
         current = study.current_round()
+        dropped = False
         if arguments.abandon and current is not None and current.stage != "finished":
             study.finish_round(current.number)
+            dropped = True
         else:
             Session(study, annotator="command line").finish_round()
         data = _round_data(study, study.rounds()[-1])
-    return Result(data, [f"Round {data['number']} is finished: {data['answered']} of {data['suggested']} slices answered."])
+        accepted = sum(row.state == "accepted" for row in study.suggestion_states(data["number"]))
+    open_ = data["suggested"] - data["answered"]
+    if dropped:
+        stay = f"; {count(accepted, 'slice')} accepted in it {'stays' if accepted == 1 else 'stay'}" if accepted else ""
+        line = f"Round {data['number']} was dropped{stay}."
+    else:
+        left = f"; {count(open_, 'suggestion')} {'was' if open_ == 1 else 'were'} left unanswered" if open_ else ""
+        line = f"Round {data['number']} is finished: {data['answered']} of {count(data['suggested'], 'slice')} answered{left}."
+    return Result({**data, "dropped": dropped, "unanswered": open_}, [line, _next("run-round", study)])
 
 
 def strategies(arguments: argparse.Namespace, context: Context) -> Result:
@@ -256,14 +314,27 @@ def annotations_import(arguments: argparse.Namespace, context: Context) -> Resul
     from SuggestiveAnnotationLib.engine.annotations import import_annotations
 
     with context.changing(arguments.study, locked=False) as study:
-        refs = import_annotations(
+        done = import_annotations(
             study, arguments.labelmap, case=arguments.case, annotator=arguments.annotator, slices=arguments.slices, mask=arguments.mask,
             rule=arguments.rule, as_=arguments.as_, **context.keywords(),
         )  # fmt: skip
+    slices = count(len(done.refs), "slice")
+    what = f"Accepted {slices}" if arguments.as_ == "accepted" else f"Took {slices} as pre-annotation"
+    lines = [f"{what} of case {arguments.case} by {arguments.annotator}.", *(f"Note: {note}" for note in done.notes)]
+    lines.append(_next_of_people(study))
+    return Result({"case": arguments.case, "slices": [slice_number(ref) for ref in done.refs], "notes": list(done.notes)}, lines)
+
+
+def annotations_undo(arguments: argparse.Namespace, context: Context) -> Result:
+    """`annotations undo`."""
+    from SuggestiveAnnotationLib.session import Session
+
+    with context.changing(arguments.study, locked=False) as study:
+        refs = sorted(Session(study, annotator=arguments.annotator).undo())
     numbers = [slice_number(ref) for ref in refs]
-    what = f"Accepted {len(refs)} slices" if arguments.as_ == "accepted" else f"Took {len(refs)} slices as pre-annotation"
-    line = f"{what} of case {arguments.case} by {arguments.annotator}."
-    return Result({"case": arguments.case, "slices": numbers}, [line])
+    slices = f"{count(len(refs), 'slice')} of case {refs[0].case} ({', '.join(map(str, numbers))})"
+    line = f"{slices} accepted by {arguments.annotator} {'is' if len(refs) == 1 else 'are'} taken back; what was there before counts again."
+    return Result({"case": refs[0].case, "slices": numbers}, [line])
 
 
 def annotations_review(arguments: argparse.Namespace, context: Context) -> Result:
@@ -277,8 +348,7 @@ def annotations_review(arguments: argparse.Namespace, context: Context) -> Resul
         refs = [SliceRef(arguments.case, frame.axis, index) for index in parse_slice_numbers(arguments.slices, count=frame.count)]
         Session(study, annotator=arguments.reviewer).review(refs, verdict=arguments.verdict, note=arguments.note)
     data = {"case": arguments.case, "slices": [slice_number(ref) for ref in refs], "verdict": arguments.verdict}
-    noun = "slice" if len(refs) == 1 else "slices"
-    return Result(data, [f"{arguments.reviewer} {arguments.verdict} {len(refs)} {noun} of case {arguments.case}."])
+    return Result(data, [f"{arguments.reviewer} {arguments.verdict} {count(len(refs), 'slice')} of case {arguments.case}."])
 
 
 def advice(arguments: argparse.Namespace, context: Context) -> Result:
@@ -307,7 +377,7 @@ def export(arguments: argparse.Namespace, context: Context) -> Result:
         Study(arguments.study), arguments.out, format=arguments.format, cases=arguments.case, states=arguments.states,
         completed=arguments.completed, overwrite=arguments.overwrite, **context.keywords(),
     )  # fmt: skip
-    lines = [f"Wrote {len(done.files)} file{'' if len(done.files) == 1 else 's'} to {arguments.out}."]
+    lines = [f"Wrote {count(len(done.files), 'file')} to {arguments.out}."]
     lines += [f"Left out: {sentence}" for sentence in done.left_out]
     return Result({"files": [str(f) for f in done.files], "left_out": list(done.left_out)}, lines)
 
@@ -345,6 +415,21 @@ def demo(arguments: argparse.Namespace, context: Context) -> Result:
     return Result(summary, [*_summary_lines(summary), f"Open {arguments.out / 'report.html'} in a browser."])
 
 
+def _next(verb: str, study: Study, *words: str) -> str:
+    """The line on which command comes next."""
+    return "Next: " + shlex.join(["suggestive-annotation", *verb.split(), str(study.path), *words])
+
+
+def _next_of_people(study: Study) -> str:
+    """What comes after somebody annotated: the rest of the round, its end, or the next round."""
+    current = study.current_round()
+    if current is None or current.stage != "annotating":
+        return _next("run-round", study)
+    waiting = sum(row.state in ("suggested", "draft") for row in study.suggestion_states(current.number))
+    wait = f" ({count(waiting, 'suggestion')} of round {current.number} {'waits' if waiting == 1 else 'wait'} until then)"
+    return _next("finish-round", study) + (wait if waiting else "")
+
+
 def _none(pattern: str | None) -> str | None:
     """What the person calls none is an empty pattern to the cohort."""
     return "" if pattern == "none" else pattern
@@ -368,7 +453,11 @@ def _round_result(study: Study, round_: Round) -> Result:
     ]  # fmt: skip
     lines = [f"{s['rank'] + 1:>3}. case {s['case']}, slice {s['slice']} ({s['kind']}): {s['rationale']['sentence']}" for s in suggestions]
     lines += [f"Note: {note}" for note in round_.notes]
-    lines.append(f"Round {round_.number} waits for annotations of {len(rows)} slices.")
+    lines.append(f"Round {round_.number} waits for annotations of {count(len(rows), 'slice')}.")
+    if suggestions:
+        case = suggestions[0]["case"]
+        slices = ",".join(str(s["slice"]) for s in suggestions if s["case"] == case)
+        lines.append(_next("annotations import", study, "LABELMAP", "--case", case, "--annotator", "NAME", "--slices", slices))
     return Result({**_round_data(study, round_), "suggestions": suggestions}, lines)
 
 
@@ -384,5 +473,7 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = []
     for r in summary["rounds"]:
         dice = ", ".join(f"{name} {'undefined' if value is None else format(value, '.3f')}" for name, value in r["dice"].items())
-        lines.append(f"model {r['model']}: {r['annotated_slices']} annotated slices; Dice {dice or 'not measured (no held-out cases)'}")
+        lines.append(
+            f"model {r['model']}: {count(r['annotated_slices'], 'annotated slice')}; Dice {dice or 'not measured (no held-out cases)'}"
+        )
     return lines

@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with progress_bars(quiet=arguments.quiet) as progress:
             command = shlex.join(["suggestive-annotation", *(sys.argv[1:] if argv is None else argv)])
-            result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel, command=command))
+            result: commands.Result = arguments.run(arguments, commands.Context(progress=progress, cancel=cancel, command=command))
         result.print(as_json=arguments.json)
-        return 0
+        return result.exit_code
     except SuggestiveAnnotationError as error:
         show_error(error.sentence, error.hint, kind=error.kind, as_json=arguments.json)
         return error.exit_code
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_error(f"This command needs the package {error.name}.", hint, kind="input", as_json=arguments.json)
         return 2
     except KeyboardInterrupt:
-        show_error("Stopped.", "Run the same command again to resume.", kind="cancelled", as_json=arguments.json)
+        show_error("Cancelled.", "Run the same command again to resume.", kind="cancelled", as_json=arguments.json)
         return 130
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -139,15 +139,17 @@ def _study_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     create.add_argument("--test", type=float, default=0, metavar="N", help="held out for testing, a number or a share below 1")
     create.add_argument("--validation", type=float, default=0, metavar="N", help="locked for early stopping, a number or a share")
     create.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
-    create.add_argument("--dry-run", action="store_true", help="only show what was found")
-    _command(verbs, "check", commands.study_check, "Read every file and say what is wrong.")
+    create.add_argument("--dry-run", action="store_true", help="only show what was found and what would be made of it")
+    _command(verbs, "check", commands.study_check, "Read every file and say what is wrong; exit code 3 when no case is without a problem.")
     _command(verbs, "show", commands.study_show, "Show cases, rounds, models and annotations.")
 
 
 def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     prepare = _command(sub, "prepare", commands.prepare, "Build the slice store and freeze the preprocessing.")
-    prepare.add_argument("--plane", choices=("axial", "coronal", "sagittal"), help="of the slices (default: as acquired)")
-    prepare.add_argument("--pixels", type=int, default=96, help="side of the network grid, a multiple of 16 (default 96)")
+    prepare.add_argument(
+        "--plane", choices=("axial", "coronal", "sagittal"), help="of the slices, frozen by the first call (default: as acquired)"
+    )
+    prepare.add_argument("--pixels", type=int, help="side of the network grid, a multiple of 16, frozen by the first call (default 96)")
     prepare.add_argument("--processes", type=int, default=2, help="cases built at once (default 2)")
     manifold = _command(sub, "fit-manifold", commands.fit_manifold, "Train the VAE on the pool and place every slice in its latent space.")
     add_settings(manifold, ManifoldOptions)
@@ -161,6 +163,10 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     suggest.add_argument("--seed", type=int, default=0, help="(default 0)")
     predict = _command(sub, "predict", commands.predict, "Predict whole cases with the newest model.")
     predict.add_argument("--case", action="append", metavar="NAME", help="may be given several times (default: every case)")
+    predict.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for NIfTI labelmaps on each case's own grid (default: arrays inside the study)"
+    )
+    predict.add_argument("--overwrite", action="store_true", help="replace files that are there")
     add_settings(predict, DeviceOptions)
     evaluate = _command(sub, "evaluate", commands.evaluate, "3D Dice of the newest model on test cases with labels.")
     add_settings(evaluate, DeviceOptions)
@@ -174,7 +180,7 @@ def _machine_commands(sub: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
-    group = sub.add_parser("annotations", help="import annotations, review them")  # type: ignore[attr-defined]
+    group = sub.add_parser("annotations", help="import annotations, take them back, review them")  # type: ignore[attr-defined]
     verbs = group.add_subparsers(metavar="VERB", required=True)
     take = _command(verbs, "import", commands.annotations_import, "Take slices of a label file that was drawn elsewhere.")
     take.add_argument("labelmap", type=Path, help="labelmap with values of the study's schema, .seg.nrrd or DICOM SEG")
@@ -189,6 +195,8 @@ def _people_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     take.add_argument(
         "--as", dest="as_", choices=("accepted", "pre-annotation"), default="accepted", help="slices are accepted, or to be corrected"
     )
+    undo = _command(verbs, "undo", commands.annotations_undo, "Take back an annotator's last accept or import of the last day.")
+    undo.add_argument("--annotator", required=True, help="whose")
     review = _command(verbs, "review", commands.annotations_review, "Approve or return slices that another reader accepted.")
     review.add_argument("--case", required=True, help="case that they belong to")
     review.add_argument("--slices", required=True, metavar="10,12,20-25", help="which slices, 1-based")
@@ -223,7 +231,3 @@ def _whole_commands(sub: Commands) -> None:  # type: ignore[valid-type]
     demo.add_argument("--seed", type=int, default=0, help="(default 0)")
     comparison = _command(sub, "compare", comparing.compare, "Compare strategies as a plan says: every arm, fold and seed.", study=False)
     comparing.add_arguments(comparison)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

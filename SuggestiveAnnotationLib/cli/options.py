@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Settings = TypeVar("Settings")
 
 
 def add_settings(parser: argparse.ArgumentParser, settings: type[Any], *, title: str = "") -> None:
-    """One `--option` a field of a settings dataclass, its help and default from the field; a field that is there already is left alone."""
+    """One `--option` a field of a settings dataclass, its help and default from the field; a field that is there already is left alone.
+
+    What a person does not give is absent from the arguments, so that it can be told from a default that was given.
+    """
     known = {action.dest for action in parser._actions}
     group = parser.add_argument_group(title or (settings.__doc__ or "").splitlines()[0].rstrip("."))
     hints = get_type_hints(settings)
@@ -22,28 +25,33 @@ def add_settings(parser: argparse.ArgumentParser, settings: type[Any], *, title:
         flag = "--" + field.name.replace("_", "-")
         help_text = field.metadata.get("help", "")
         kind = hints[field.name]
+        absent = argparse.SUPPRESS
         if field.name == "strategy_options":
             group.add_argument(
-                "--option", dest=field.name, action="append", type=_name_value, metavar="NAME=VALUE", default=[], help=help_text
+                "--option", dest=field.name, action="append", type=_name_value, metavar="NAME=VALUE", default=absent, help=help_text
             )
         elif kind is bool:
-            default = bool(field.default)
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=help_text)
+            stands = "yes" if field.default else "no"
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=absent, help=f"{help_text} (default {stands})")
         else:
             choices = get_args(kind) if get_origin(kind) is Literal else None
             group.add_argument(
-                flag, type=str if choices else kind, choices=choices, default=field.default if field.default is not MISSING else None,
-                metavar=None if choices else kind.__name__.upper(), help=f"{help_text} (default %(default)s)",
+                flag, type=str if choices else kind, choices=choices, default=absent,
+                metavar=None if choices else kind.__name__.upper(), help=f"{help_text} (default {field.default})",
             )  # fmt: skip
 
 
 def read_settings(settings: type[Settings], arguments: argparse.Namespace) -> Settings:
-    """The settings as given on the command line."""
-    values: dict[str, Any] = {}
-    for field in fields(settings):  # type: ignore[arg-type]
-        value = getattr(arguments, field.name)
-        values[field.name] = dict(value) if field.name == "strategy_options" else value
+    """The settings as given on the command line, with the defaults of what was not given."""
+    values = {name: getattr(arguments, name) for name in given_settings(settings, arguments)}
+    if "strategy_options" in values:
+        values["strategy_options"] = dict(values["strategy_options"])
     return settings(**values)
+
+
+def given_settings(settings: type[Any], arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Names of the fields that were given on the command line."""
+    return tuple(field.name for field in fields(settings) if hasattr(arguments, field.name))
 
 
 def name_pattern(text: str) -> tuple[str, str]:

@@ -26,5 +26,5 @@ def check(study: Study, *, progress: ProgressCallback = no_progress, cancel: Can
             study.set_problems(case.name, (*problems, *seen.warnings))
         if problems:
             found[case.name] = problems
-        stage.advance(message="; ".join(problems))
+        stage.advance()
     return found

@@ -53,6 +53,16 @@ def create(
         Cancelled: while images were converted; called again with the same plan it resumes.
     """
     check_free(path)
+    plan = as_created(plan, schema=schema, test=test, validation=validation, seed=seed)
+    return _make(path, plan, name=name, settings={"seed": seed}, progress=progress, cancel=cancel)
+
+
+def as_created(plan: CohortPlan, *, schema: str | Path | None = None, test: float = 0, validation: float = 0, seed: int = 0) -> CohortPlan:
+    """The plan with the schema and the roles that `create` gives it. Arguments as of `create`; nothing is written.
+
+    Raises:
+        InputError: an unknown schema, labels that tell none, more people to hold out than there are, or a person in two roles.
+    """
     if schema is not None:
         plan = replace(plan, schema=load_schema(schema))
     elif plan.schema is None:
@@ -60,7 +70,8 @@ def create(
     plan = with_labels_as(plan, plan.labels_as)
     if (test or validation) and not plan.held_out:
         plan = replace(plan, cases=assign_roles(plan.cases, test=_count(test), validation=_count(validation), seed=seed))
-    return _make(path, plan, name=name, settings={"seed": seed}, progress=progress, cancel=cancel)
+    check_split(plan.cases)
+    return plan
 
 
 def with_labels_as(plan: CohortPlan, use: LabelUse, *, rule: AnnotatedRule | None = None, by: str | None = None) -> CohortPlan:
@@ -164,6 +175,7 @@ def create_from_plan(
     if strange is not None:
         raise InputError(f"Case {strange.name} cannot have the role {strange.role}.", hint=f"Choose from {', '.join(get_args(Role))}.")
     plan = with_labels_as(plan, plan.labels_as)
+    check_split(plan.cases)
     # The grid of an image that is still to be converted is read then.
     cases = [
         case
@@ -182,7 +194,6 @@ def _make(
     """The study of a plan whose schema is known; what cannot be used as it stands is converted first."""
     if plan.schema is None:
         raise ValueError("the plan has no schema")
-    check_split(plan.cases)
     cases = convert(
         plan.cases, plan.sources, path / CONVERTED, reference=plan.reference, schema=plan.schema, progress=progress, cancel=cancel
     )

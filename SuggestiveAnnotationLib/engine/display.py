@@ -44,8 +44,9 @@ def load_case(
         keep: how many cases stay in the cache.
 
     Raises:
-        StudyError: there is no such case, or its image could not be read when the study was made.
-        InputError: an image cannot be read any more, or the reference image has another grid now; the sentence names the file.
+        StudyError: its image could not be read when the study was made.
+        InputError: there is no such case, an image cannot be read any more, or the reference image has another grid now; the sentence names
+            the file.
         Cancelled: the case is read again next time.
     """
     case = study.case(name)

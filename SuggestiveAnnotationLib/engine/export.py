@@ -17,6 +17,7 @@ from SuggestiveAnnotationLib.export.case import ExportedFiles, export_completed
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.formats import format_named
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray
@@ -55,7 +56,7 @@ def export(
 
     Raises:
         StudyError: nothing to export, or `completed` without a whole-case prediction.
-        InputError: an unknown format, or one that cannot hold the content.
+        InputError: an unknown format or case, or a format that cannot hold the content.
         ExistsError: files are there already.
         StorageError: the folder cannot be written.
     """
@@ -78,8 +79,8 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
     """What an exporter is given. Arguments as of `export`.
 
     Raises:
-        StudyError: nothing is there, or a case does not exist.
-        InputError: an unknown state.
+        StudyError: nothing is there.
+        InputError: an unknown state or case.
     """
     accepted = [a for a in study.all_annotations() if a.state == "accepted"]
     wanted = annotations_in(study, states)
@@ -121,24 +122,28 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
         events=study.events(),
         settings=study.settings,
         states=tuple(states),
-        left_out=_left_out(study, names, accepted, wanted),
+        left_out=_left_out(study, cases, states, accepted, wanted),
         version=__version__,
     )
 
 
-def _left_out(study: Study, names: Sequence[str], accepted: Sequence[Annotation], wanted: Sequence[Annotation]) -> tuple[str, ...]:
+def _left_out(
+    study: Study, cases: Sequence[str] | None, states: Sequence[str], accepted: Sequence[Annotation], wanted: Sequence[Annotation]
+) -> tuple[str, ...]:
     """What of people's work does not go out, in sentences."""
     said = []
     if drafts := len(study.drafts()):
-        said.append(f"{drafts} draft{'' if drafts == 1 else 's'} that nobody accepted.")
-    kept = {a.id for a in wanted}
-    if others := sum(a.id not in kept and a.ref.case in names for a in accepted):
-        said.append(f"{others} accepted slice{'' if others == 1 else 's'} in a state that was not chosen.")
-    elsewhere = Counter(a.ref.case for a in accepted if a.ref.case not in names)
+        said.append(f"{count(drafts, 'draft')} that nobody accepted.")
     excluded = {case.name for case in study.cases("excluded")}
-    for case, number in elsewhere.items():
+    # A case that is named goes out although it is excluded.
+    gone = {a.ref.case for a in accepted if (a.ref.case not in cases if cases else a.ref.case in excluded)}
+    kept = {a.id for a in wanted}
+    if others := sum(a.id not in kept and a.ref.case not in gone for a in accepted):
+        only = "no other reader approved, as only reviewed" if "reviewed" in states else "another reader approved, as only unreviewed"
+        said.append(f"{count(others, 'accepted slice')} that {only} ones were chosen.")
+    for case, number in Counter(a.ref.case for a in accepted if a.ref.case in gone).items():
         why = "is excluded" if case in excluded else "was not chosen"
-        said.append(f"{number} accepted slice{'' if number == 1 else 's'} of case {case}, which {why}.")
+        said.append(f"{count(number, 'accepted slice')} of case {case}, which {why}.")
     return tuple(said)
 
 

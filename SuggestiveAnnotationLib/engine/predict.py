@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.files import quoted_stem, whole_file, write_array
+from SuggestiveAnnotationLib.export.assemble import CaseGrid
+from SuggestiveAnnotationLib.export.case import export_prediction, prediction_file
+from SuggestiveAnnotationLib.files import quoted_stem, refuse_present, whole_file, write_array
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
@@ -157,6 +159,44 @@ def predict_case(
         write_array(scratch, volume.astype(np.uint8) if volume.max(initial=0) < 256 else volume)
     study.add_case_prediction(name, model.id, path)
     return path
+
+
+def predict_into(
+    study: Study,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken | None = None,
+) -> dict[str, Path]:
+    """Predict whole cases as `predict_case`, and write a NIfTI labelmap of each, on its own voxel grid.
+
+    Args:
+        study: prepared.
+        names: of the cases.
+        folder: for the files; made if it is absent.
+        device: as in `training.device.pick_device`.
+        overwrite: replace files that are there.
+
+    Returns:
+        Case -> its file.
+
+    Raises:
+        InputError: there is no such case, or NIfTI cannot hold its grid.
+        StudyError: there is no model, or it was trained on images prepared differently.
+        ExistsError: a file of any case is there already; nothing is predicted then.
+        StorageError: the folder cannot be written.
+    """
+    grids = [CaseGrid(name, study.case(name).geometry, study.frame(name), study.schema) for name in names]
+    refuse_present([prediction_file(folder, name) for name in names], overwrite=overwrite)
+    newest = NewestModel(study, device=device)
+    files = {}
+    for grid in grids:
+        path = predict_case(study, grid.case, device=device, newest=newest, progress=progress, cancel=cancel)
+        files[grid.case] = export_prediction(folder, grid, np.load(path, allow_pickle=False), overwrite=overwrite)
+    return files
 
 
 def native_labels(

@@ -16,11 +16,13 @@ from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case, Plane, PreprocessingRecord
 
+PIXELS = 96
+"""Side of the network grid, unless somebody says otherwise."""
 MARGIN = 1.02
 """The network grid is this much wider than the widest foreground."""
 
@@ -54,7 +56,7 @@ def prepare(
     study: Study,
     *,
     plane: Plane | None = None,
-    pixels: int = 96,
+    pixels: int | None = None,
     processes: int = 1,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
@@ -66,17 +68,19 @@ def prepare(
 
     Args:
         study: with at least one usable case.
-        plane: of the slices; the plane in which most cases were acquired when not given. Ignored once frozen.
-        pixels: side of the square network grid, a multiple of 16. Ignored once frozen.
+        plane: of the slices; when not given the frozen one, else the plane in which most cases were acquired.
+        pixels: side of the square network grid, a multiple of 16; when not given the frozen one, else `PIXELS`.
         processes: how many cases to build at once; 1 stays in this process (as inside Slicer).
 
     Raises:
         InputError: `pixels` is not a multiple of 16.
-        StudyError: no case can be used.
+        StudyError: no case can be used, or the preprocessing is frozen with another plane or another number of pixels.
     """
-    if pixels < 32 or pixels % 16:
+    if pixels is not None and (pixels < 32 or pixels % 16):
         raise InputError(f"The network grid cannot have {pixels} pixels.", hint="Give a multiple of 16, at least 32.")
     frozen = study.frozen_record()
+    if frozen is not None:
+        _check_frozen(study, frozen, plane, pixels)
     retried = {case.name for case in study.cases_to_retry()}
     usable = [case for case in study.cases() if case.role != "excluded" or case.name in retried]
     if not usable:
@@ -120,7 +124,7 @@ def prepare(
     usable = [case for case in usable if case.name not in excluded]
     if not usable:
         raise StudyError("No case of the study can be used: " + next(iter(excluded.values())))
-    record = frozen or _record(store, usable, pixels)
+    record = frozen or _record(store, usable, pixels or PIXELS)
     study.freeze_record(record)
     opened = [store.open(case.name) for case in usable]
     for case, slices in zip(usable, opened, strict=True):
@@ -138,6 +142,16 @@ def prepare(
         taken=labels.slices,
         left_out=labels.left_out,
     )
+
+
+def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None, pixels: int | None) -> None:
+    """Raises: StudyError, when somebody wants another plane or grid than the study has, which never changes."""
+    if pixels is not None and (pixels, pixels) != frozen.size:
+        sentence = f"The study {study.path} is frozen at {frozen.size[0]} pixels."
+        raise StudyError(sentence, hint=f"Leave --pixels out, or create another study for {pixels}.")
+    if plane is not None and plane != frozen.plane:
+        sentence = f"The study {study.path} is frozen with {frozen.plane} slices."
+        raise StudyError(sentence, hint=f"Leave --plane out, or create another study for {plane} ones.")
 
 
 def acquired_plane(cases: Sequence[Case]) -> Plane:
@@ -197,7 +211,8 @@ def _built(
     # spawn, because a fork of a process that runs torch threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(cases)), mp_context=context, initializer=_set_up_process) as pool:
-        futures = [pool.submit(_build, store, case) for case in cases]
+        with interrupts_held():
+            futures = [pool.submit(_build, store, case) for case in cases]
         try:
             for case, future in zip(cases, futures, strict=True):
                 yield (case, *future.result())

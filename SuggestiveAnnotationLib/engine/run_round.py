@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
@@ -21,6 +23,7 @@ def run_round(
     study: Study,
     *,
     options: RoundOptions,
+    given: Collection[str] = (),
     manifold: ManifoldOptions | None = None,
     experiment: bool = False,
     progress: ProgressCallback = no_progress,
@@ -34,6 +37,7 @@ def run_round(
     Args:
         study: prepared.
         options: of a new round; of one under way only the device is taken.
+        given: names of the options that the person set, who is told which of them a round under way does not take.
         manifold: of the VAE, should it be needed and not be there.
         experiment: strategies that look at reference labels are allowed.
 
@@ -49,7 +53,9 @@ def run_round(
     number = round_.number
     if round_.stage == "annotating":
         raise StudyError(f"Round {number} waits for annotations.", hint="Annotate its suggestions, then finish the round.")
-    options = replace(RoundOptions(**round_.settings), device=options.device)
+    began = RoundOptions(**round_.settings)
+    _say_what_is_not_used(study, number, began, options, given, progress)
+    options = replace(began, device=options.device)
     if round_.stage == "training":
         if study.annotated_refs(role="pool"):
             watch = Stage("round", 1, cancel=cancel)
@@ -86,3 +92,33 @@ def begin(study: Study, options: RoundOptions, *, experiment: bool = False, prog
     return study.start_round(
         strategy=options.strategy, budget=options.budget, seed=options.seed, unit=options.unit, settings=asdict(options)
     )
+
+
+def _say_what_is_not_used(
+    study: Study, number: int, began: RoundOptions, options: RoundOptions, given: Collection[str], progress: ProgressCallback
+) -> None:
+    """Tell the person which of their options a round under way does not take, because it began with others."""
+    kept, now = asdict(began), asdict(options)
+    silent = {"device"}
+    if not study.annotated_refs(role="pool"):
+        # A first batch has a strategy of its own, which was said when the round began.
+        silent |= {"strategy", "strategy_options"}
+    other = [name for name in kept if name in given and name not in silent and kept[name] != now[name]]
+    if other:
+        values = _listed([_as_typed(name, kept[name]) for name in other])
+        said = f"Round {number} goes on with {values}, as it began; what was given instead is not used."
+        progress(ProgressEvent("round", 0, 1, message=f"{said} `finish-round --abandon` drops it."))
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """An option as it is typed: `--steps 300`, `--no-augment`, `--option scorer=entropy`."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    if isinstance(value, Mapping):
+        return _listed([f"--option {key}={one}" for key, one in value.items()]) or "no --option"
+    return f"--{flag} {value}"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -70,12 +70,14 @@ def simulate(
     """
     _need_references(study)
     check_options(options, experiment=True)
-    _keep_settings(study, options, manifold, first_batch, budgets, fill)
+    wanted = _check_settings(study, options, manifold, first_batch, budgets, fill)
     context: dict[str, Any] = {"progress": progress, "cancel": cancel}
     tell_before, tell_after = before_model or _nobody, after_model or _nobody
     if not any(case.label for case in study.cases("test")):
         progress(ProgressEvent("simulate", 0, 1, message="There is no test case with labels: Dice will not be measured (see --test)."))
     measure_ceiling(study)
+    # Only now nothing of the study can refuse the first round: a call that was refused before binds no later one.
+    study.set_property(SIMULATION, wanted)
     while not _all_rounds_done(study, rounds):
         current = study.current_round()
         number = 0 if current is None else current.number + (current.stage == "finished")
@@ -149,15 +151,18 @@ def _need_references(study: Study) -> None:
         raise StudyError(sentence, hint="Give them with --label at `study create`.")
 
 
-def _keep_settings(
+def _check_settings(
     study: Study, options: RoundOptions, manifold: ManifoldOptions, first_batch: int | None, budgets: Sequence[int], fill: int
-) -> None:
+) -> dict[str, Any]:
     """A simulation keeps to the settings it began with, in a study that nobody else works on.
+
+    Returns:
+        The settings of this call, as the study keeps them.
 
     Raises:
         StudyError: people annotate here, or the settings differ from those it began with.
     """
-    wanted = {**asdict(manifold), **asdict(options), "first_batch": first_batch}
+    wanted: dict[str, Any] = {**asdict(manifold), **asdict(options), "first_batch": first_batch}
     if budgets:
         wanted["budgets"] = list(budgets)
     if fill:
@@ -169,13 +174,12 @@ def _keep_settings(
     people = {a.annotator for a in study.all_annotations()} | {d.annotator for d in study.drafts()}
     if not own or people - {SIMULATED_ANNOTATOR}:
         raise StudyError("This study holds work of people; a simulation would mix with it.", hint="Create another study to simulate in.")
-    if not kept:
-        study.set_property(SIMULATION, wanted)
-    elif kept != wanted:
+    if kept and kept != wanted:
         names = [name for name in wanted | kept if wanted.get(name) != kept.get(name)]
         began = ", ".join(f"{name} {kept.get(name)}" for name in names)
         sentence = f"The simulation in this study began with other settings ({began})."
         raise StudyError(sentence, hint="Keep to them, or create another study.")
+    return wanted
 
 
 def _all_rounds_done(study: Study, rounds: int) -> bool:

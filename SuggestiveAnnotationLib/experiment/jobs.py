@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from SuggestiveAnnotationLib.errors import Cancelled, StudyError
-from SuggestiveAnnotationLib.progress import CancelToken
+from SuggestiveAnnotationLib.progress import CancelToken, interrupts_held
 
 _cancelled: Event | None = None
 
@@ -71,7 +71,8 @@ def carry_out(jobs: Mapping[Hashable, Job], *, processes: int, threads: int, can
                 if free and (job.after is None or job.after in done):
                     del waiting[key]
                     slot = free.pop()
-                    busy[slot.submit(_do, job)] = (job, slot)
+                    with interrupts_held():
+                        busy[slot.submit(_do, job)] = (job, slot)
             finished, _ = wait(busy, timeout=0.5, return_when=FIRST_COMPLETED)
             if cancel.cancelled:
                 raise Cancelled()

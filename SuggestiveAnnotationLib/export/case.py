@@ -137,6 +137,32 @@ def export_completed(
     return _write(files, grid, labels, mask, kind="model-completed", content=content, overwrite=overwrite)
 
 
+def prediction_file(folder: Path, case: str) -> Path:
+    """Where `export_prediction` writes the labelmap of a case."""
+    return Path(folder) / f"{file_stem(case)}_model-prediction.nii.gz"
+
+
+def export_prediction(folder: Path, grid: CaseGrid, predicted: LabelArray, *, overwrite: bool = False) -> Path:
+    """Write `<case>_model-prediction.nii.gz`: the output of a model alone, on the case's own voxel grid.
+
+    Args:
+        folder: where to; made if it is absent.
+        grid: case, voxel grid and schema.
+        predicted: schema values `(k, j, i)`.
+        overwrite: a file of the same name is replaced.
+
+    Raises:
+        InputError: NIfTI cannot hold the grid of the case.
+        ExistsError: the file exists and `overwrite` is off.
+        StorageError: the folder is read-only or the disk is full.
+    """
+    path = prediction_file(folder, grid.case)
+    refuse_present([path], overwrite=overwrite)
+    with whole_file(path) as scratch:
+        write_volume(scratch, path, predicted.astype(storage_type(grid.schema)), grid.geometry)
+    return path
+
+
 _ANNOTATION = ("annotation", "annotated-mask")
 
 

@@ -70,7 +70,7 @@ def annotations_from_labelmap(
         slices: native indices.
         mask: labelmap on the same grid.
         rule: see `cohort.annotated.annotated_slices`.
-        say: told what of a segmentation could not be kept, a sentence each.
+        say: told what of a segmentation could not be kept, and which slices count where nobody named them, a sentence each.
 
     Raises:
         InputError: a file is unreadable, lies on another grid or holds other values or structures, or no slice is annotated.
@@ -95,6 +95,9 @@ def annotations_from_labelmap(
         # A slice of background alone is an empty annotation only in a file that marks the others as ignored.
         counted = annotated_slices(stack, rule or ("marked" if silent else "labelled"), ignore)
         chosen = [index for index in counted if index not in silent]
+        if rule is None:
+            which = "that are not marked ignore throughout" if silent else "that hold a label"
+            say(f"Nobody named the slices, so those {which} were taken.")
     if not chosen:
         raise InputError(f"{path} has no annotated slice.", hint="Give the slices it covers, for example 10,12,20-25.")
     for index in chosen:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import now
@@ -55,10 +55,10 @@ class CaseRows:
         return self._cases(query if role is None else query.where(tables.cases.c.role == role))
 
     def case(self, name: str) -> Case:
-        """Raises: StudyError, when there is no such case."""
+        """Raises: InputError, when there is no such case."""
         found = self._cases(select(tables.cases).where(tables.cases.c.name == name))
         if not found:
-            raise StudyError(f"There is no case {name} in the study.", hint="`study show` lists the cases.")
+            raise InputError(f"There is no case {name} in the study.", hint="`study show` lists the cases.")
         return found[0]
 
     def _cases(self, query: Select[Any]) -> tuple[Case, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from SuggestiveAnnotationLib.errors import StorageError, StudyError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.tables import metadata
 from SuggestiveAnnotationLib.study.trust import BACKUP, MAX_VALUE_BYTES, refuse_strange_schema
@@ -43,7 +43,8 @@ class Database:
         path: of the SQLite file; it must exist (see `create`).
 
     Raises:
-        StudyError: no study there, not a database, one with more than plain tables, or made by a newer version.
+        InputError: no study there.
+        StudyError: not a database, one with more than plain tables, or made by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +139,7 @@ def _from_json(text: Any) -> Any:
 
 def _bring_up_to_date(path: Path) -> None:
     if not path.is_file():  # a pipe would never open
-        raise StudyError(f"There is no study at {path.parent}.", hint="Create one with `study create`, or check the path.")
+        raise InputError(f"There is no study at {path.parent}.", hint="Create one with `study create`, or check the path.")
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             _restrict(connection)

@@ -60,7 +60,8 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         path: the study folder.
 
     Raises:
-        StudyError: no study there, damaged, made by a newer version, or with something in it that no study holds: a link that leads out, a
+        InputError: no study there.
+        StudyError: damaged, made by a newer version, or with something in it that no study holds: a link that leads out, a
             pipe, a trigger in the database (see `trust`).
         StorageError: the folder is read-only or on a network share.
     """
@@ -240,7 +241,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         return self.slice_store.open_labels(case)
 
     def frame(self, case: str) -> SliceFrame:
-        """How canonical slices of the case lie in its native array. Raises: StudyError, not prepared or no such case."""
+        """How canonical slices of the case lie in its native array. Raises: StudyError, not prepared; InputError, no such case."""
         if case not in self._frames:
             # Neither the grid of a case nor the frozen plane ever changes.
             row = self.case(case)

@@ -262,7 +262,7 @@ class ImportLabels(Command):
     """Take slices of a case from a label file that was drawn elsewhere."""
 
     name: ClassVar[str] = "import_labels"
-    returns: ClassVar[str] = "`slices`: their numbers, 1-based"
+    returns: ClassVar[str] = "`slices`: their numbers, 1-based; `notes`: sentences on what they replaced and how they were chosen"
     path: str = _says("labelmap, .seg.nrrd or DICOM SEG")
     case: str = _says("name of the case")
     annotator: str = _says("who drew it")

@@ -214,8 +214,10 @@ class Verbs:
 
         if plane not in get_args(Plane):
             raise InputError(f"There is no plane {plane}.", hint=f"Choose one of {', '.join(get_args(Plane))}.")
+        # The command always names both, and means them for a study that has none yet.
+        wanted: Data = {} if self.study.frozen_record() else {"plane": cast(Plane, plane), "pixels": pixels}
         # One process: inside Slicer there is no way to start more.
-        prepared = prepare(self.study, plane=cast(Plane, plane), pixels=pixels, processes=1, **self._context)
+        prepared = prepare(self.study, **wanted, processes=1, **self._context)
         return {
             "built": prepared.built,
             "kept": prepared.kept,
@@ -249,7 +251,7 @@ class Verbs:
 
         options = options_from(settings.RoundOptions, command.options)
         manifold = options_from(settings.ManifoldOptions, command.manifold)
-        return self._of_round(run_round(self.study, options=options, manifold=manifold, **self._context))
+        return self._of_round(run_round(self.study, options=options, given=tuple(command.options), manifold=manifold, **self._context))
 
     def _of_round(self, round_: Round) -> Data:
         return {
@@ -306,7 +308,7 @@ class Verbs:
 
         if command.rule is not None and command.rule not in get_args(AnnotatedRule):
             raise InputError(f"There is no rule {command.rule}.", hint=f"Choose one of {', '.join(get_args(AnnotatedRule))}.")
-        refs = import_annotations(
+        done = import_annotations(
             self.study,
             Path(command.path),
             case=command.case,
@@ -316,7 +318,7 @@ class Verbs:
             as_="accepted" if command.accepted else "pre-annotation",
             **self._context,
         )
-        return {"slices": [slice_number(ref) for ref in refs]}
+        return {"slices": [slice_number(ref) for ref in done.refs], "notes": list(done.notes)}
 
     def _export(self, command: protocol.Export) -> Data:
         from SuggestiveAnnotationLib.engine.export import export

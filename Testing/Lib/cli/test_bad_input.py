@@ -30,6 +30,7 @@ from cli_calls import (
     write,
 )
 
+from SuggestiveAnnotationLib.cli.main import main
 from SuggestiveAnnotationLib.study.study import Study
 
 # One bad case among good ones ---------------------------------------------------------------------------------------------------
@@ -130,6 +131,20 @@ def test_when_no_case_can_be_used_the_first_reason_is_told(cohort: Path, tmp_pat
     assert not (tmp_path / "study").exists()
 
 
+def test_a_check_says_each_problem_once_and_fails_when_no_case_is_left(cohort: Path, tmp_path: Path, capsys: Capture) -> None:
+    for number in (0, 1, 2):
+        write(cohort / f"case{number}_label.nii.gz", lobes(number)[1] * 3)
+    path = tmp_path / "study"
+    done(capsys, "study", "create", path, "--cohort", cohort, "--schema", schema_file(tmp_path))
+    assert main(["study", "check", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("case0_label.nii.gz") == 1
+    assert shown.out.splitlines()[-1] == "1 of 4 cases has no problem."
+    write(cohort / "case3_label.nii.gz", lobes(3)[1] * 3)
+    assert main(["study", "check", str(path), "--quiet"]) == 3
+    assert capsys.readouterr().out.splitlines()[-1].startswith("No case is without a problem (of 4). Mend the files,")
+
+
 def test_a_case_of_one_slice_is_used_and_said(cohort: Path, tmp_path: Path, capsys: Capture) -> None:
     for path in cohort.glob("case1_*"):
         write(path, sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[3:4])
@@ -209,7 +224,8 @@ def test_images_that_are_gone_after_preparing_are_named_and_their_cases_stay(
     assert told["excluded"] == {}
     assert told["warnings"].keys() == {f"case{i}" for i in range(4)}
     assert str(cohort / "case1_t1.nii.gz") in told["warnings"][BAD]
-    assert str(cohort / "case1_t1.nii.gz") in done(capsys, "study", "check", study)["problems"][BAD][0]
+    assert main(["study", "check", str(study), "--quiet"]) == 3
+    assert f"{BAD}: {cohort / 'case1_t1.nii.gz'}" in capsys.readouterr().out
     done(capsys, "run-round", study, "--strategy", "entropy", "--budget", "1", *TINY, *TINY_VAE)
     done(capsys, "predict", study, "--case", rows[0]["case"], "--device", "cpu")
     assert done(capsys, "export", study, "--out", tmp_path / "out", "--case", rows[0]["case"], "--completed")["files"]

@@ -60,6 +60,16 @@ def test_a_whole_study_by_hand(study: Path, tmp_path: Path, capsys: pytest.Captu
     assert [r["stage"] for r in shown["rounds"]] == ["finished", "annotating"]
     assert {m["kind"] for m in shown["models"]} == {"segmentation", "manifold"}
     assert call(capsys, "predict", study, "--case", opened.cases("pool")[0].name, "--device", "cpu")["predictions"]
+    predicted = ["predict", study, "--case", opened.cases("test")[0].name, "--device", "cpu", "--out", tmp_path / "predicted"]
+    ((name, path),) = call(capsys, *predicted)["predictions"].items()
+    labelmap, image = sitk.ReadImage(path), sitk.ReadImage(opened.case(name).label)
+    assert [p.name for p in (tmp_path / "predicted").iterdir()] == [f"{name}_model-prediction.nii.gz"]
+    assert (labelmap.GetSize(), labelmap.GetOrigin(), labelmap.GetDirection()) == (image.GetSize(), image.GetOrigin(), image.GetDirection())
+    assert labelmap.GetSpacing() == pytest.approx(image.GetSpacing())
+    inside = np.load(call(capsys, *predicted[:-2])["predictions"][name])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(labelmap), inside)
+    assert call(capsys, *predicted, code=2)["error"]["kind"] == "exists"
+    assert call(capsys, *predicted, "--overwrite")["predictions"][name] == path
     files = call(capsys, "export", study, "--out", tmp_path / "out")["files"]
     case = opened.case(first["suggestions"][0]["case"])
     exported = next(f for f in files if Path(f).name.startswith(case.name) and f.endswith("_annotation.nii.gz"))
@@ -85,6 +95,20 @@ def test_dry_run_shows_what_was_found_and_makes_nothing(tmp_path: Path, cohort: 
     found = call(capsys, "study", "create", tmp_path / "s", "--cohort", cohort, "--dry-run")
     assert len(found["cases"]) == 4
     assert not (tmp_path / "s").exists()
+    command = ["study", "create", str(tmp_path / "s"), "--cohort", str(cohort), "--dry-run"]
+    assert main([*command, "--test", "1", "--labels-as", "first-batch", "--labels-by", "Dr A"]) == 0
+    shown = capsys.readouterr()
+    assert "4 of 4 cases can be used, of 4 people (3 pool, 1 test)." in shown.out
+    assert "Schema guessed from the labels: 1 label 1, 2 label 2." in shown.out
+    assert "as accepted slices by Dr A (--labels-as first-batch, slices: all)." in shown.out
+    assert main([*command, "--label", "none"]) == 0
+    assert "As it stands no study would be made:" in capsys.readouterr().out
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_cohort_that_needs_no_conversion_shows_none(tmp_path: Path, cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "create", str(tmp_path / "s"), "--cohort", str(cohort)]) == 0
+    assert "convert" not in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_suggestions(tmp_path: Path, cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +125,7 @@ def test_the_same_seed_gives_the_same_suggestions(tmp_path: Path, cohort: Path, 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["prepare", "{tmp}/nowhere"], 3, "There is no study at"),
+        (["prepare", "{tmp}/nowhere"], 2, "There is no study at"),
         (["study", "create", "{tmp}/s", "--cohort", "{tmp}/missing"], 2, "does not exist"),
         (["study", "create", "{study}", "--cohort", "{cohort}"], 3, "not empty"),
         (["study", "create", "{tmp}/s", "--cohort", "{cohort}", "--schema", "unheard-of"], 2, "no label schema"),
@@ -111,8 +135,12 @@ def test_the_same_seed_gives_the_same_suggestions(tmp_path: Path, cohort: Path, 
         (["finish-round", "{study}"], 3, "no round waiting"),
         (["export", "{study}", "--out", "{tmp}/out"], 3, "no accepted slice"),
         (["predict", "{study}"], 3, "No segmentation model"),
-        (["annotations", "import", "{study}", "{tmp}/x.nii.gz", "--case", "nobody", "--annotator", "a"], 3, "no case nobody"),
+        (["annotations", "import", "{study}", "{tmp}/x.nii.gz", "--case", "nobody", "--annotator", "a"], 2, "no case nobody"),
+        (["export", "{study}", "--out", "{tmp}/out", "--case", "nobody"], 2, "no case nobody"),
+        (["predict", "{study}", "--case", "nobody"], 2, "no case nobody"),
         (["prepare", "{study}", "--pixels", "31"], 2, "multiple of 16"),
+        (["prepare", "{study}", "--pixels", "64"], 3, "frozen at 32 pixels. Leave --pixels out, or create another study for 64."),
+        (["prepare", "{study}", "--plane", "coronal"], 3, "frozen with axial slices. Leave --plane out, or create another study"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_its_exit_code(
@@ -124,6 +152,11 @@ def test_bad_input_gets_one_sentence_and_its_exit_code(
     assert sentence in shown.err
     assert "Traceback" not in shown.err
     assert shown.out == ""
+
+
+def test_a_frozen_study_is_prepared_again_without_naming_its_grid(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for again in ([], ["--pixels", "32"], ["--plane", "axial"]):
+        assert call(capsys, "prepare", study, *again)["record"]["size"] == [32, 32]
 
 
 def test_a_failed_suggest_leaves_no_round_behind(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 from cli_calls import TINY, Capture, done, refused
 
 from SuggestiveAnnotationLib.cli.main import main
+from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
@@ -71,6 +73,23 @@ def test_what_cannot_be_reviewed_is_refused(drawn: Path, capsys: Capture, slices
     assert Study(drawn).reviews() == {}
 
 
+def test_an_import_is_told_and_taken_back(drawn: Path, capsys: Capture) -> None:
+    label = str(Study(drawn).case("case0").label)
+    take = ["annotations", "import", str(drawn), label, "--case", "case0", "--annotator", "Dr A", "--quiet"]
+    assert main([*take, "--slices", "4"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Accepted 1 slice of case case0 by Dr A.",
+        "Note: 1 slice that Dr A had accepted is replaced; what was there stays in the study as superseded.",
+        f"Next: suggestive-annotation run-round {drawn}",
+    ]
+    newest = [a.id for a in Study(drawn).annotations()]
+    assert main(["annotations", "undo", str(drawn), "--annotator", "Dr A", "--quiet"]) == 0
+    assert capsys.readouterr().out == "1 slice of case case0 (4) accepted by Dr A is taken back; what was there before counts again.\n"
+    assert len(Study(drawn).annotations()) == len(newest)
+    assert [a.id for a in Study(drawn).annotations()] != newest
+    assert "no accept to undo" in refused(capsys, "annotations", "undo", drawn, "--annotator", "Dr Z", code=3)
+
+
 def test_the_advice_says_what_it_is_made_of(drawn: Path, capsys: Capture) -> None:
     said = done(capsys, "advice", drawn)
     assert said["rounds"] == []
@@ -82,6 +101,45 @@ def test_the_advice_says_what_it_is_made_of(drawn: Path, capsys: Capture) -> Non
     shown = capsys.readouterr().out
     assert "agreement on audit" in shown
     assert "cannot be said yet" in shown
+
+
+def test_a_round_that_goes_on_takes_no_other_options_and_says_so(drawn: Path, capsys: Capture) -> None:
+    settings = asdict(RoundOptions(strategy="random", budget=2, network="tiny", steps=4, batch=2, device="cpu"))
+    Study(drawn).start_round(strategy="random", budget=2, seed=0, unit="slice", settings=settings)
+    assert main(["run-round", str(drawn), "--strategy", "gradient-core-set", "--steps", "300", "--budget", "2", "--device", "cpu"]) == 0
+    shown = capsys.readouterr()
+    assert "Round 0 goes on with --strategy random and --steps 4, as it began; what was given instead is not used." in shown.err
+    assert "Round 0 waits for annotations of 2 slices." in shown.out
+
+
+def test_every_step_of_a_round_names_the_next(drawn: Path, capsys: Capture) -> None:
+    def said(verb: str, *words: str) -> list[str]:
+        assert main([*verb.split(), str(drawn), *words, "--quiet"]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert said("prepare")[-1] == f"Next: suggestive-annotation run-round {drawn}"
+    shown = said("run-round", "--strategy", "random", "--budget", "2", *TINY)
+    first = Study(drawn).suggestion_states(0)[0]
+    assert shown[-2] == "Round 0 waits for annotations of 2 slices."
+    assert shown[-1].startswith(f"Next: suggestive-annotation annotations import {drawn} LABELMAP --case {first.ref.case} --annotator NAME")
+    take = (str(Study(drawn).case(first.ref.case).label), "--case", first.ref.case, "--annotator", "Dr A", "--slices")
+    assert said("annotations import", *take, str(first.ref.native_index + 1))[-1] == (
+        f"Next: suggestive-annotation finish-round {drawn} (1 suggestion of round 0 waits until then)"
+    )
+    assert said("finish-round") == [
+        "Round 0 is finished: 1 of 2 slices answered; 1 suggestion was left unanswered.",
+        f"Next: suggestive-annotation run-round {drawn}",
+    ]
+
+
+def test_a_round_interrupted_before_its_suggestions_is_gone_on_with_or_dropped(drawn: Path, capsys: Capture) -> None:
+    settings = asdict(RoundOptions(strategy="random"))
+    Study(drawn).start_round(strategy="random", budget=2, seed=0, unit="slice", settings=settings)
+    said = refused(capsys, "finish-round", drawn, code=3)
+    assert said.startswith("Round 0 is unfinished: it is training, ")
+    assert said.endswith("`run-round` goes on with it, `finish-round --abandon` drops it.")
+    assert main(["finish-round", str(drawn), "--abandon", "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "Round 0 was dropped."
 
 
 def test_a_redacted_report_names_nobody(drawn: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -227,7 +227,7 @@ def test_an_interrupted_conversion_leaves_no_study_and_the_same_call_goes_on(tmp
 
     with pytest.raises(Cancelled):
         create(tmp_path / "study", plan=plan, cancel=AfterTwo())
-    with pytest.raises(StudyError, match="There is no study"):
+    with pytest.raises(InputError, match="There is no study"):
         Study(tmp_path / "study")
     assert len(create(tmp_path / "study", plan=plan).cases()) == 3
     with pytest.raises(StudyError, match="exists and is not empty"):

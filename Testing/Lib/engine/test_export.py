@@ -108,8 +108,17 @@ def test_what_is_left_out_is_said(study: Study, tmp_path: Path) -> None:
     done = export(study, tmp_path / "out", cases=["case0"], states=("reviewed",))
     assert done.left_out == (
         "2 drafts that nobody accepted.",
-        "1 accepted slice in a state that was not chosen.",
+        "1 accepted slice that no other reader approved, as only reviewed ones were chosen.",
         "1 accepted slice of case case1, which was not chosen.",
+    )
+    # A case whose slices are all in the other state was not left out by its name.
+    assert export(study, tmp_path / "reviewed", states=("reviewed",)).left_out == (
+        "2 drafts that nobody accepted.",
+        "2 accepted slices that no other reader approved, as only reviewed ones were chosen.",
+    )
+    assert export(study, tmp_path / "accepted", states=("accepted",)).left_out == (
+        "2 drafts that nobody accepted.",
+        "1 accepted slice that another reader approved, as only unreviewed ones were chosen.",
     )
 
 

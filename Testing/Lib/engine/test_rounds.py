@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
-from SuggestiveAnnotationLib.engine.simulate import simulate
+from SuggestiveAnnotationLib.engine.simulate import SIMULATION, simulate
 from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources, suggest
 from SuggestiveAnnotationLib.engine.train import augmentation, train
 from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
@@ -244,6 +245,43 @@ def test_cancelling_publishes_nothing_and_the_round_goes_on_later(make_study: Ma
     assert run_round(study, options=replace(OPTIONS, strategy="random")).strategy == "entropy"
 
 
+def test_a_round_that_goes_on_says_which_options_it_does_not_take(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    began = replace(OPTIONS, strategy="entropy")
+    stop = CancelToken()
+    stop.cancel()
+
+    def told(*given: str, options: RoundOptions, cancel: CancelToken | None = None) -> list[str]:
+        said: list[str] = []
+        with suppress(Cancelled):
+            run_round(study, options=options, given=given, progress=lambda e: said.append(e.message), cancel=cancel)
+        return [message for message in said if "goes on" in message]
+
+    every = tuple(asdict(began))
+    assert told(*every, options=began, cancel=stop) == []
+    assert told(*every, options=replace(began, device="auto"), cancel=stop) == []
+    other = replace(began, strategy="random", steps=9, augment=False, strategy_options={"scorer": "entropy"})
+    assert told("budget", options=other, cancel=stop) == []
+    assert told("steps", "augment", options=other, cancel=stop) == [
+        "Round 0 goes on with --steps 4 and --augment, as it began; what was given instead is not used. `finish-round --abandon` drops it."
+    ]
+    (said,) = told(*every, options=other)
+    assert said.startswith("Round 0 goes on with --strategy entropy, no --option, --steps 4 and --augment, as it began;")
+    assert study.rounds()[0].strategy == "entropy"
+
+
+def test_a_first_batch_that_goes_on_takes_any_strategy_for_the_rounds_after_it(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    stop, said = CancelToken(), []
+    stop.cancel()
+    options = replace(OPTIONS, strategy="entropy")
+    for _ in range(2):
+        with pytest.raises(Cancelled):
+            run_round(study, options=options, given=("strategy", "budget"), progress=lambda e: said.append(e.message), cancel=stop)
+    assert [message for message in said if message] == ["Nothing is annotated yet: the first batch is strided."]
+
+
 def test_a_round_that_waits_for_people_is_not_run_again(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     run_round(study, options=OPTIONS)
@@ -275,8 +313,8 @@ def test_a_trained_network_finds_the_lobes_and_tells_left_from_right(make_study:
 def test_imported_slices_are_accepted_without_effort(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     case = study.case("case0")
-    refs = import_annotations(study, Path(case.label), case="case0", annotator="Dr A", slices="3,5-6")
-    assert [ref.native_index for ref in refs] == [2, 4, 5]
+    done = import_annotations(study, Path(case.label), case="case0", annotator="Dr A", slices="3,5-6")
+    assert [ref.native_index for ref in done.refs] == [2, 4, 5]
     for annotation in study.annotations():
         assert annotation.provenance == "imported"
         assert annotation.effort is None
@@ -518,6 +556,15 @@ def test_a_simulation_keeps_to_the_settings_it_began_with(make_study: MakeStudy)
         {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort")}} for i, r in enumerate(one["rounds"])
     ]
     assert [r["annotated_slices"] for r in more["rounds"]] == [3, 6, 9]
+
+
+def test_a_simulation_that_was_refused_binds_no_later_one(make_study: MakeStudy) -> None:
+    study = make_study(roles=("pool", "pool", "test"))
+    with pytest.raises(StudyError, match=r"has not been prepared\. Run `prepare` first"):
+        simulate(study, rounds=0, options=replace(OPTIONS, strategy="random"), manifold=VAE)
+    assert SIMULATION not in study.properties()
+    prepare(study, pixels=32)
+    assert simulate(study, rounds=0, options=replace(OPTIONS, strategy="strided"), manifold=VAE)["rounds"][0]["annotated_slices"] == 3
 
 
 def test_the_round_after_a_simulation_trains_on_what_was_added(make_study: MakeStudy) -> None:

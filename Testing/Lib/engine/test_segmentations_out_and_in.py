@@ -57,6 +57,6 @@ def test_what_two_readers_accepted_is_the_same_in_another_study(tmp_path: Path, 
     assert PATIENT_NAME not in sidecar
     assert "ID-0" not in sidecar
     taken = import_annotations(other, done.files[0], case=case, annotator="carla", rule="labelled")
-    assert [ref.native_index for ref in taken] == [1, 4, 5]
+    assert [ref.native_index for ref in taken.refs] == [1, 4, 5]
     for annotation in other.all_annotations(case=case):
         assert np.array_equal(annotation.labels, drawn[annotation.ref.native_index])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SuggestiveAnnotationLib.errors import StorageError, StudyError, StudyLockedError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError, StudyLockedError
 from SuggestiveAnnotationLib.study import database, location
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.records import Metric
@@ -47,7 +47,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path, make_study: MakeS
 
 
 def test_a_missing_study_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="no study at"):
+    with pytest.raises(InputError, match="no study at"):
         Study(tmp_path / "nowhere")
 
 

@@ -106,10 +106,10 @@ def test_volumes_that_a_person_named(worker: Worker, write_phantoms: Callable[..
 
 
 def test_what_cannot_be_done_is_refused_in_a_sentence(worker: Worker, make_study: MakeStudy, tmp_path: Path) -> None:
-    assert worker.refuse(OpenStudy(str(tmp_path / "nowhere"))).kind == "study"
+    assert worker.refuse(OpenStudy(str(tmp_path / "nowhere"))).kind == "input"
     study = make_study(prepared=True)
     worker.ask(OpenStudy(str(study.path)))
-    assert worker.refuse(LoadCase("nobody")).kind == "study"
+    assert worker.refuse(LoadCase("nobody")).kind == "input"
     assert worker.refuse(RunRound({"colour": 3})).sentence == "There is no option colour."
     assert worker.refuse(RunRound({"budget": "many"})).sentence == "The option budget cannot be 'many'."
     assert worker.refuse(RunRound({"budget": 0})).kind == "input"
