@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class SuggestiveAnnotationError(Exception):
     """Base of every error that is shown to a person as it stands.
@@ -65,3 +68,9 @@ class Cancelled(SuggestiveAnnotationError):
 
     def __init__(self, sentence: str = "Cancelled.", *, hint: str = "Run the same command again to resume.") -> None:
         super().__init__(sentence, hint=hint)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint with the known word that is most like a mistyped one; empty where none is."""
+    near = get_close_matches(word, list(known), 1)
+    return f"Did you mean {near[0]}?" if near else ""

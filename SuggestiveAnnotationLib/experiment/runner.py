@@ -84,10 +84,10 @@ def compare(
         return Compared(None, kept=tuple(kept))
     threads = threads or max(1, _cores() // max(1, processes))
     ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=token)
-    for line in ahead.lines():
-        progress(ProgressEvent("compare", 0, len(todo), message=line))
     if only_estimate:
         return Compared(ahead, kept=tuple(kept))
+    for line in ahead.lines():
+        progress(ProgressEvent("compare", 0, len(todo), message=line))
     done: list[str] = []
     broken: list[str] = []
     began = time.monotonic()

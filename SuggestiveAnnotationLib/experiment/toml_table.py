@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.errors import InputError, did_you_mean
 
 Made = TypeVar("Made")
 
@@ -38,8 +37,7 @@ class Table:
         """Raises: InputError, for a key that means nothing here."""
         for key in self.content:
             if key not in known:
-                near = get_close_matches(key, known, 1)
-                hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+                hint = did_you_mean(key, known) or f"Known are: {', '.join(known)}."
                 raise self.mistake(f"has the unknown key {key}", hint=hint)
 
     def get(self, key: str, kind: Any, default: Any = MISSING) -> Any:

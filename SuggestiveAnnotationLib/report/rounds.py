@@ -172,7 +172,8 @@ def advice(study: Study, *, seed: int = 0) -> Advice:
     cannot = "Whether another round pays cannot be said yet:"
     pairs = [(one.ref, one.round, one.dice - one.before) for one in audit_slices(study) if one.before is not None]
     if not pairs:
-        return Advice(f"{cannot} no audit slice is accepted that two models in a row had predicted.")
+        missing = "no audit slice is accepted that two models in a row had predicted"
+        return Advice(f"{cannot} {missing}; run rounds with `run-round --audit 4` and annotate their audit slices.")
     newest = max(number for _, number, _ in pairs)
     first = next(
         (n for n in range(newest, -1, -1) if len([p for p in pairs if p[1] >= n]) >= LEAST_AUDITS), min(number for _, number, _ in pairs)

@@ -175,7 +175,10 @@ def test_a_folder_with_another_plan_is_refused_once_it_has_records(write_plan: W
     out = tmp_path / "out"
     other = read_plan(write_plan(old="steps = 3\nbatch", new="steps = 2\nbatch"))
     only = replace(plan, split=replace(plan.split, run=(0,)), arms=plan.arms[:1], primary=None)
-    assert go(other, out, data, only_estimate=True).done == ()
+    said: list[ProgressEvent] = []
+    assert go(other, out, data, only_estimate=True, progress=said.append).done == ()
+    # The estimate is the result, so that it is not told on the way as well.
+    assert [event.message for event in said if event.stage == "compare"] == []
     # Nothing has run yet: a plan may still be changed.
     go(only, out, data)
     with pytest.raises(InputError, match="of another plan"):

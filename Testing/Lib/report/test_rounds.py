@@ -172,6 +172,7 @@ def test_an_audit_slice_counts_only_when_its_rounds_model_had_predicted_it_and_i
 
 def test_nothing_is_said_without_two_models_in_a_row(study: Study) -> None:
     assert "no audit slice is accepted that two models in a row had predicted" in advice(study).sentence
+    assert "`run-round --audit 4`" in advice(study).sentence
     audit_round(study, dict.fromkeys(EIGHT, (None, 8)))
     said = advice(study)
     assert (said.pays, said.change, said.slices) == (None, None, 0)
