@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from SuggestiveAnnotationLib.engine.predict import predict_case, predict_slice
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
-from SuggestiveAnnotationLib.engine.simulate import SIMULATION, simulate
+from SuggestiveAnnotationLib.engine.simulate import simulate
 from SuggestiveAnnotationLib.engine.suggest import ask, pool_of, sources, suggest
 from SuggestiveAnnotationLib.engine.train import augmentation, train
 from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
@@ -244,43 +243,6 @@ def test_cancelling_publishes_nothing_and_the_round_goes_on_later(make_study: Ma
     assert run_round(study, options=replace(OPTIONS, strategy="random")).strategy == "entropy"
 
 
-def test_a_round_that_goes_on_says_which_options_it_does_not_take(make_study: MakeStudy) -> None:
-    study = make_study(prepared=True)
-    annotate(study, SliceRef("case0", 0, 4))
-    began = replace(OPTIONS, strategy="entropy")
-    stop = CancelToken()
-    stop.cancel()
-
-    def told(*given: str, options: RoundOptions, cancel: CancelToken | None = None) -> list[str]:
-        said: list[str] = []
-        with suppress(Cancelled):
-            run_round(study, options=options, given=given, progress=lambda e: said.append(e.message), cancel=cancel)
-        return [message for message in said if "goes on" in message]
-
-    every = tuple(asdict(began))
-    assert told(*every, options=began, cancel=stop) == []
-    assert told(*every, options=replace(began, device="auto"), cancel=stop) == []
-    other = replace(began, strategy="random", steps=9, augment=False, strategy_options={"scorer": "entropy"})
-    assert told("budget", options=other, cancel=stop) == []
-    assert told("steps", "augment", options=other, cancel=stop) == [
-        "Round 0 goes on with --steps 4 and --augment, as it began; what was given instead is not used. `finish-round --abandon` drops it."
-    ]
-    (said,) = told(*every, options=other)
-    assert said.startswith("Round 0 goes on with --strategy entropy, no --option, --steps 4 and --augment, as it began;")
-    assert study.rounds()[0].strategy == "entropy"
-
-
-def test_a_first_batch_that_goes_on_takes_any_strategy_for_the_rounds_after_it(make_study: MakeStudy) -> None:
-    study = make_study(prepared=True)
-    stop, said = CancelToken(), []
-    stop.cancel()
-    options = replace(OPTIONS, strategy="entropy")
-    for _ in range(2):
-        with pytest.raises(Cancelled):
-            run_round(study, options=options, given=("strategy", "budget"), progress=lambda e: said.append(e.message), cancel=stop)
-    assert [message for message in said if message] == ["Nothing is annotated yet: the first batch is strided."]
-
-
 def test_a_round_that_waits_for_people_is_not_run_again(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     run_round(study, options=OPTIONS)
@@ -490,66 +452,6 @@ def test_test_cases_are_judged_in_rounds_that_people_annotate(make_study: MakeSt
     annotate(study, SliceRef("case0", 0, 4))
     run_round(study, options=replace(OPTIONS, strategy="random"))
     assert {m.case for m in study.metrics(0) if m.name == "dice_3d"} == {"case2"}
-
-
-def test_a_simulation_keeps_out_of_studies_that_people_work_on(make_study: MakeStudy) -> None:
-    study = make_study(prepared=True)
-    annotate(study, SliceRef("case0", 0, 4))
-    with pytest.raises(StudyError, match="work of people"):
-        simulate(study, rounds=1, options=OPTIONS, manifold=VAE)
-    assert study.rounds() == ()
-
-
-def test_a_simulation_keeps_to_the_settings_it_began_with(make_study: MakeStudy) -> None:
-    study = make_study(prepared=True, roles=("pool", "pool", "test"))
-    options = replace(OPTIONS, strategy="random")
-    one = simulate(study, rounds=1, options=options, manifold=VAE)
-    with pytest.raises(StudyError, match=r"other settings \(strategy random\)"):
-        simulate(study, rounds=1, options=replace(options, strategy="strided"), manifold=VAE)
-    more = simulate(study, rounds=2, options=options, manifold=VAE)
-    assert more["rounds"][:2] == [
-        {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort")}} for i, r in enumerate(one["rounds"])
-    ]
-    assert [r["annotated_slices"] for r in more["rounds"]] == [3, 6, 9]
-
-
-def test_a_simulation_that_was_refused_binds_no_later_one(make_study: MakeStudy) -> None:
-    study = make_study(roles=("pool", "pool", "test"))
-    with pytest.raises(StudyError, match=r"has not been prepared\. Run `prepare` first"):
-        simulate(study, rounds=0, options=replace(OPTIONS, strategy="random"), manifold=VAE)
-    assert SIMULATION not in study.properties()
-    prepare(study, pixels=32)
-    assert simulate(study, rounds=0, options=replace(OPTIONS, strategy="strided"), manifold=VAE)["rounds"][0]["annotated_slices"] == 3
-
-
-def test_the_round_after_a_simulation_trains_on_what_was_added(make_study: MakeStudy) -> None:
-    study = make_study(prepared=True, roles=("pool", "pool", "test"))
-    simulate(study, rounds=1, options=replace(OPTIONS, strategy="random"), manifold=VAE)
-    taken = study.annotated_refs()
-    free = next(ref for ref in study.pool_refs() if ref not in taken and not study.slices(ref.case).blank[ref.native_index])
-    annotate(study, free)
-    run_round(study, options=replace(OPTIONS, strategy="random"))
-    model = study.latest_model("segmentation")
-    assert model is not None
-    assert len(model.card["annotations"]) == len(taken) + 1
-    assert {m.value for m in study.metrics(model.round) if m.name == "judged_model"} == {model.id}
-
-
-def test_simulated_minutes_do_not_depend_on_interruptions(make_study: MakeStudy) -> None:
-    found = []
-    for name, interrupted in (("one", False), ("two", True)):
-        study = make_study(prepared=True, name=name, roles=("pool", "pool", "test"))
-        cancel = CancelToken()
-
-        def stop(event: ProgressEvent, cancel: CancelToken = cancel) -> None:
-            if event.stage == "annotate" and event.done == 2:
-                cancel.cancel()
-
-        if interrupted:
-            with pytest.raises(Cancelled):
-                simulate(study, rounds=1, options=replace(OPTIONS, budget=4), manifold=VAE, progress=stop, cancel=cancel)
-        found.append(simulate(study, rounds=1, options=replace(OPTIONS, budget=4), manifold=VAE)["simulated_minutes"])
-    assert found[0] == found[1]
 
 
 def test_the_demo_leaves_folders_alone_that_no_demo_made(tmp_path: Path) -> None:
