@@ -13,14 +13,14 @@ from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import augmentation, newest_committee
-from SuggestiveAnnotationLib.errors import InputError, StudyError, did_you_mean
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress, spoken
 from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAccess
 from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
-from SuggestiveAnnotationLib.strategies.registry import ENTRIES, entry, requirements, strategy
+from SuggestiveAnnotationLib.strategies.registry import entry, requirements, strategy
 from SuggestiveAnnotationLib.strategies.stepping import SteppingStrategy
 from SuggestiveAnnotationLib.study.records import Annotation, Round
 from SuggestiveAnnotationLib.study.round_rows import GO_ON
@@ -46,9 +46,6 @@ def check_options(options: RoundOptions, *, experiment: bool = False, trains: bo
     `experiment` allows strategies that look at reference labels; in a study that people annotate they would give the answer away.
     `trains`: these options train the model that the strategy looks through.
     """
-    names = [name for one in ENTRIES for name in (one.name, *one.synonyms)]
-    if options.strategy not in names and (near := did_you_mean(options.strategy, names)):
-        raise InputError(f"There is no strategy {options.strategy!r}.", hint=near)
     strategy(options.strategy, **_options(options))
     if entry(options.strategy).needs_reference and not experiment:
         raise InputError(f"The strategy {options.strategy} looks at reference labels.", hint="It is for `simulate` only.")

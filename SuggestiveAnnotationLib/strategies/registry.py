@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.errors import InputError, did_you_mean
 from SuggestiveAnnotationLib.strategies.catalogue import CONTEXT, ENTRIES, Entry, Option
 from SuggestiveAnnotationLib.strategies.contract import Requirement, Strategy
 
@@ -18,11 +18,12 @@ _OF_CHOICES: Mapping[tuple[str, str, str], Requirement] = {("consensus", "vary",
 
 
 def entry(name: str) -> Entry:
-    """The catalogue entry of a strategy, by its name or a synonym. Raises: InputError listing the names, for an unknown one."""
+    """The catalogue entry of a strategy, by its name or a synonym. Raises: InputError, for an unknown one, with the name most like it."""
     for candidate in ENTRIES:
         if name == candidate.name or name in candidate.synonyms:
             return candidate
-    raise InputError(f"There is no strategy {name!r}.", hint=f"Choose one of: {_listed(e.name for e in ENTRIES)}.")
+    near = did_you_mean(name, [known for one in ENTRIES for known in (one.name, *one.synonyms)])
+    raise InputError(f"There is no strategy {name!r}.", hint=near or f"Choose one of: {_listed(e.name for e in ENTRIES)}.")
 
 
 def offered() -> tuple[Entry, ...]:
