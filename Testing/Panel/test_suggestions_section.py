@@ -260,14 +260,14 @@ def test_two_hundred_rows_are_rebuilt_quickly(host: Any, panel: Any, tmp_path: P
         section.refresh()
         seconds.append(time.process_time() - start)
     print("rebuild", seconds)
-    assert sorted(seconds)[2] < 0.1
+    assert sorted(seconds)[2] < 0.5
     again = []
     for _time in range(5):
         start = time.process_time()
         section.refresh()
         again.append(time.process_time() - start)
     print("update", again)
-    assert sorted(again)[2] < 0.1
+    assert sorted(again)[2] < 0.5
 
 
 def test_a_picture_of_the_section(host: Any, workspace: Any, section: Any, tmp_path: Path) -> None:
