@@ -33,7 +33,7 @@ def test_a_simulation_killed_again_and_again_ends_like_one_that_was_left_alone(m
     kills = 0
     while kills < KILLS:
         # Short stretches at first, so that early stages are hit as well as late ones.
-        if _run(killed.path, kill_after=moments.uniform(0, length * 0.3)) is None:
+        if _run(killed.path, kill_after=moments.uniform(0, length * 0.2)) is None:
             kills += 1
             _no_half_stage(Study(killed.path))
         else:

@@ -197,16 +197,18 @@ def test_a_folder_with_another_plan_is_refused_once_it_has_records(write_plan: W
 def test_killed_with_its_processes_it_goes_on(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
     path, out = write_plan(old="folds = 2", new="folds = 2\nrun = [0]"), tmp_path / "out"
     command = [sys.executable, "-m", "SuggestiveAnnotationLib", "compare", str(path), "--out", str(out), "--data", str(data)]
-    child = subprocess.Popen([*command, "--processes", "2", "--threads", "1"], start_new_session=True, stderr=subprocess.DEVNULL)
+    said = tmp_path / "said.txt"
+    with said.open("wb") as log:
+        child = subprocess.Popen([*command, "--processes", "2", "--threads", "1"], start_new_session=True, stdout=log, stderr=log)
     try:
         until = time.monotonic() + 240
-        while not list((out / "records").glob("*.json")) and child.poll() is None and time.monotonic() < until:
+        while not by_name(out) and child.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         os.killpg(child.pid, signal.SIGKILL)
     finally:
         child.wait()
     before = by_name(out)
-    assert before
+    assert before, said.read_text(encoding="utf-8")
     assert main([*command[3:], "--threads", "1", "--quiet", "--json"]) == 0
     after = by_name(out)
     assert len(after) == 2
