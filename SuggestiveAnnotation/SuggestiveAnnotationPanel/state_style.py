@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import qt
 from slicer.i18n import tr as _
 
@@ -58,7 +60,12 @@ def lighter(colour):
 
 def readable(colour, palette):
     """A colour for texts on a window: as near to `colour` as can be read there, darker in a light window, lighter in a dark one."""
-    window = rgb(palette.color(qt.QPalette.Window).name())
+    return _readable(colour, palette.color(qt.QPalette.Window).name())
+
+
+@lru_cache
+def _readable(colour, behind):
+    window = rgb(behind)
     end = max((0.0, 1.0), key=lambda grey: contrast((grey,) * 3, window))
     for share in range(101):
         mixed = [round(255 * (channel + share / 100 * (end - channel))) for channel in rgb(colour)]

@@ -23,7 +23,7 @@ class Thumbnails:
 
     def __init__(self, workspace, ready):
         self._workspace, self._ready = workspace, ready
-        self._icons, self._waiting = {}, []
+        self._icons, self._waiting = {}, {}
         self._timer = qt.QTimer()
         self._timer.setInterval(15)
         connect(self._timer, "timeout()", self._makeOne)
@@ -31,23 +31,24 @@ class Thumbnails:
     def want(self, ref, version):
         """Have an icon made, unless there is one of this version; an older one is given meanwhile, or None."""
         kept, icon = self._icons.get(ref, (None, None))
-        self._waiting = [(other, v) for other, v in self._waiting if other != ref]
+        self._waiting.pop(ref, None)
         if kept != version:
-            self._waiting.append((ref, version))
+            self._waiting[ref] = version
             if not self._timer.isActive():
                 self._timer.start()
         return icon
 
     def forget(self):
         """Another study, or another reader who sees other labels."""
-        self._icons, self._waiting = {}, []
+        self._icons, self._waiting = {}, {}
         self._timer.stop()
 
     def _makeOne(self):
         if not self._waiting or self._workspace.study is None:
             self._timer.stop()
             return
-        ref, version = self._waiting.pop(0)
+        ref = next(iter(self._waiting))
+        version = self._waiting.pop(ref)
         icon = qt.QIcon(pictures.pixmap(thumbnail(self._workspace, ref)))
         self._icons[ref] = (version, icon)
         self._ready(ref, icon)
