@@ -85,6 +85,15 @@ def refuse_present(paths: Sequence[Path], *, overwrite: bool) -> None:
         raise ExistsError(what, hint="Choose another folder or allow overwriting.")
 
 
+def stamp(path: Path | str) -> tuple[int, int] | None:
+    """Size and time of change of a file, by which it is known to be the same; None when it cannot be reached."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole (see `whole_file`)."""
     with whole_file(path) as scratch:

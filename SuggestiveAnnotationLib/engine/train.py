@@ -185,29 +185,27 @@ class _Job:
         study, options, device, record = self._study, self._options, self._device, self._study.record
         if options.architecture in _ON_PATCHES and (note := _coarser(study, self._refs)):
             self.say(note)
-        settings, validation = self._settings(seed), _validation(study, options.device)
-        start = build_network(self._spec, seed=settings.seed)
+        start = None
         if last is not None:
-            network = load_checkpoint(last.path, record_key=record.key, device=device)[0]
-            if network_spec(network) == self._spec:
-                start = network
-            else:
-                last = None
+            start = load_checkpoint(last.path, record_key=record.key, device=device)[0]
+            if network_spec(start) != self._spec:
+                last = start = None
                 self.say("The last model is another kind of network than the options ask for: training starts from scratch.")
+        if start is None:
+            start = build_network(self._spec, seed=seed)
+        settings, validation = self._settings(seed), _validation(study, options.device)
         images, labels = ChosenImages(self._images, chosen), self._labels[list(chosen)]
-        at_once = micro_batch_size(
-            start, images.channels, images.size, batch_size=options.batch, device=device, dtype=autocast_dtype(device)
-        )
+        most = micro_batch_size(start, images.channels, images.size, batch_size=options.batch, device=device, dtype=autocast_dtype(device))
 
         def fit(batch: int) -> TrainedSegmentation:
             # The optimiser's batch stays what was asked for; only fewer slices of it are on the device at once.
-            one = replace(settings, micro_batch=batch)
+            at_once = replace(settings, micro_batch=batch)
             return train_segmentation(
-                start, images, labels, settings=one, validation=validation, progress=self._progress, cancel=self._cancel
+                start, images, labels, settings=at_once, validation=validation, progress=self._progress, cancel=self._cancel
             )
 
         say = spoken("train", options.steps, self._progress)
-        trained, _ = halve_on_out_of_memory(fit, at_once, smallest=2, say=say)
+        trained, _ = halve_on_out_of_memory(fit, most, smallest=2, say=say)
         path = study.path / "models" / f"{kind}-{uuid.uuid4().hex[:12]}.safetensors"
         card = save_checkpoint(
             path,

@@ -25,7 +25,7 @@ from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
 from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge
 from SuggestiveAnnotationLib.errors import InputError, StudyError
-from SuggestiveAnnotationLib.files import quoted_stem, whole_file, write_array, write_text
+from SuggestiveAnnotationLib.files import quoted_stem, stamp, whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.arrays import open_npy
@@ -114,7 +114,7 @@ class SliceStore:
 
     def lost_sources(self, case: Case) -> tuple[Path, ...]:
         """Source files that are no longer there, of a case that was built whole: its arrays go on being used."""
-        gone = tuple(path for path in _sources(case).values() if _stamp(path) is None)
+        gone = tuple(path for path in _sources(case).values() if stamp(path) is None)
         return gone if gone and self._whole_note(case.name) is not None else ()
 
     def build(self, case: Case, *, cancel: CancelToken | None = None) -> tuple[str, ...]:
@@ -325,20 +325,12 @@ def _sources(case: Case) -> Mapping[str, Path]:
 def _stamps(case: Case) -> dict[str, list[int]] | None:
     stamps = {}
     for name, path in _sources(case).items():
-        stamp = _stamp(path)
-        if stamp is None:
+        found = stamp(path)
+        if found is None:
             return None
-        stamps[name] = stamp
+        # As JSON gives them back.
+        stamps[name] = list(found)
     return stamps
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """Size and time of a file; None when it cannot be reached."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _content(case: Case) -> str:

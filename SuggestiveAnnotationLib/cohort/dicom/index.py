@@ -15,6 +15,7 @@ from SuggestiveAnnotationLib.cohort.dicom.headers import SEGMENTATION_CLASSES, F
 from SuggestiveAnnotationLib.cohort.dicom.medium import listed_files
 from SuggestiveAnnotationLib.cohort.dicom.stacks import split_stacks
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.files import stamp
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 
 __all__ = ["DicomIndex", "Segmentation", "Series", "find_series", "index_dicom", "is_dicom_folder"]
@@ -146,7 +147,7 @@ def index_dicom(
     for path, wanted in named:
         header = None
         try:
-            header = _read(path, wanted, _stamp(path))
+            header = _read(path, wanted, stamp(path))
         except InputError:
             unreadable.append(path)
         if header is not None and (header.frames or header.sop_class in SEGMENTATION_CLASSES):
@@ -164,22 +165,13 @@ def index_dicom(
     return DicomIndex(tuple(_series(headers)), segmentations, tuple(unreadable), copies)
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Size and time of change, None where there is no file."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 @lru_cache(REMEMBERED)
-def _read(path: str, wanted: bool, stamp: tuple[int, int] | None) -> Header | None:
+def _read(path: str, wanted: bool, as_it_stands: tuple[int, int] | None) -> Header | None:
     """The header; None for a file of another format.
 
     Args:
         wanted: the file was named, so what cannot be read is missed.
-        stamp: of the file; the header is read again where it changed.
+        as_it_stands: stamp of the file; the header is read again where it changed.
     """
     begins = begins_as_dicom(path)
     if begins is None:
