@@ -75,12 +75,15 @@ def make_cohort(
         folder: of the comparison. data: what `${DATA}` in the plan stands for.
 
     Raises:
-        InputError: there is no such folder, no usable case, or fewer people than the split needs.
+        InputError: there is no such folder, no usable case, or fewer people than the split needs; or the cases prepared before came from
+            another folder than `data`.
     """
     path = folder / WORK / "cohort"
     context: dict[str, Any] = {"progress": progress, "cancel": cancel}
     if (path / DATABASE_NAME).exists():
         study = Study(path)
+        if isinstance(plan.cohort, FolderSource) and data is not None:
+            _refuse_other_source(study, _folder(plan.cohort, data), folder)
     elif isinstance(plan.cohort, EmbeddedSource):
         cohort = embedded_cohort(plan.cohort)
         cases = write_embedded_cohort(folder / WORK / "made", cohort, **context)
@@ -104,7 +107,7 @@ def _from_folder(source: FolderSource, path: Path, data: Path | None, **context:
     if source.folder.startswith(DATA) and data is None:
         sentence = f"The plan takes its cases from {source.folder}, and nothing says where that is."
         raise InputError(sentence, hint="Name the folder with --data DIR.")
-    folder = Path(source.folder.replace(DATA, str(data), 1)).expanduser()
+    folder = _folder(source, data)
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.", hint="Check `folder` in [cohort], and --data.")
     table = None if source.table is None else folder / source.table
@@ -113,6 +116,18 @@ def _from_folder(source: FolderSource, path: Path, data: Path | None, **context:
         reference=source.reference, **context,
     )  # fmt: skip
     return create(path, plan=plan, schema=source.schema, **context)
+
+
+def _folder(source: FolderSource, data: Path | None) -> Path:
+    return Path(source.folder.replace(DATA, str(data), 1)).expanduser()
+
+
+def _refuse_other_source(study: Study, given: Path, folder: Path) -> None:
+    """Records of one comparison are never of two data sets. A link to the folder is the folder."""
+    used = Path(next(iter(study.cases()[0].images.values())))
+    if not any(one.is_relative_to(other) for one in (used, used.resolve()) for other in (given.absolute(), given.resolve())):
+        sentence = f"The cases of {folder} were prepared from {used.parent}, which is not in {given}."
+        raise InputError(sentence, hint="Leave --data out to go on with them, or choose another folder with --out.")
 
 
 def make_base(plan: Plan, folder: Path, fold: Fold, seed: int, *, progress: ProgressCallback = no_progress, cancel: CancelToken) -> Path:

@@ -193,6 +193,17 @@ def test_a_folder_with_another_plan_is_refused_once_it_has_records(write_plan: W
         read_record(record)
 
 
+def test_cases_of_another_folder_are_refused_once_some_are_prepared(plan: Plan, data: Path, tmp_path: Path) -> None:
+    out, other, link = tmp_path / "out", tmp_path / "other", tmp_path / "link"
+    go(plan, out, data, only_estimate=True)
+    (other / "phantoms").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"were prepared from .* which is not in") as refused:
+        go(plan, out, other, only_estimate=True)
+    assert "--out" in refused.value.hint
+    link.symlink_to(data)
+    assert go(plan, out, link, only_estimate=True).estimate is not None
+
+
 @pytest.mark.kill
 def test_killed_with_its_processes_it_goes_on(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
     path, out = write_plan(old="folds = 2", new="folds = 2\nrun = [0]"), tmp_path / "out"
