@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from SuggestiveAnnotationLib.cli.commands import Context, Result
+from SuggestiveAnnotationLib.cli.command import Commands, Context, Result, add_command
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `compare` takes."""
+def add_commands(sub: Commands) -> None:
+    """Add it to the parser."""
+    parser = add_command(sub, "compare", compare, "Compare strategies as a plan says: every arm, fold and seed.", study=False)
     parser.add_argument("plan", type=Path, metavar="PLAN.toml", help="what is compared, on what and how often (see Resources/Plans)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the records; the same again resumes")
     parser.add_argument("--data", type=Path, metavar="DIR", help="what ${DATA} in the plan stands for: the folder with the cohorts")
