@@ -34,17 +34,22 @@ from SuggestiveAnnotationLib.experiment.statistics import (
     Values,
     holm,
     interval,
+    mean,
     people_mean,
     person_means,
     pooled_sd,
-    run_means,
     signed_rank,
+    unit_means,
     wins_ties_losses,
 )
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words, verdict
+from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, INTERIM, conclude, equivalent, metric_words, verdict
 
-FINALISTS = 6
-"""A plan with an endpoint and at most so many arms is a test; one with more is a screening, which gives intervals and no p values."""
+FINALISTS, LEAST_PEOPLE, LEAST_SEEDS = 6, 12, 6
+"""A plan with an endpoint, at most so many arms and at least so many people and seeds is a test; any other gives intervals and no p values.
+Of five seeds the signed-rank test cannot say less than 0.06.
+"""
+LOST, FOUND = 0.1, 0.3
+"""Dice of a class that a training lost, and of one that the middle training of the same slices found."""
 MARGIN = 0.01
 """Of ties, and of equivalence, for plans that name none."""
 
@@ -65,7 +70,8 @@ class _Analysis:
         self.baseline = self._baseline()
         self.usable = [n for n in comparison.arms if self._family(n) != "sees the reference"]
         others = [name for name in self.usable if name != self.baseline]
-        self.finalists = primary is not None and len(self.plan.arms) <= FINALISTS
+        enough = len(comparison.people) >= LEAST_PEOPLE and len(self.plan.seeds) >= LEAST_SEEDS
+        self.finalists = primary is not None and len(self.plan.arms) <= FINALISTS and enough
         self.level_at_once = 1 - 0.05 / max(1, len(others))
 
     def results(self) -> Results:
@@ -76,7 +82,7 @@ class _Analysis:
         failures = tuple((r.run, r.error.get("kind", ""), r.error.get("sentence", "")) for r in of.records if r.status == "failed")
         there = self.baseline in of.arms
         gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()
-        endpoints, noise = self._endpoints(), self._noise()
+        endpoints, noise = self._endpoints(interim=bool(missing)), self._noise()
         folds = len({fold for fold, _ in of.blocks})
         return Results(
             plan=plan, plan_key=plan.key, metric=self.metric, over=self.over, margin=self.margin, baseline=self.baseline,
@@ -96,6 +102,7 @@ class _Analysis:
                 between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
                 endpoints=endpoints,
                 people=len(of.people),
+                seeds=len({seed for _, seed in of.blocks}),
                 conditions=len({(r.versions.get("code"), r.machine.get("threads")) for r in of.done}),
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
@@ -138,30 +145,45 @@ class _Analysis:
             at_once=self._pair(name, self.baseline, self.over, self.level_at_once),
             narrow=self._pair(name, self.baseline, self.over, 0.90),
             held=self._held(name, self.baseline, self.over, self.metric),
+            shared=self._shared(name, self.baseline),
             wins=wins,
             ties=ties,
             losses=losses,
             by_person=tuple(None if np.isnan(one) else float(one) for one in each),
         )
 
-    def _endpoints(self) -> tuple[EndpointResult, ...]:
-        """P values are made for endpoints of finalists alone, which a plan names before anything runs."""
+    def _shared(self, arm: str, against: str) -> tuple[float, float] | None:
+        shares = []
+        for block in self.of.blocks:
+            if (arm, block) in self.of.curves and (against, block) in self.of.curves:
+                found = self.of.support(block, self.over, (arm, against))[0]
+                costs = [self.of.curves[name, block].cost(self.over) for name in (arm, against)]
+                if found is not None:
+                    shares.append([(found[1] - found[0]) / (x[-1] - x[0]) for x in costs])
+        one, other = np.mean(shares, axis=0).tolist() if shares else (None, None)
+        return None if one is None or other is None else (one, other)
+
+    def _endpoints(self, *, interim: bool) -> tuple[EndpointResult, ...]:
+        """P values are made for endpoints of finalists alone, which a plan names before anything runs, and once everything has run."""
         named = [*([self.plan.primary] if self.plan.primary is not None else []), *self.plan.secondaries]
         named = [one for one in named if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics]
         values = [self._endpoint_values(one) for one in named]
-        p_values = [signed_rank(run_means(one)) if self.finalists else None for one in values]
+        p_values = [signed_rank(unit_means(one, self.of.draws)) if self.finalists and not interim else None for one in values]
+        narrow_level = 1 - 0.10 / max(1, len(self.plan.secondaries))
         second = [k for k, one in enumerate(named) if one is not self.plan.primary and p_values[k] is not None]
         adjusted = dict(zip(second, holm([p_values[k] or 0.0 for k in second]), strict=True))
         out = []
         for k, (one, difference) in enumerate(zip(named, values, strict=True)):
-            gain, narrow = self._interval(difference), self._interval(difference, 0.90)
             primary, held = one is self.plan.primary, None
+            gain, narrow = self._interval(difference), self._interval(difference, 0.90 if primary else narrow_level)
             if one.judge == "area":
                 held = self._held(one.arm, one.against, one.over, one.metric)
+            p = p_values[k] if primary else adjusted.get(k)
+            conclusion = INTERIM if interim else conclude(gain, narrow, one.margin, held, p)
             out.append(
                 EndpointResult(
-                    endpoint=one, primary=primary, gain=gain, narrow=narrow, held=held, equivalent=narrow.inside(one.margin), p=p_values[k],
-                    adjusted=p_values[k] if primary else adjusted.get(k), conclusion=conclude(gain, narrow, one.margin, held),
+                    endpoint=one, primary=primary, gain=gain, narrow=narrow, held=held,
+                    equivalent=equivalent(narrow, one.margin, held), p=p_values[k], adjusted=p, conclusion=conclusion,
                 )
             )  # fmt: skip
         return tuple(out)
@@ -237,18 +259,22 @@ class _Analysis:
 
     def _noise(self) -> Noise | None:
         """Model 1 is the same in every arm of a block, so that it counts once."""
-        groups: dict[tuple[object, ...], tuple[int, tuple[float, ...]]] = {}
+        groups: dict[tuple[object, ...], tuple[int, Values]] = {}
         for (arm, block), curve in self.of.curves.items():
             for number, values in enumerate(curve.trainings, start=1):
                 groups[(block, number, "" if number == 1 else arm)] = (number, values)
         several = [(number, values) for number, values in groups.values() if len(values) > 1]
-        by_model = {n: pooled_sd([v for m, v in several if m == n]) for n in sorted({m for m, _ in several})}
-        sd = pooled_sd([values for _, values in several])
+        means = [(number, mean(values, axis=1)) for number, values in several]
+        by_model = {n: pooled_sd([v for m, v in means if m == n]) for n in sorted({m for m, _ in means})}
+        sd = pooled_sd([values for _, values in means])
         if sd is None:
             return None
+        typical = float(np.median([np.nanstd(values, ddof=1) for _, values in means]))
+        lost = sum(int(((values < LOST) & (np.nanmedian(values, axis=0) > FOUND)).any(axis=1).sum()) for _, values in several)
         trainings = [len(values) for _, values in several]
         left = sd / float(np.sqrt(np.mean(trainings) * len(self.of.blocks)))
-        return Noise({n: one for n, one in by_model.items() if one is not None}, sd, len(several), sum(trainings), left)
+        known = {n: one for n, one in by_model.items() if one is not None}
+        return Noise(known, sd, typical, lost, len(several), sum(trainings), left)
 
     def _prices(self) -> Prices | None:
         arms = list(self.of.arms)

@@ -29,12 +29,12 @@ class Curve:
 
     Attributes:
         tests: `(model, person, label, metric)`, mean over trainings and over the person's cases; NaN where undefined or not tested.
-        trainings: for each model the mean Dice of each training over people and classes, for the noise of training.
+        trainings: for each model the Dice `(training, class)`, mean over people, for the noise of training.
     """
 
     record: RunRecord
     tests: NDArray[np.float64]
-    trainings: tuple[tuple[float, ...], ...]
+    trainings: tuple[Values, ...]
 
     def cost(self, over: Over, prices: TimeCoefficients | None = None) -> list[float]:
         """What had been paid when each model was trained; minutes at the declared prices, or at others."""
@@ -111,13 +111,7 @@ class Comparison:
     @cached_property
     def draws(self) -> Draws:
         """Resamples for every interval of the comparison."""
-        tested = np.zeros((len(self.people), len(self.blocks)), bool)
-        for record in self.done:
-            for case in record.test:
-                tested[self.people.index(record.patients.get(case, case)), self.blocks.index((record.fold, record.seed))] = True
-        # Folds that every seed draws anew have their numbers in common and nothing else.
-        folds = range(len(self.blocks)) if self.plan.split.redraw else [fold for fold, _ in self.blocks]
-        return Draws.make(tested, folds, resamples=self.resamples, seed=self.seed)
+        return Draws.make(len(self.people), [seed for _, seed in self.blocks], resamples=self.resamples, seed=self.seed)
 
     def score(self, arm: str, block: Block, metric: str, label: str | None = None) -> Values:
         """A metric `(model, person)` of one run. `label` None: the mean over the classes that the person has, regions left out."""
@@ -194,8 +188,8 @@ class Comparison:
         tests = np.stack([mean(np.stack(trainings), axis=0) for trainings in everything])
         dice = self.metrics.index("dice_3d")
         classes = len(self.classes)
-        means = tuple(tuple(float(mean(mean(one[:, :classes, dice], axis=1), axis=0)) for one in trainings) for trainings in everything)
-        return Curve(record, tests, means)
+        by_class = tuple(np.stack([mean(one[:, :classes, dice], axis=0) for one in trainings]) for trainings in everything)
+        return Curve(record, tests, by_class)
 
     def _judged(self, record: RunRecord, one: Judged) -> Values:
         """One training `(person, label, metric)`."""

@@ -9,7 +9,7 @@ from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN
 from SuggestiveAnnotationLib.experiment.curves import COSTS
 from SuggestiveAnnotationLib.experiment.figures import interval_words
 from SuggestiveAnnotationLib.experiment.looks import by_area, highlighted
-from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
+from SuggestiveAnnotationLib.experiment.plan import Arm, Endpoint, Plan
 from SuggestiveAnnotationLib.experiment.results import MEAN, Results, Share
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words
@@ -73,7 +73,7 @@ def area_table(results: Results) -> TableView:
         for arm in by_area(results)
     )
     columns = ("Arm", *(f"Over {COST_WORDS[over]}" for over in COSTS), "People", "Runs")
-    caption = f"Area under {metric_words(results.metric)}, divided by the width of the support; 95 % intervals over people and runs."
+    caption = f"Area under {metric_words(results.metric)}, divided by the width of the support; 95 % intervals over people and seeds."
     return TableView("area", caption, columns, rows)
 
 
@@ -85,6 +85,7 @@ def gains_table(results: Results) -> TableView:
             *(interval_words(gain.over[over], signed=True) for over in COSTS),
             "" if gain.at_once.low is None or gain.at_once.high is None else f"[{gain.at_once.low:+.3f}, {gain.at_once.high:+.3f}]",
             UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
+            UNDEFINED if gain.shared is None else " / ".join(percent(one) for one in gain.shared),
             f"{gain.wins} / {gain.ties} / {gain.losses}",
             conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
         )
@@ -92,11 +93,13 @@ def gains_table(results: Results) -> TableView:
     )
     columns = (
         "Arm", *(f"Gain over {COST_WORDS[over]}" for over in COSTS), f"All arms at once, {COST_WORDS[results.over]}",
-        "As steps", "Wins / ties / losses (people)", f"Read by itself, {COST_WORDS[results.over]}",
+        "As steps", f"Compared of {COST_WORDS[results.over]} (arm / {results.baseline})", "Wins / ties / losses (people)",
+        f"Read by itself, {COST_WORDS[results.over]}",
     )  # fmt: skip
     caption = (
         f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals; the interval for all "
-        "arms at once is widened by their number. As steps: between models the earlier one counts."
+        "arms at once is widened by their number. As steps: between models the earlier one counts, and the last counts in no arm. "
+        "Compared: how much of what each arm spent after the first batch the two have in common."
     )
     return TableView("gains", caption, columns, rows)
 
@@ -106,22 +109,41 @@ def endpoints_table(results: Results) -> TableView:
     p_values = any(one.p is not None for one in results.endpoints)
     rows = []
     for one in results.endpoints:
-        ninety = UNDEFINED if one.narrow.low is None else f"[{one.narrow.low:+.3f}, {one.narrow.high:+.3f}]"
+        narrow = UNDEFINED if one.narrow.low is None else f"[{one.narrow.low:+.3f}, {one.narrow.high:+.3f}]"
+        steps = UNDEFINED if one.held is None else f"{one.held:+.3f}"
         p = (UNDEFINED if one.p is None else f"{one.p:.3g}", UNDEFINED if one.adjusted is None else f"{one.adjusted:.3g}")
-        cells = ["primary" if one.primary else "secondary", interval_words(one.gain, signed=True), ninety, f"±{one.endpoint.margin:g}"]
-        rows.append((one.endpoint.name, *cells, "yes" if one.equivalent else "no", *(p if p_values else ()), one.conclusion))
+        cells = ("primary" if one.primary else "secondary", interval_words(one.gain, signed=True), steps, narrow)
+        rows.append((_endpoint_name(results, one.endpoint), *cells, f"±{one.endpoint.margin:g}", *(p if p_values else ()), one.conclusion))
     named = ("Wilcoxon p", "Holm") if p_values else ()
-    columns = ("Endpoint", "", "Gain [95 %]", "90 %", "Margin", "Equivalent", *named, "Conclusion")
-    caption = "Endpoints that the plan named. Positive is better; equivalent: the 90 % interval lies inside the margin."
+    columns = ("Endpoint", "", "Gain [95 %]", "As steps", "For equivalence", "Margin", *named, "Conclusion")
+    second = 100 - 10 / max(1, len(results.plan.secondaries))
+    caption = (
+        "Endpoints that the plan named. Positive is better. Equivalent: the interval for equivalence, 90 % for the primary"
+        + (f" and {second:g} % for the secondaries, which are to hold together," if results.plan.secondaries else "")
+        + " and the gain as steps lie inside the margin."
+    )
     return TableView("endpoints", caption, columns, tuple(rows), numeric=2)
+
+
+def _endpoint_name(results: Results, one: Endpoint) -> str:
+    """With what both arms had paid, where it is not the same: a model at the end is not judged at equal cost."""
+    if one.judge == "area":
+        return one.name
+    paid = [decimal(results.arm(arm).curve[-1].minutes, 0) for arm in (one.arm, one.against)]
+    return f"{one.name} (after {paid[0]} and {paid[1]} simulated minutes)"
 
 
 def final_table(results: Results) -> TableView:
     """Every metric of the last model, mean over classes."""
     metrics = [name for name in FINAL if name in results.metrics]
-    rows = tuple((arm.name, *(_final(arm.final[MEAN][m], m) for m in metrics)) for arm in by_area(results))
-    caption = "The last model, mean over classes and people; 95 % intervals over people and runs."
-    return TableView("final", caption, ("Arm", *(metric_words(m) for m in metrics)), rows)
+    rows = tuple(
+        (arm.name, decimal(arm.curve[-1].minutes, 0), *(_final(arm.final[MEAN][m], m) for m in metrics)) for arm in by_area(results)
+    )
+    caption = (
+        "The last model, mean over classes and people; 95 % intervals over people and seeds. It comes after the same number of slices in "
+        "every arm, at a different cost."
+    )
+    return TableView("final", caption, ("Arm", "Simulated minutes paid", *(metric_words(m) for m in metrics)), rows)
 
 
 def _final(one: Interval, metric: str) -> str:
@@ -194,8 +216,12 @@ def noise_table(results: Results) -> TableView | None:
         return None
     rows = [(f"model {number}", decimal(sd, 4)) for number, sd in noise.by_model.items()]
     rows.append(("all models", decimal(noise.sd, 4)))
+    rows.append(("median of the sets", decimal(noise.typical, 4)))
     rows.append(("left in an arm's mean over its trainings of one model", decimal(noise.of_an_arm, 4)))
-    caption = f"Standard deviation of mean 3D Dice over trainings on identical slices: {noise.trainings} trainings of {noise.groups} sets."
+    caption = (
+        f"Standard deviation of mean 3D Dice over trainings on identical slices: {noise.trainings} trainings of {noise.groups} sets, "
+        f"{noise.lost} of which lost a class that the others of their set found."
+    )
     return TableView("noise", caption, ("", "SD"), tuple(rows))
 
 

@@ -103,6 +103,8 @@ class Gain:
         at_once: over the primary cost, at a level at which all arms hold together (Bonferroni).
         narrow: over the primary cost, at 90 %, for equivalence.
         held: the mean over the primary cost, where between models the earlier one counts (steps instead of straight lines).
+        shared: of what the arm and the one it is held against spent after the first batch over the primary cost, the shares that are
+            compared, mean over folds and seeds; None where nothing is.
         wins, ties, losses: people, over the primary cost; a tie is a difference within the margin.
         by_person: the mean difference of each person, in the same order in every arm; None where there is none.
     """
@@ -113,6 +115,7 @@ class Gain:
     at_once: Interval
     narrow: Interval
     held: float | None
+    shared: tuple[float, float] | None
     wins: int
     ties: int
     losses: int
@@ -125,10 +128,11 @@ class EndpointResult:
 
     Attributes:
         endpoint: which. primary: of which there is one.
-        gain: at 95 %, positive is better. narrow: at 90 %.
+        gain: at 95 %, positive is better.
+        narrow: at 90 % for the primary; for each of m secondaries at 1 - 0.1 / m, so that their equivalences hold together (Bonferroni).
         held: of an area, the mean gain where between models the earlier one counts; None: no area.
-        equivalent: the 90 % interval lies inside the margin (two one-sided tests at 5 %).
-        p: Wilcoxon's signed-rank test over runs; None in a screening, and where nobody can be compared.
+        equivalent: `narrow` lies inside the margin (two one-sided tests), and so does `held`.
+        p: Wilcoxon's signed-rank test over seeds; None while runs are missing, in a screening, and of too few people or seeds.
         adjusted: for the number of secondaries (Holm); the primary's own p.
         conclusion: in words.
     """
@@ -150,11 +154,15 @@ class Noise:
 
     Attributes:
         by_model: model -> standard deviation, pooled over runs. sd: of all. groups, trainings: how many it comes from.
-        of_an_arm: what is left of it in the mean of an arm over all its trainings of one model.
+        typical: the median over sets of slices of the standard deviation inside each.
+        lost: trainings with a class below 0.1 that at least half of the trainings of their set have above 0.3.
+        of_an_arm: what is left of `sd` in the mean of an arm over all its trainings of one model.
     """
 
     by_model: Mapping[int, float]
     sd: float
+    typical: float
+    lost: int
     groups: int
     trainings: int
     of_an_arm: float

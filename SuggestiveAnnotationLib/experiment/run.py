@@ -176,7 +176,8 @@ class _Runner:
         """Further trainings on the same slices, in copies of the study that are thrown away."""
         self.repeats[number] = []
         for repeat in range(1, self.plan.repeats):
-            seed = self.run.seed + 10_000 * repeat
+            # Other weights to begin with in every fold and model, the same in every arm.
+            seed = int(content_key([self.run.seed, self.run.fold, number, repeat]), 16) % 2**31
             path = self.study.path.with_name(f"{self.study.path.name}-repeat")
             shutil.rmtree(path, ignore_errors=True)
             self.study.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients
 from SuggestiveAnnotationLib.experiment import result_tables as tables
-from SuggestiveAnnotationLib.experiment.analyse import FINALISTS
+from SuggestiveAnnotationLib.experiment.analyse import FINALISTS, FOUND, LEAST_PEOPLE, LEAST_SEEDS, LOST
 from SuggestiveAnnotationLib.experiment.figures import ablation_panels, area_panel, effort_panel, learning_panel, people_panel
 from SuggestiveAnnotationLib.experiment.looks import STYLES
 from SuggestiveAnnotationLib.experiment.plan import FolderSource
@@ -126,9 +126,14 @@ def _endpoints(results: Results) -> Section:
     title = "Endpoints of the plan"
     if not results.endpoints:
         return Section("endpoints", title, "", absent="The plan names no endpoint, so there are intervals and no p-values.")
-    read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over runs, Holm's adjustment over the secondaries."
+    read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over seeds, Holm's adjustment over the secondaries."
     if all(one.p is None for one in results.endpoints):
-        read = "Named before anything ran. A screening of many arms gives intervals and no p-values: there are too many arms for them."
+        read = "Named before anything ran. Intervals and no p-values: "
+        read += (
+            f"{len(results.missing)} runs of the plan are missing."
+            if results.missing
+            else f"these are for at most {FINALISTS} arms, at least {LEAST_PEOPLE} people and {LEAST_SEEDS} seeds."
+        )
     return Section("endpoints", title, read, (), (tables.endpoints_table(results),), source="endpoints")
 
 
@@ -188,23 +193,30 @@ def rules(results: Results) -> tuple[str, ...]:
     """The declared rules, in sentences."""
     return (
         "A person's value is the mean over the runs that tested them and over their cases; an arm's value is the mean over people.",
-        f"Intervals: hierarchical bootstrap over people, then the seeds of each fold, {results.resamples:,} resamples from seed "
-        f"{results.seed}. Where people are tested in several folds, folds are weighted at random too. The interval is its standard "
-        "error, or that of the means of runs where it is larger, times Student's t for people or runs, whichever are fewer.",
+        f"Intervals: hierarchical bootstrap over people and seeds, {results.resamples:,} resamples from seed {results.seed}; the folds "
+        "of a seed stay together, since their networks begin with the same weights. The interval is its standard error, or that of the "
+        "means of seeds where it is larger, times Student's t for people or seeds, whichever are fewer. Of one seed, runs are "
+        "drawn.",
+        "Pools and test people are drawn from the same few people. What another pool would have done is in the intervals only as far as "
+        "folds differ between seeds.",
         "Area: trapezoids between models, from the latest beginning to the earliest end of the arms compared in a fold and seed, divided "
         "by that width. The table of areas compares all arms, a gain only its two. An arm that spends less than half of what arms spend in "
         "the median in any fold and seed takes no part over that cost.",
         "Between models a straight line stands for Dice that no model had yet. So the gain is also taken with steps, where the earlier "
-        "model counts until the next batch is paid; where that turns its sign, nothing is concluded.",
+        "model counts until the next batch is paid, and the last model in no arm; where that turns its sign, or lies outside the margin of "
+        "an equivalence, nothing is concluded.",
+        f"A run whose network loses a class (Dice below {LOST:g} where others of the same slices have more than {FOUND:g}) counts like any "
+        "other.",
         "Several trainings on one selected set are averaged before anything else.",
         "A class that a case lacks enters no Dice and no distance of that case.",
         "Surface voxels share a face with a voxel outside; HD95 is the greater of the two directed 95th percentiles; surface Dice counts "
         "surface voxels within the tolerance. Voxels that the reference ignores are in no volume and make no surface.",
-        f"A tie is a difference of at most {results.margin:g}. Equivalent: the 90 % interval lies inside the margin (two one-sided tests); "
-        "in the sentence that says who wins it is the wider interval at which all arms hold at once.",
-        f"P-values only for plans with an endpoint and at most {FINALISTS} arms: Wilcoxon's signed-rank test over runs (means over their "
-        "people, who share one choice of slices and its trainings), Holm over the secondaries. Runs share people, so intervals, which know "
-        "both, go first where the two disagree.",
+        f"A tie is a difference of at most {results.margin:g}. Equivalent: the 90 % interval lies inside the margin (two one-sided tests), "
+        "of m secondaries that of 100 - 10 / m %; in the sentence that says who wins it is the interval at which all arms hold at once.",
+        f"P-values only for plans with an endpoint, at most {FINALISTS} arms, at least {LEAST_PEOPLE} people and {LEAST_SEEDS} seeds, once "
+        "every run is done: Wilcoxon's signed-rank test over seeds (means over people), Holm over the secondaries. It knows other seeds "
+        "and these people alone; so better or worse needs both: an adjusted p below 0.05, and an interval, which knows people, off 0. "
+        "While runs are missing no endpoint is concluded.",
     )
 
 

@@ -1,8 +1,8 @@
 """The numbers by which arms are compared. Plain numpy; nothing here knows of records.
 
 *Values* are arrays `(person, run)`: what one run says of one person, NaN where the run did not test the person. A person's value is the
-mean over the runs that tested them, and an arm's value the mean over people. Both are samples: other people would do, and other runs, each
-of which chose slices and trained networks once for everybody it tested.
+mean over the runs that tested them, and an arm's value the mean over people. Both are samples: other people would do, and other seeds, each
+of which stands for the weights that its networks begin with and for what strategies draw by lot, in all of its folds.
 """
 
 from __future__ import annotations
@@ -96,38 +96,36 @@ class Interval:
 class Draws:
     """Resamples of a hierarchical bootstrap, the same for every arm and metric, so that differences stay paired.
 
-    People are drawn with replacement. Runs are drawn anew as well: the seeds of each fold with replacement, the same for all people of
-    that fold, since one training serves all of them and its luck is shared. Where people are tested in several folds, folds get random
-    weights too (exponential, the Bayesian bootstrap, which leaves nobody without a run); else folds follow from people.
+    People are drawn with replacement, one fewer than there are, since the mean of so many drawn has the variance of the mean of all.
+    Seeds are drawn as well: all runs of a seed together and for everybody, since they begin with the same network and share its luck.
+    They get random weights (the Bayesian bootstrap, which leaves nobody without a run) from a Dirichlet distribution that has the
+    variance of a mean too. Of one seed it is the runs that are drawn; what a seed does to all of them is then not known.
 
     Attributes:
         people: how often each person is in each resample `(resample, person)`.
         runs: weight of each run `(resample, run)`.
+        units: of each run, what it was drawn with: its seed, or its own number where there is but one seed.
     """
 
     people: Values
     runs: Values
+    units: tuple[int, ...]
 
     @classmethod
-    def make(cls, tested: NDArray[np.bool_], folds: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
+    def make(cls, people: int, seeds: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
         """Draw.
 
         Args:
-            tested: who was tested in which run `(person, run)`, in any arm. folds: of each run.
+            people: how many. seeds: of each run.
         """
         generator = np.random.default_rng(seed)
-        count = tested.shape[0]
-        people = generator.multinomial(count, [1 / count] * count, size=resamples).astype(float)
-        fold_of = np.asarray(folds)
-        runs = np.zeros((resamples, len(fold_of)))
-        numbers = np.unique(fold_of)
-        of_person = np.stack([tested[:, fold_of == fold].any(axis=1) for fold in numbers], axis=1)
-        several = bool((of_person.sum(axis=1) > 1).any())
-        for fold in numbers:
-            at = np.flatnonzero(fold_of == fold)
-            drawn = generator.multinomial(len(at), [1 / len(at)] * len(at), size=resamples).astype(float)
-            runs[:, at] = drawn * generator.exponential(size=(resamples, 1)) if several else drawn
-        return cls(people, runs)
+        chosen = generator.multinomial(max(1, people - 1), [1 / people] * people, size=resamples).astype(float)
+        several = len(set(seeds)) > 1
+        units = np.unique(seeds, return_inverse=True)[1] if several else np.arange(len(seeds))
+        number = len(set(units.tolist()))
+        # The mean of n under Dirichlet weights of concentration a varies by (n - 1) / (n a + 1) of what it should.
+        weights = generator.gamma(max((number - 2) / number, 0.05), size=(resamples, number))
+        return cls(chosen, weights[:, units], tuple(units.tolist()))
 
     def means(self, values: Values) -> Values:
         """The mean over people in each resample `(resample,)`; NaN where a resample has nobody."""
@@ -158,6 +156,12 @@ def run_means(values: Values) -> Values:
     return mean(values, axis=0)
 
 
+def unit_means(values: Values, draws: Draws) -> Values:
+    """Mean over people of what the runs of each seed say of them `(seed,)`, NaN where there is none."""
+    units = np.asarray(draws.units)
+    return np.array([run_means(person_means(values[:, units == one])[:, None])[0] for one in np.unique(units)])
+
+
 def mean(values: Values, *, axis: int | tuple[int, ...]) -> Values:
     """Mean over what is not NaN; NaN where all is."""
     there = ~np.isnan(values)
@@ -170,19 +174,20 @@ def mean(values: Values, *, axis: int | tuple[int, ...]) -> Values:
 def interval(values: Values, draws: Draws, *, level: float = 0.95) -> Interval:
     """Mean over people with an interval from a standard error and Student's t.
 
-    The error is the bootstrap's, or that of the means of runs where it is larger: with one or two runs a fold there is nothing to draw
-    anew, and the bootstrap alone calls every other true zero a difference. Degrees of freedom are those of the smaller sample. Percentiles
-    are too narrow for a few people, and at the levels at which many arms hold together there are none left to take. The bootstrap's
-    variance of n people is (n - 1) / n of the true one, which is mended too.
+    The error is the bootstrap's, or that of the means of seeds where it is larger (of runs where there is one seed). Degrees of freedom
+    are those of the smaller sample, people or seeds. Percentiles are too narrow for a few of either, and at the levels at which many arms
+    hold together there are none left to take.
     """
     middle, people = people_mean(values), int(np.count_nonzero(~np.isnan(person_means(values))))
-    of_runs = run_means(values)
-    runs = int(np.count_nonzero(~np.isnan(of_runs)))
-    if middle is None or people < 2 or runs < 2:
+    runs = int(np.count_nonzero(~np.isnan(run_means(values))))
+    if middle is None:
         return Interval(middle, None, None, people, runs)
-    drawn = draws.means(values)
-    error = max(float(np.nanstd(drawn)) * sqrt(people / (people - 1)), float(np.nanstd(of_runs, ddof=1)) / sqrt(runs))
-    reach = error * float(stats.t.ppf((1 + level) / 2, min(people, runs) - 1))
+    of_units = unit_means(values, draws)
+    units = int(np.count_nonzero(~np.isnan(of_units)))
+    if people < 2 or units < 2:
+        return Interval(middle, None, None, people, runs)
+    error = max(float(np.nanstd(draws.means(values))), float(np.nanstd(of_units, ddof=1)) / sqrt(units))
+    reach = error * float(stats.t.ppf((1 + level) / 2, min(people, units) - 1))
     return Interval(middle, middle - reach, middle + reach, people, runs)
 
 
@@ -210,7 +215,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(out.tolist())
 
 
-def pooled_sd(groups: Sequence[Sequence[float]]) -> float | None:
+def pooled_sd(groups: Sequence[Sequence[float] | Values]) -> float | None:
     """Standard deviation inside groups, pooled by degrees of freedom; None where no group has two values."""
     squares, freedom = 0.0, 0
     for group in groups:

@@ -13,7 +13,10 @@ from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.report.numbers import count
 
 FEW_PEOPLE = 6
-FEW_RUNS = 6
+FEW_SEEDS = 6
+WIDE = 10
+"""Times the margin: intervals that reach further to each side can show no difference of a size that strategies make."""
+INTERIM = "interim, nothing is concluded"
 METRIC_WORDS = {
     "dice_3d": "3D Dice",
     "dice_2d": "2D Dice",
@@ -35,15 +38,27 @@ def metric_words(metric: str) -> str:
     return METRIC_WORDS.get(metric, metric.replace("_", " "))
 
 
-def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None) -> str:
-    """What an interval of 95 % and one of 90 % say against a margin; nothing where steps instead of lines (`held`) turn the sign."""
-    equivalent = narrow.inside(margin)
+def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None, p: float | None = None) -> str:
+    """What an interval and a narrower one say against a margin.
+
+    Args:
+        held: the gain with steps instead of lines; where it has another sign, or lies outside the margin, nothing is concluded.
+        p: adjusted p-value, where there is one; from 0.05 on nothing is called better or worse.
+    """
+    same = equivalent(narrow, margin, held)
     word = {1: "better", -1: "worse", 0: ""}[sign(gain, held)]
-    if word:
-        return f"{word}, but by less than {margin:g}" if equivalent else word
-    if gain.above_zero or gain.below_zero:
+    if word and (p is None or p < 0.05):
+        return f"{word}, but by less than {margin:g}" if same else word
+    if same:
+        return f"equivalent within {margin:g}"
+    if held is not None and ((gain.above_zero or gain.below_zero) != bool(word) or narrow.inside(margin)):
         return f"undecided: as steps {held:+.3f}"
-    return f"equivalent within {margin:g}" if equivalent else "undecided"
+    return "undecided"
+
+
+def equivalent(narrow: Interval, margin: float, held: float | None = None) -> bool:
+    """The interval lies inside the margin, and so does the gain with steps where there is one."""
+    return narrow.inside(margin) and (held is None or abs(held) < margin)
 
 
 def sign(gain: Interval, held: float | None = None) -> int:
@@ -61,6 +76,7 @@ def verdict(
     between: Callable[[str, str], Interval],
     endpoints: Sequence[EndpointResult] = (),
     people: int,
+    seeds: int,
     conditions: int = 1,
     unfinished: int = 0,
     left_out: Sequence[str] = (),
@@ -72,26 +88,32 @@ def verdict(
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
-        people: that intervals are over. unfinished: runs that failed or are missing.
+        people, seeds: that intervals are over. unfinished: runs that failed or are missing.
         conditions: in how many ways runs were made, by version of the code and number of threads.
         left_out: arms that see the reference.
         noise: of training, where the plan asks for nothing else.
     """
     if noise is not None:
         sets = count(noise.groups, "set of slices", "sets of slices")
-        said = [f"Trainings on the same slices differ by {noise.sd:.3f} (standard deviation of {noise.trainings} trainings on {sets})."]
+        said = [
+            f"Trainings on the same slices differ by {noise.typical:.3f} in mean Dice (standard deviation, median of {sets}).",
+            f"{noise.lost} of {noise.trainings} trainings lost a class that the others of their set found; "
+            f"pooled over all trainings the standard deviation is {noise.sd:.3f}.",
+        ]
         return (*said, *_unfinished(unfinished))
     runs = max((g.at_once.runs for g in gains), default=0)
     said = [_winner(gains, baseline, margin, between)]
-    sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} an arm"
+    sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} of {count(seeds, 'seed')} an arm"
     said.append(f"Compared by {measured}, paired by person, fold and seed, over {sample}.")
     said += [_primary(one) for one in endpoints if one.primary]
     if left_out:
         said.append(f"Not in this, since they see reference labels: {', '.join(left_out)}.")
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
-    if 1 < runs < FEW_RUNS:
-        said.append(f"With {count(runs, 'run')} an arm hardly any difference can be told from the luck of a run.")
+    if seeds == 1:
+        said.append("One seed: what its first weights and draws do to all of its runs is in no interval.")
+    elif seeds < FEW_SEEDS:
+        said.append(f"With {count(seeds, 'seed')} hardly any difference can be told from the luck of a seed.")
     if conditions > 1:
         said.append(f"Runs were made in {conditions} ways (versions of the code, numbers of threads); paired runs need not share one.")
     return (*said, *_unfinished(unfinished))
@@ -128,6 +150,9 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
         return f"Nobody beats {baseline}, and it beats {len(worse)} of {len(known)} arms: {listed}.{same}"
     most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
     largest = f"the largest difference, {'down' if (most.at_once.mean or 0.0) < 0 else 'up'}, is {most.arm}'s, {_amount(most)}"
+    reaches = sorted(g.at_once.high - g.at_once.low for g in known if g.at_once.high is not None and g.at_once.low is not None)
+    if not reaches or reaches[len(reaches) // 2] / 2 > WIDE * margin:
+        return f"Nothing can be told from so few runs; {largest}."
     return f"Nobody wins: no arm differs from {baseline} beyond chance; {largest}.{same}"
 
 
@@ -143,4 +168,5 @@ def _primary(one: EndpointResult) -> str:
     if gain.mean is None:
         return f"Primary endpoint ({one.endpoint.name}): it cannot be said yet."
     bounds = "" if gain.low is None else f" [95 %: {gain.low:+.3f}, {gain.high:+.3f}]"
+    bounds += "" if one.held is None else f", as steps {one.held:+.3f}"
     return f"Primary endpoint ({one.endpoint.name}): {gain.mean:+.3f}{bounds}{p}. {one.endpoint.arm}: {one.conclusion}."

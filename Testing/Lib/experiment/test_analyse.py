@@ -56,8 +56,15 @@ def test_random_wins_where_it_is_best(tmp_path):
 
 
 def test_nobody_wins_where_nothing_differs(tmp_path):
-    results = analysed(tmp_path, {"random": Made(wobble=0.02), "a": Made("entropy", wobble=0.02), "b": Made("strided", wobble=0.02)})
+    results = analysed(
+        tmp_path, {"random": Made(wobble=0.02), "a": Made("entropy", wobble=0.02), "b": Made("strided", wobble=0.02)}, seeds=4
+    )
     assert results.verdict[0].startswith("Nobody wins: no arm differs from random beyond chance")
+
+
+def test_intervals_that_could_show_nothing_are_no_null_result(tmp_path):
+    results = analysed(tmp_path, {"random": Made(wobble=0.05), "a": Made("entropy", wobble=0.05)}, people=3, noise=0.1)
+    assert results.verdict[0].startswith("Nothing can be told from so few runs; the largest difference, ")
 
 
 def test_arms_that_are_the_same_are_equivalent(tmp_path):
@@ -149,9 +156,12 @@ def test_failed_and_missing_runs_are_told(tmp_path):
     assert results.verdict[-1].startswith("8 runs failed or not run yet")
 
 
-def test_one_run_a_fold_is_told(tmp_path):
-    assert any("luck of a run" in sentence for sentence in analysed(tmp_path / "one", TWO, seeds=1).verdict)
-    assert not any("luck of a run" in sentence for sentence in analysed(tmp_path / "two", TWO, seeds=2).verdict)
+def test_few_seeds_are_told(tmp_path):
+    said = {seeds: " ".join(analysed(tmp_path / str(seeds), TWO, seeds=seeds).verdict) for seeds in (1, 2, 6)}
+    assert "One seed: what its first weights" in said[1]
+    assert "With 2 seeds hardly any difference can be told from the luck of a seed." in said[2]
+    assert "luck" not in said[6]
+    assert "seed:" not in said[6]
 
 
 def test_nothing_done_yet_says_so(tmp_path):
@@ -168,18 +178,53 @@ def test_endpoints_are_judged_as_the_plan_says(tmp_path):
     primary = Endpoint("gradient minus random", "gradient", "random")
     second = Endpoint("HD95 at the end", "gradient", "random", metric="hd95_mm", judge="last")
     third = Endpoint("the same again", "random", "gradient", over="slices")
-    results = analysed(tmp_path, TWO, primary=primary, secondaries=(second, third))
+    results = analysed(tmp_path, TWO, people=12, seeds=6, primary=primary, secondaries=(second, third))
     first, distance, backwards = results.endpoints
     assert (first.primary, first.conclusion, first.equivalent) == (True, "better", False)
-    # Six runs, all of one sign.
+    # Six seeds, all of one sign.
     assert first.p == first.adjusted == pytest.approx(2 / 2**6)
     assert first.held == pytest.approx(results.gains[0].held)
     assert distance.held is None
     assert distance.gain.mean == pytest.approx(0.4, abs=0.1)  # 10 mm times the gain; fewer millimetres are better
-    assert distance.conclusion == "better"
     assert distance.adjusted == backwards.adjusted == pytest.approx(2 * 2 / 2**6)
-    assert backwards.conclusion == "worse"
+    # Intervals beside nought, and a p that two secondaries together make too large.
+    assert distance.gain.above_zero
+    assert backwards.gain.below_zero
+    assert distance.conclusion == backwards.conclusion == "undecided"
+    # Equivalences of two secondaries hold together.
+    assert distance.narrow.high - distance.narrow.low == pytest.approx(distance.gain.high - distance.gain.low)
+    assert first.narrow.high - first.narrow.low < first.gain.high - first.gain.low
     assert any(sentence.startswith("Primary endpoint (gradient minus random): +0.0") for sentence in results.verdict)
+
+
+@pytest.mark.parametrize("sample", [{"people": 9, "seeds": 6}, {"people": 12, "seeds": 5}])
+def test_no_p_of_few_people_or_seeds(tmp_path, sample):
+    results = analysed(tmp_path, TWO, primary=Endpoint("gradient minus random", "gradient", "random"), **sample)
+    assert results.endpoints[0].p is None
+    assert results.endpoints[0].conclusion == "better"
+
+
+def test_nothing_is_concluded_while_runs_are_missing(tmp_path):
+    primary = Endpoint("gradient minus random", "gradient", "random")
+    results = analysed(tmp_path, TWO, people=12, seeds=7, primary=primary, missing=("random__fold-2__seed-0",))
+    assert (results.endpoints[0].p, results.endpoints[0].conclusion) == (None, "interim, nothing is concluded")
+
+
+def test_what_two_arms_have_in_common_of_their_costs(tmp_path):
+    gain = analysed(tmp_path, {"random": Made(), "long": Made("entropy", pace=2.0)}, noise=0.001).gains[0]
+    assert gain.shared[1] == pytest.approx(1)
+    assert 0.4 < gain.shared[0] < 1
+
+
+def test_a_training_that_lost_a_class_is_counted(tmp_path):
+    make_comparison(tmp_path, TWO, repeats=3, people=3, folds=1, seeds=1)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    training = comparison.records[0].points[2].trainings[1]
+    for by_label in training.tests.values():
+        by_label["grey"]["dice_3d"] = 0.01
+    noise = analyse(comparison).noise
+    assert noise.lost == 1
+    assert noise.typical < 0.01 < noise.sd
 
 
 def test_the_noise_of_training_comes_out(tmp_path):
@@ -194,7 +239,10 @@ def test_the_noise_of_training_comes_out(tmp_path):
 def test_a_plan_of_one_arm_says_how_much_trainings_differ(tmp_path):
     results = analysed(tmp_path, {"random": Made()}, noise=0.02, repeats=4, seeds=4)
     assert results.verdict == (
-        f"Trainings on the same slices differ by {results.noise.sd:.3f} (standard deviation of 192 trainings on 48 sets of slices).",
+        f"Trainings on the same slices differ by {results.noise.typical:.3f} in mean Dice "
+        "(standard deviation, median of 48 sets of slices).",
+        "0 of 192 trainings lost a class that the others of their set found; "
+        f"pooled over all trainings the standard deviation is {results.noise.sd:.3f}.",
     )
 
 

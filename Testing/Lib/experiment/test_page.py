@@ -32,7 +32,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
     arms = {**TWO, "gradient-5": Made("gradient-guided", latent=5), "strided": Made("strided", pace=1.2)}
     second = Endpoint("HD95 at the end", "gradient", "random", metric="hd95_mm", judge="last")
-    make_comparison(folder / "runs", arms, primary=PRIMARY, secondaries=(second,), failed=("strided__fold-1__seed-0",))
+    make_comparison(folder / "runs", arms, primary=PRIMARY, secondaries=(second,), failed=("strided__fold-1__seed-0",), people=12, seeds=6)
     write_page(folder / "runs", folder / "out", resamples=FEW)
     return folder / "out"
 
@@ -40,7 +40,8 @@ def whole(tmp_path_factory):
 PARTS = (
     "Which of these made-up arms is best?", "content hash", "Abacus, 1 threads", "hours in all", "Learning curves", "Area under the curve",
     "Over simulated minutes", "Over annotated slices", "Over contour length", "Against random", "Wins / ties / losses",
-    "Endpoints of the plan", "Wilcoxon p", "Holm", "90 %", "3D Dice", "2D Dice", "Surface Dice at 1 mm", "HD95 (mm)",
+    "Endpoints of the plan", "Wilcoxon p", "Holm", "As steps", "For equivalence",
+    "Simulated minutes paid", "3D Dice", "2D Dice", "Surface Dice at 1 mm", "HD95 (mm)",
     "Hausdorff distance (mm)", "False volume on slices without the class", "Saved effort", "Random slices: C / L exact",
     "ceiling of the network grid", "Training-noise floor", "draw seconds per mm +50 %", "Pairs that change places", "Ablations",
     "latent size", "strided__fold-1__seed-0", "The disk burst.", "Not claimed", "Every run of the plan has been carried out.",
@@ -89,7 +90,7 @@ def test_numbers_as_json(whole):
 
 def test_numbers_as_csv(whole):
     rows = list(csv.DictReader(io.StringIO((whole / "results.csv").read_text(encoding="utf-8"))))
-    assert len(rows) == (4 * 6 - 1) * 4 * 4  # runs, models, mean and three structures
+    assert len(rows) == (4 * 18 - 1) * 4 * 4  # runs, models, mean and three structures
     one = next(r for r in rows if (r["arm"], r["model"], r["structure"]) == ("random", "4", "grey"))
     assert 0.5 < float(one["dice_3d"]) < 1
     assert float(one["hd95_mm"]) == pytest.approx(10 * (1 - float(one["dice_3d"])), abs=1e-3)
@@ -122,7 +123,7 @@ def test_a_screening_has_no_p_whatever_it_names(tmp_path):
     arms = {**TWO, **{f"other-{n}": Made("entropy") for n in range(5)}}
     results, html = page_of(tmp_path, arms, primary=PRIMARY, seeds=1)
     assert results.endpoints[0].p is None
-    assert "A screening of many arms gives intervals and no p-values" in html
+    assert "Intervals and no p-values: these are for at most 6 arms, at least 12 people and 6 seeds." in html
     assert "Wilcoxon p" not in html
 
 
