@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,13 @@ def fit_manifold(arguments: argparse.Namespace, context: Context) -> Result:
 
 def train(arguments: argparse.Namespace, context: Context) -> Result:
     """`train`."""
+    from SuggestiveAnnotationLib.engine.train import lost_classes
     from SuggestiveAnnotationLib.engine.train import train as verb
 
     with context.changing(arguments.study) as study:
         model = verb(study, options=read_settings(TrainingOptions, arguments), seed=arguments.seed, **context.keywords())
-    return _model_result(model)
+    result, lost = _model_result(model), lost_classes(model)
+    return replace(result, lines=[*result.lines, f"Note: {lost}"]) if lost else result
 
 
 def suggest(arguments: argparse.Namespace, context: Context) -> Result:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
-from SuggestiveAnnotationLib.engine.train import augmentation, newest_committee
+from SuggestiveAnnotationLib.engine.train import augmentation, lost_classes, newest_committee
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
@@ -174,6 +174,9 @@ def ask(
             answer = _suggest_with_model(study, chosen, query, options=options, number=number, progress=progress, cancel=cancel)
         else:
             answer = chosen.suggest(query)
+    model = study.latest_model("segmentation")
+    if model is not None and (lost := lost_classes(model)):
+        answer = replace(answer, warnings=(*answer.warnings, lost))
     for note in _notes(answer):
         progress(ProgressEvent("suggest", 1, 1, message=note))
     return with_audit(answer, pool, count=options.audit, seed=query.seed)

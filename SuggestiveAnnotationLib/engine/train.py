@@ -27,7 +27,13 @@ from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import ChosenImages, NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, halve_on_out_of_memory, pick_device
 from SuggestiveAnnotationLib.training.losses import DiceSettings
-from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, TrainedSegmentation, ValidationSet, train_segmentation
+from SuggestiveAnnotationLib.training.segmentation import (
+    SegmentationSettings,
+    TrainedSegmentation,
+    ValidationSet,
+    class_dice,
+    train_segmentation,
+)
 from SuggestiveAnnotationLib.types import LabelSchema, ModelKind, Plane, SliceRef
 
 LOSSES = {
@@ -37,6 +43,8 @@ LOSSES = {
 }
 _ON_PATCHES = ("u-shape-patches", "multi-scale-patches")
 _COARSE = 1.2
+_LOST = 0.1
+_SHOWN = 3
 
 
 def train(
@@ -113,6 +121,18 @@ def train_committee(
             model = job.publish("committee", recipe, seed=own_seed, chosen=chosen, last=last)
         done.append(model)
     return tuple(done)
+
+
+def lost_classes(model: Model) -> str:
+    """One sentence on classes of which a network finds next to nothing on the very slices it learnt from; "" where there is none."""
+    lost = [name for name, dice in model.card.get("training_dice", {}).items() if dice < _LOST]
+    if not lost:
+        return ""
+    listed = ", ".join(lost[:_SHOWN]) + (f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else "")
+    return (
+        f"On the slices it learnt from, the network finds next to nothing of {listed}, so pre-annotations go without. "
+        "More slices that hold it help, or training again with another seed."
+    )
 
 
 def newest_committee(study: Study) -> tuple[Model, ...]:
@@ -205,7 +225,11 @@ class _Job:
             )
 
         say = spoken("train", options.steps, self._progress)
-        trained, _ = halve_on_out_of_memory(fit, most, smallest=2, say=say)
+        trained, at_once = halve_on_out_of_memory(fit, most, smallest=2, say=say)
+        learnt = class_dice(trained.model, ValidationSet(images, labels), batch_size=at_once, cancel=self._cancel)
+        there = [bool((labels == k).any()) for k in range(1, study.schema.channels)]
+        names = [one.name for one in study.schema.classes]
+        found = {name: round(float(dice), 4) for name, dice, one in zip(names, learnt, there, strict=True) if one}
         path = study.path / "models" / f"{kind}-{uuid.uuid4().hex[:12]}.safetensors"
         card = save_checkpoint(
             path,
@@ -226,6 +250,7 @@ class _Job:
                     "seconds": round(trained.seconds, 2),
                     "last_loss": round(float(np.mean(trained.losses[-20:])), 5),
                 },
+                "training_dice": found,
                 "losses": [[step + 1, round(loss, 5)] for step, loss in enumerate(trained.losses)],
                 "validation": [list(point) for point in trained.validation_curve],
             },

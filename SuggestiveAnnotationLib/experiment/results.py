@@ -155,7 +155,7 @@ class Noise:
     Attributes:
         by_model: model -> standard deviation, pooled over runs. sd: of all. groups, trainings: how many it comes from.
         typical: the median over sets of slices of the standard deviation inside each.
-        lost: trainings with a class below 0.1 that at least half of the trainings of their set have above 0.3.
+        lost: trainings with a class below 0.1 that at least half of the trainings of their set have above 0.2.
         of_an_arm: what is left of `sd` in the mean of an arm over all its trainings of one model.
     """
 

@@ -203,10 +203,21 @@ def mean_dice(
     mixed_precision: bool = True,
     cancel: CancelToken | None = None,
 ) -> float:
-    """Mean Dice of the foreground classes, each over all pixels of the set.
+    """Mean of `class_dice` over the classes that have one; 1 if none has."""
+    dice = class_dice(model, validation, batch_size=batch_size, mixed_precision=mixed_precision, cancel=cancel)
+    known = dice[~dice.isnan()]
+    return float(known.mean()) if len(known) else 1.0
 
-    Classes that are neither there nor predicted are left out; 1 if all are.
-    """
+
+def class_dice(
+    model: nn.Module,
+    validation: ValidationSet,
+    *,
+    batch_size: int = 16,
+    mixed_precision: bool = True,
+    cancel: CancelToken | None = None,
+) -> Tensor:
+    """Dice `(K,)` of each foreground class over all pixels of the set; NaN where a class is neither there nor predicted."""
     intersection = total = torch.zeros(1)
     indices = np.arange(len(validation.images))
     for batch, probabilities in predict_probabilities(
@@ -220,8 +231,7 @@ def mean_dice(
         total = total + (torch.bincount(truth, minlength=classes) + torch.bincount(guess, minlength=classes)).cpu()
         if cancel is not None:
             cancel.raise_if_cancelled()
-    dice = (2 * intersection / total)[1:][total[1:] > 0]
-    return float(dice.mean()) if len(dice) else 1.0
+    return (2 * intersection / total)[1:]
 
 
 class _Best:

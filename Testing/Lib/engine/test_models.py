@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from SuggestiveAnnotationLib.engine import train as training
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
-from SuggestiveAnnotationLib.engine.train import newest_committee, train, train_committee
+from SuggestiveAnnotationLib.engine.suggest import suggest
+from SuggestiveAnnotationLib.engine.train import lost_classes, newest_committee, train, train_committee
 from SuggestiveAnnotationLib.errors import Cancelled
+from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings
 from SuggestiveAnnotationLib.types import SliceRef
 
@@ -70,6 +74,33 @@ def test_a_model_of_no_round_is_judged_and_nothing_is_kept(study: Study) -> None
     train(study, options=OPTIONS)
     assert set(evaluate(study, number=None, device="cpu")) == {"case1", "case2", "case3"}
     assert study.metrics() == ()
+
+
+def test_classes_that_a_network_did_not_learn_are_told_with_the_round(study: Study) -> None:
+    model = train(study, options=replace(OPTIONS, steps=1))
+    # By brute force: what the network says of the slice that it learnt from.
+    network = load_checkpoint(model.path, record_key=study.record.key)[0]
+    images = NetworkSlices(study, [SliceRef("case0", 0, 4)])
+    truth = network_labels(study, study.schema, [SliceRef("case0", 0, 4)], [study.reference_labels("case0")[4]])[0]
+    with torch.no_grad():
+        guess = network(images.images([0])).argmax(1)[0]
+    expected = {
+        one.name: 2 * float(((guess == k) & (truth == k)).sum()) / float((guess == k)[truth >= 0].sum() + (truth == k).sum())
+        for k, one in enumerate(study.schema.classes, start=1)
+        if (truth == k).any()
+    }
+    assert model.card["training_dice"] == pytest.approx(expected, abs=1e-3)
+    lost = [name for name, value in expected.items() if value < 0.1]
+    assert lost
+    said = lost_classes(model)
+    assert all(name in said for name in lost)
+    assert said in suggest(study, options=replace(OPTIONS, strategy="random", budget=2)).notes
+
+
+def test_no_word_of_classes_that_were_learnt(study: Study) -> None:
+    model = train(study, options=replace(OPTIONS, network="thin", steps=80, rate=5e-3))
+    assert min(model.card["training_dice"].values()) > 0.1
+    assert lost_classes(model) == ""
 
 
 def test_a_round_takes_its_own_model_again_only_while_that_is_the_newest(study: Study) -> None:

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.training.data import TensorImages
 from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import shuffled_batches
-from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, mean_dice, train_segmentation
+from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, class_dice, mean_dice, train_segmentation
 
 SPEC = {"network": "unet", "size": "tiny", "channels": 1, "classes": 3}
 FAST = SegmentationSettings(steps=3, batch_size=4, augment=None)
@@ -212,8 +212,21 @@ def test_mean_dice_by_hand():
 
     guess = torch.tensor([[[1.0, 1, 1, 0], [0, 0, 2, 0]]])[None]
     truth = torch.tensor([[[1, 1, 2, 1], [-1, 0, -1, 0]]])
-    score = mean_dice(Copy(), ValidationSet(TensorImages(guess[0][None]), truth))
-    assert score == pytest.approx((4 / 6 + 0) / 2)
+    data = ValidationSet(TensorImages(guess[0][None]), truth)
+    assert mean_dice(Copy(), data) == pytest.approx((4 / 6 + 0) / 2)
+    assert class_dice(Copy(), data).tolist() == pytest.approx([4 / 6, 0])
+
+
+def test_a_class_that_is_nowhere_has_no_dice():
+    class Nothing(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(0 * x[:, 0].long(), 3).movedim(-1, 1).float()
+
+    data = ValidationSet(TensorImages(torch.zeros(1, 1, 4, 4)), torch.tensor([0, 0, 0, 1] * 4).reshape(1, 4, 4))
+    found = class_dice(Nothing(), data)
+    assert found[0] == 0
+    assert found[1].isnan()
+    assert mean_dice(Nothing(), data) == 0
 
 
 @pytest.mark.gpu
