@@ -50,7 +50,7 @@ def learning_panel(results: Results) -> Panel:
     axes[0].set_ylim(_possible(results.metric, axes[0].get_ylim()))
     _legend(figure, results, looked)
     words = "; ".join(f"{a.name} from {decimal(a.curve[0].metric.mean, 3)} to {decimal(a.curve[-1].metric.mean, 3)}" for a in results.arms)
-    caption = "Bands are 95 % intervals over people and runs; the vertical axis begins where they do."
+    caption = "Bands are 95 % intervals over people and seeds; the vertical axis begins where they do."
     return Panel("learning", figure, f"{metric_words(results.metric)} over {', '.join(COST_WORDS.values())}: {words}.", caption)
 
 

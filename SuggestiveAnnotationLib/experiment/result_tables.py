@@ -92,14 +92,13 @@ def gains_table(results: Results) -> TableView:
         for gain in sorted(results.gains, key=lambda one: -(one.over[results.over].mean or 0.0))
     )
     columns = (
-        "Arm", *(f"Gain over {COST_WORDS[over]}" for over in COSTS), f"All arms at once, {COST_WORDS[results.over]}",
-        "As steps", f"Compared of {COST_WORDS[results.over]} (arm / {results.baseline})", "Wins / ties / losses (people)",
-        f"Read by itself, {COST_WORDS[results.over]}",
+        "Arm", *(f"Over {COST_WORDS[over]}" for over in COSTS), "All arms at once", "As steps", f"Shared (arm / {results.baseline})",
+        "Wins / ties / losses (people)", "Read by itself",
     )  # fmt: skip
     caption = (
-        f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals; the interval for all "
-        "arms at once is widened by their number. As steps: between models the earlier one counts, and the last counts in no arm. "
-        "Compared: how much of what each arm spent after the first batch the two have in common."
+        f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals. What follows the "
+        f"three costs is over {COST_WORDS[results.over]}. All arms at once: widened by their number. As steps: between models the earlier "
+        "one counts, and the last counts in no arm. Shared: how much of what each arm spent after the first batch both spent."
     )
     return TableView("gains", caption, columns, rows)
 
