@@ -42,7 +42,8 @@ from SuggestiveAnnotationLib.experiment.statistics import (
     unit_means,
     wins_ties_losses,
 )
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, INTERIM, conclude, equivalent, metric_words, verdict
+from SuggestiveAnnotationLib.experiment.verdict import INTERIM, conclude, equivalent, verdict
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, measure_words
 
 FINALISTS, LEAST_PEOPLE, LEAST_SEEDS = 6, 12, 6
 """A plan with an endpoint, at most so many arms and at least so many people and seeds is a test; any other gives intervals and no p values.
@@ -64,6 +65,7 @@ class _Analysis:
         self.of, self.plan = comparison, comparison.plan
         primary = self.plan.primary
         self.metric = primary.metric if primary is not None else "dice_3d"
+        self.labels = primary.labels if primary is not None else ()
         self.over: Over = primary.over if primary is not None else "minutes"
         self.margin = primary.margin if primary is not None else MARGIN
         self.strategies = {arm.name: arm for arm in self.plan.arms}
@@ -85,7 +87,8 @@ class _Analysis:
         endpoints, noise = self._endpoints(interim=bool(missing)), self._noise()
         folds = len({fold for fold, _ in of.blocks})
         return Results(
-            plan=plan, plan_key=plan.key, metric=self.metric, over=self.over, margin=self.margin, baseline=self.baseline,
+            plan=plan, plan_key=plan.key, metric=self.metric, labels=self.labels, over=self.over, margin=self.margin,
+            baseline=self.baseline,
             arms=tuple(self._arm(name, missing) for name in of.arms),
             absent=tuple(arm.name for arm in plan.arms if arm.name not in of.arms),
             blocks=of.blocks, people=len(of.people), folds=folds, classes=of.classes,
@@ -97,7 +100,7 @@ class _Analysis:
             verdict=verdict(
                 [g for g in gains if g.arm in self.usable],
                 baseline=self.baseline,
-                measured=f"the area under {metric_words(self.metric)} over {COST_WORDS[self.over]}",
+                measured=f"the area under {measure_words(self.metric, self.labels)} over {COST_WORDS[self.over]}",
                 margin=self.margin,
                 between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
                 endpoints=endpoints,
@@ -124,19 +127,19 @@ class _Analysis:
     def _interval(self, values: Values, level: float = 0.95) -> Interval:
         return interval(values, self.of.draws, level=level)
 
-    def _difference(self, arm: str, against: str, over: Over, metric: str, *, held: bool = False) -> Values:
+    def _difference(self, arm: str, against: str, over: Over, metric: str, labels: Sequence[str], *, held: bool = False) -> Values:
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        one, other = (self.of.areas(name, metric, over, among=(arm, against), held=held) for name in (arm, against))
+        one, other = (self.of.areas(name, metric, over, labels=labels, among=(arm, against), held=held) for name in (arm, against))
         return sign * (one - other)
 
-    def _held(self, arm: str, against: str, over: Over, metric: str) -> float | None:
-        return people_mean(self._difference(arm, against, over, metric, held=True))
+    def _held(self, arm: str, against: str, over: Over, metric: str, labels: Sequence[str]) -> float | None:
+        return people_mean(self._difference(arm, against, over, metric, labels, held=True))
 
     def _pair(self, arm: str, against: str, over: Over, level: float = 0.95) -> Interval:
-        return self._interval(self._difference(arm, against, over, self.metric), level)
+        return self._interval(self._difference(arm, against, over, self.metric, self.labels), level)
 
     def _gain(self, name: str) -> Gain:
-        each = person_means(self._difference(name, self.baseline, self.over, self.metric))
+        each = person_means(self._difference(name, self.baseline, self.over, self.metric, self.labels))
         wins, ties, losses = wins_ties_losses(each, self.margin)
         return Gain(
             arm=name,
@@ -144,7 +147,7 @@ class _Analysis:
             over={over: self._pair(name, self.baseline, over) for over in COSTS},
             at_once=self._pair(name, self.baseline, self.over, self.level_at_once),
             narrow=self._pair(name, self.baseline, self.over, 0.90),
-            held=self._held(name, self.baseline, self.over, self.metric),
+            held=self._held(name, self.baseline, self.over, self.metric, self.labels),
             shared=self._shared(name, self.baseline),
             wins=wins,
             ties=ties,
@@ -177,7 +180,7 @@ class _Analysis:
             primary, held = one is self.plan.primary, None
             gain, narrow = self._interval(difference), self._interval(difference, 0.90 if primary else narrow_level)
             if one.judge == "area":
-                held = self._held(one.arm, one.against, one.over, one.metric)
+                held = self._held(one.arm, one.against, one.over, one.metric, one.labels)
             p = p_values[k] if primary else adjusted.get(k)
             conclusion = INTERIM if interim else conclude(gain, narrow, one.margin, held, p)
             out.append(
@@ -190,13 +193,13 @@ class _Analysis:
 
     def _endpoint_values(self, one: Endpoint) -> Values:
         if one.judge == "area":
-            return self._difference(one.arm, one.against, one.over, one.metric)
+            return self._difference(one.arm, one.against, one.over, one.metric, one.labels)
         sign = -1.0 if one.metric in LOWER_IS_BETTER else 1.0
-        return sign * (self.of.last(one.arm, one.metric) - self.of.last(one.against, one.metric))
+        return sign * (self.of.last(one.arm, one.metric, one.labels) - self.of.last(one.against, one.metric, one.labels))
 
     def _arm(self, name: str, missing: Sequence[str]) -> ArmResult:
         arm, records = self.strategies[name], [r for r in self.of.records if r.arm == name]
-        labels: dict[str, str | None] = {MEAN: None, **{label: label for label in self.of.labels}}
+        labels: dict[str, tuple[str, ...]] = {MEAN: (), **{label: (label,) for label in self.of.labels}}
         return ArmResult(
             name=name,
             strategy=arm.strategy,
@@ -206,11 +209,11 @@ class _Analysis:
             failed=sum(r.status == "failed" for r in records),
             missing=sum(one.startswith(f"{name}__") for one in missing),
             hours=sum(r.seconds for r in records) / 3600,
-            area={over: self._interval(self.of.areas(name, self.metric, over)) for over in COSTS},
+            area={over: self._interval(self.of.areas(name, self.metric, over, labels=self.labels)) for over in COSTS},
             curve=self._curve(name),
             final={
-                words: {metric: self._interval(self.of.last(name, metric, label)) for metric in self.of.metrics}
-                for words, label in labels.items()
+                words: {metric: self._interval(self.of.last(name, metric, chosen)) for metric in self.of.metrics}
+                for words, chosen in labels.items()
             },
             effort=self._effort(name),
         )
@@ -223,7 +226,7 @@ class _Analysis:
             costs = []
             for block, one in runs.items():
                 if number < len(one.record.points):
-                    values[:, self.of.blocks.index(block)] = self.of.score(name, block, self.metric)[number]
+                    values[:, self.of.blocks.index(block)] = self.of.score(name, block, self.metric, self.labels)[number]
                     costs.append(one.record.points[number])
             slices, contour, minutes = (float(np.mean([getattr(p, over) for p in costs])) for over in ("slices", "contour_mm", "minutes"))
             out.append(Stand(number + 1, slices, contour, minutes, self._interval(values)))
@@ -296,7 +299,9 @@ class _Analysis:
     def _scores(self, arms: Sequence[str], prices: TimeCoefficients) -> dict[str, float]:
         """Area over simulated minutes, lowest is best; arms where it is undefined are left out."""
         sign = 1.0 if self.metric in LOWER_IS_BETTER else -1.0
-        areas = {name: people_mean(self.of.areas(name, self.metric, "minutes", among=arms, prices=prices)) for name in arms}
+        areas = {
+            name: people_mean(self.of.areas(name, self.metric, "minutes", labels=self.labels, among=arms, prices=prices)) for name in arms
+        }
         return {name: sign * one for name, one in areas.items() if one is not None}
 
     def _ablations(self) -> tuple[Ablation, ...]:
@@ -304,7 +309,7 @@ class _Analysis:
         out = []
         for option, title, values in ablations(there):
             among = tuple(arm.name for _, arm in values)
-            areas = {name: self._interval(self.of.areas(name, self.metric, self.over, among=among)) for name in among}
+            areas = {name: self._interval(self.of.areas(name, self.metric, self.over, labels=self.labels, among=among)) for name in among}
             points = tuple((value, arm.name, areas[arm.name]) for value, arm in values)
             out.append(Ablation(option, title, values[0][1].strategy, points))
         return tuple(out)

@@ -113,17 +113,14 @@ class Comparison:
         """Resamples for every interval of the comparison."""
         return Draws.make(len(self.people), [seed for _, seed in self.blocks], resamples=self.resamples, seed=self.seed)
 
-    def score(self, arm: str, block: Block, metric: str, label: str | None = None) -> Values:
-        """A metric `(model, person)` of one run. `label` None: the mean over the classes that the person has, regions left out."""
+    def score(self, arm: str, block: Block, metric: str, labels: Sequence[str] = ()) -> Values:
+        """A metric `(model, person)` of one run: the mean over those of some classes and regions that the person has, or of all classes."""
         tests = self.curves[arm, block].tests[..., self.metrics.index(metric)]
-        if label is None:
-            return mean(tests[:, :, : len(self.classes)], axis=2)
-        out: Values = tests[:, :, self.labels.index(label)]
-        return out
+        return mean(tests[:, :, [self.labels.index(one) for one in labels or self.classes]], axis=2)
 
-    def last(self, arm: str, metric: str, label: str | None = None) -> Values:
+    def last(self, arm: str, metric: str, labels: Sequence[str] = ()) -> Values:
         """Values `(person, run)` of the last model."""
-        return self._table(arm, lambda block: self.score(arm, block, metric, label)[-1])
+        return self._table(arm, lambda block: self.score(arm, block, metric, labels)[-1])
 
     def areas(
         self,
@@ -131,6 +128,7 @@ class Comparison:
         metric: str,
         over: Over,
         *,
+        labels: Sequence[str] = (),
         among: Sequence[str] | None = None,
         prices: TimeCoefficients | None = None,
         held: bool = False,
@@ -141,11 +139,12 @@ class Comparison:
         the outcome.
 
         Args:
+            labels: see `score`.
             among: arms whose joint support it is taken over, in each block; None: all.
             prices: of simulated minutes.
             held: between models the earlier one counts.
         """
-        key = (arm, metric, over, None if among is None else tuple(sorted(among)), prices, held)
+        key = (arm, metric, over, tuple(labels), None if among is None else tuple(sorted(among)), prices, held)
         if key not in self._areas:
             arms = tuple(self.arms) if among is None else tuple(among)
             supports = {block: self.support(block, over, arms, prices) for block in self.blocks}
@@ -153,7 +152,7 @@ class Comparison:
 
             def of_block(block: Block) -> Values:
                 support = None if short else supports[block][0]
-                scores = self.score(arm, block, metric)
+                scores = self.score(arm, block, metric, labels)
                 x = self.curves[arm, block].cost(over, prices)
                 return np.array([area(x, y, support, held=held) for y in scores.T])
 

@@ -18,7 +18,8 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words, sign
+from SuggestiveAnnotationLib.experiment.verdict import conclude, sign
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, measure_words
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.strategies.catalogue import MEASURED
@@ -76,7 +77,8 @@ def _usable(results: Results) -> list[Mapping[str, Any]]:
 
 def _whom(results: Results, people: int, runs: int) -> str:
     source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "made up"
-    return f"{count(people, 'person', 'people')} ({source}, {metric_words(results['metric'])}, {count(runs, 'run')})"
+    measure = measure_words(results["metric"], results.get("labels", ()))
+    return f"{count(people, 'person', 'people')} ({source}, {measure}, {count(runs, 'run')})"
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:

@@ -15,7 +15,7 @@ from SuggestiveAnnotationLib.experiment.looks import GREY, Look, by_area, highli
 from SuggestiveAnnotationLib.experiment.plan import Over
 from SuggestiveAnnotationLib.experiment.results import MEAN, Ablation, ArmResult, Results
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, metric_words
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED, count, decimal, percent
 from SuggestiveAnnotationLib.report.style import INK, MUTED, Panel, dress, name_axes, new_figure, plain
 
@@ -44,14 +44,14 @@ def learning_panel(results: Results) -> Panel:
         dress(one)
         for arm in _behind(results.arms, looked):
             _curve(one, arm, over, looked[arm.name])
-        name_axes(one, AXIS[over][0], f"{metric_words(results.metric)}, mean over people" if place == 0 else "")
+        name_axes(one, AXIS[over][0], f"{results.measure}, mean over people" if place == 0 else "")
         one.locator_params(axis="x", nbins=6)
     # Shared by all three.
     axes[0].set_ylim(_possible(results.metric, axes[0].get_ylim()))
     _legend(figure, results, looked)
     words = "; ".join(f"{a.name} from {decimal(a.curve[0].metric.mean, 3)} to {decimal(a.curve[-1].metric.mean, 3)}" for a in results.arms)
     caption = "Bands are 95 % intervals over people and seeds; the vertical axis begins where they do."
-    return Panel("learning", figure, f"{metric_words(results.metric)} over {', '.join(COST_WORDS.values())}: {words}.", caption)
+    return Panel("learning", figure, f"{results.measure} over {', '.join(COST_WORDS.values())}: {words}.", caption)
 
 
 def _possible(metric: str, limits: tuple[float, float]) -> tuple[float, float]:
@@ -89,12 +89,12 @@ def area_panel(results: Results) -> Panel:
     for axes in (left, right):
         _rows(axes, len(order))
     left.set_yticks(range(len(order)), labels=[plain(arm.name) for arm in order])
-    name_axes(left, f"mean {metric_words(results.metric)} under the curve", "", f"Over {COST_WORDS[results.over]}")
+    name_axes(left, f"mean {results.measure} under the curve", "", f"Over {COST_WORDS[results.over]}")
     _zero(right, results.margin)
     name_axes(right, f"gain over {results.baseline} (positive is better)", "", f"Against {results.baseline}")
     words = "; ".join(f"{arm.name} {interval_words(arm.area[results.over])}" for arm in order)
     caption = f"Bars are 95 % intervals; the shaded strip is the margin of ±{results.margin:g} that does not matter."
-    return Panel("area", figure, f"Area under {metric_words(results.metric)} over {COST_WORDS[results.over]}: {words}.", caption)
+    return Panel("area", figure, f"Area under {results.measure} over {COST_WORDS[results.over]}: {words}.", caption)
 
 
 def people_panel(results: Results) -> Panel | None:
@@ -176,7 +176,7 @@ def _ablation(one: Ablation, place: int, results: Results) -> Panel:
             axes.errorbar([at], [found.mean], yerr=reach, fmt="o", color=colour, markersize=6, capsize=3, linewidth=1.5)
     axes.set_xticks(range(len(one.points)), labels=[plain(value) for value, _, _ in one.points])
     axes.set_xlim(-0.6, len(one.points) - 0.4)
-    name_axes(axes, one.title, f"mean {metric_words(results.metric)}\nover {COST_WORDS[results.over]}", one.strategy)
+    name_axes(axes, one.title, f"mean {results.measure}\nover {COST_WORDS[results.over]}", one.strategy)
     words = "; ".join(f"{value}: {interval_words(found)}" for value, _, found in one.points)
     return Panel(f"ablation-{place}", figure, f"{one.strategy}, {one.title}: {words}.")
 

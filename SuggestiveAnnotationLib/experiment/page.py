@@ -90,7 +90,7 @@ def lines(comparison: Comparison) -> str:
             curve = comparison.curves[arm, block]
             people = len({curve.record.patients.get(case, case) for case in curve.record.test})
             for label in (MEAN, *comparison.labels):
-                scores = [mean(comparison.score(arm, block, m, None if label == MEAN else label), axis=1) for m in metrics]
+                scores = [mean(comparison.score(arm, block, m, () if label == MEAN else (label,)), axis=1) for m in metrics]
                 for place, point in enumerate(curve.record.points):
                     values = [float(one[place]) for one in scores]
                     paid = (point.model, point.slices, point.cases, point.contour_mm, point.minutes)

@@ -124,7 +124,7 @@ class Endpoint:
     Attributes:
         name: one line.
         arm, against: the difference is the first minus the second.
-        metric: of `record.Judged.tests`, averaged over classes.
+        metric: of `record.Judged.tests`. labels: classes or regions that it is averaged over; all classes where none is named.
         judge: area under the curve of the metric, or its value at the end. over: the cost that is the curve's axis.
         margin: differences smaller than this do not matter.
     """
@@ -136,6 +136,7 @@ class Endpoint:
     judge: Judge = "area"
     over: Over = "minutes"
     margin: float = 0.01
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,9 @@ class Plan:
                 del arm["fill"]
         if not made["split"]["redraw"]:
             del made["split"]["redraw"]
+        for one in (made["primary"], *made["secondaries"]):
+            if one is not None and not one["labels"]:
+                del one["labels"]
         for one in (made, *made["arms"]):
             if one["manifold"]["manifold_members"] == 1:
                 del one["manifold"]["manifold_members"]

@@ -100,11 +100,15 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
             "training": TrainingOptions(**data["training"]),
             "manifold": ManifoldOptions(**data["manifold"]),
             "arms": tuple(arms),
-            "primary": None if data["primary"] is None else Endpoint(**data["primary"]),
-            "secondaries": tuple(Endpoint(**one) for one in data["secondaries"]),
+            "primary": None if data["primary"] is None else _named(data["primary"]),
+            "secondaries": tuple(_named(one) for one in data["secondaries"]),
             "transfer": None if data["transfer"] is None else Transfer(**data["transfer"]),
         }
     )
+
+
+def _named(data: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(**{**data, "labels": tuple(data.get("labels", ()))})
 
 
 def _plan(top: Table) -> Plan:

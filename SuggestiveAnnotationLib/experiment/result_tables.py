@@ -12,7 +12,8 @@ from SuggestiveAnnotationLib.experiment.looks import by_area, highlighted
 from SuggestiveAnnotationLib.experiment.plan import Arm, Endpoint, Plan
 from SuggestiveAnnotationLib.experiment.results import MEAN, Results, Share
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, conclude, metric_words
+from SuggestiveAnnotationLib.experiment.verdict import conclude
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, metric_words
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED, decimal, percent
 from SuggestiveAnnotationLib.report.tables import TableView
 from SuggestiveAnnotationLib.strategies.registry import options
@@ -42,7 +43,10 @@ def plan_table(results: Results) -> TableView:
         ),
         ("trainings of every selected set", str(plan.repeats)),
         ("training", ", ".join(f"{name} {_words(value)}" for name, value in asdict(plan.training).items() if name != "device")),
-        ("primary number", f"area under {metric_words(results.metric)} over {COST_WORDS[results.over]}, mean over classes"),
+        (
+            "primary number",
+            f"area under {results.measure} over {COST_WORDS[results.over]}" + ("" if results.labels else ", mean over classes"),
+        ),
         ("baseline", results.baseline),
         ("margin", f"±{results.margin:g}: differences inside do not matter"),
     )
@@ -73,7 +77,7 @@ def area_table(results: Results) -> TableView:
         for arm in by_area(results)
     )
     columns = ("Arm", *(f"Over {COST_WORDS[over]}" for over in COSTS), "People", "Runs")
-    caption = f"Area under {metric_words(results.metric)}, divided by the width of the support; 95 % intervals over people and seeds."
+    caption = f"Area under {results.measure}, divided by the width of the support; 95 % intervals over people and seeds."
     return TableView("area", caption, columns, rows)
 
 

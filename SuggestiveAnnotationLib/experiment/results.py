@@ -10,6 +10,7 @@ from typing import Any
 from SuggestiveAnnotationLib.experiment.families import Family
 from SuggestiveAnnotationLib.experiment.plan import Endpoint, Over, Plan
 from SuggestiveAnnotationLib.experiment.statistics import Interval
+from SuggestiveAnnotationLib.experiment.words import measure_words
 
 MEAN = "mean of classes"
 LOWER_IS_BETTER = ("hausdorff_mm", "hd95_mm", "false_mm3_on_empty", "false_slices_on_empty", "penalised")
@@ -218,7 +219,7 @@ class Results:
     """Everything.
 
     Attributes:
-        plan, plan_key: frozen. metric, over, margin: primary. baseline: the arm that others are held against.
+        plan, plan_key: frozen. metric, labels, over, margin: primary. baseline: the arm that others are held against.
         arms: with a run that is done, in the order of the plan. absent: arms without one.
         blocks: of fold and seed. people, folds: how many.
         classes, regions: names. ceiling: of the grid, by class and `MEAN` (all classes together).
@@ -233,6 +234,7 @@ class Results:
     plan: Plan
     plan_key: str
     metric: str
+    labels: tuple[str, ...]
     over: Over
     margin: float
     baseline: str
@@ -267,6 +269,11 @@ class Results:
             if one.name == name:
                 return one
         raise KeyError(name)
+
+    @property
+    def measure(self) -> str:
+        """The primary metric as a person reads it."""
+        return measure_words(self.metric, self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, no NaN among them; arms, gains and ablations by name."""

@@ -11,7 +11,7 @@ from SuggestiveAnnotationLib.experiment.figures import ablation_panels, area_pan
 from SuggestiveAnnotationLib.experiment.looks import STYLES
 from SuggestiveAnnotationLib.experiment.plan import FolderSource
 from SuggestiveAnnotationLib.experiment.results import Results
-from SuggestiveAnnotationLib.experiment.verdict import COST_WORDS, metric_words
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS
 from SuggestiveAnnotationLib.report.style import Panel
 from SuggestiveAnnotationLib.report.tables import TableView
 
@@ -175,9 +175,7 @@ def _ablations(results: Results) -> Section:
     panels = ablation_panels(results)
     if not panels:
         return Section("ablations", "Ablations", "", absent="No two arms differ in one option alone.")
-    read = (
-        f"Arms that differ in one option alone: area under {metric_words(results.metric)} over {COST_WORDS[results.over]}, 95 % intervals."
-    )
+    read = f"Arms that differ in one option alone: area under {results.measure} over {COST_WORDS[results.over]}, 95 % intervals."
     return Section("ablations", "Ablations", read, panels, source="ablations")
 
 

@@ -75,8 +75,8 @@ def make_cohort(
         folder: of the comparison. data: what `${DATA}` in the plan stands for.
 
     Raises:
-        InputError: there is no such folder, no usable case, or fewer people than the split needs; or the cases prepared before came from
-            another folder than `data`.
+        InputError: there is no such folder, no usable case, fewer people than the split needs, or no such label as an endpoint names; or
+            the cases prepared before came from another folder than `data`.
     """
     path = folder / WORK / "cohort"
     context: dict[str, Any] = {"progress": progress, "cancel": cancel}
@@ -94,6 +94,7 @@ def make_cohort(
     else:
         study = _from_folder(plan.cohort, path, data, **context)
     folds_of(plan, study.cases(), seed=plan.seeds[0])
+    _check_labels(plan, study)
     with study.lock():
         prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
         # Roles were those of the cohort's own table; here the plan says who is held out.
@@ -116,6 +117,15 @@ def _from_folder(source: FolderSource, path: Path, data: Path | None, **context:
         reference=source.reference, **context,
     )  # fmt: skip
     return create(path, plan=plan, schema=source.schema, **context)
+
+
+def _check_labels(plan: Plan, study: Study) -> None:
+    known = [*(one.name for one in study.schema.classes), *study.schema.regions]
+    for one in (plan.primary, *plan.secondaries):
+        strange = [label for label in one.labels if label not in known] if one is not None else []
+        if one is not None and strange:
+            sentence = f"The endpoint {one.name} is of {strange[0]}, which the schema {study.schema.name} does not have."
+            raise InputError(sentence, hint=f"Classes and regions are {', '.join(known)}.")
 
 
 def _folder(source: FolderSource, data: Path | None) -> Path:

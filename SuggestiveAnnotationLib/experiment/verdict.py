@@ -17,25 +17,6 @@ FEW_SEEDS = 6
 WIDE = 10
 """Times the margin: intervals that reach further to each side can show no difference of a size that strategies make."""
 INTERIM = "interim, nothing is concluded"
-METRIC_WORDS = {
-    "dice_3d": "3D Dice",
-    "dice_2d": "2D Dice",
-    "hd95_mm": "HD95 (mm)",
-    "hausdorff_mm": "Hausdorff distance (mm)",
-    "false_mm3_on_empty": "false volume on slices without the class (mm³)",
-    "false_slices_on_empty": "slices with false volume",
-    "predicted_mm3": "predicted volume (mm³)",
-    "reference_mm3": "reference volume (mm³)",
-    "penalised": "share of volumes with a penalty",
-}
-COST_WORDS = {"minutes": "simulated minutes", "slices": "annotated slices", "contour_mm": "contour length"}
-
-
-def metric_words(metric: str) -> str:
-    """A metric as a person reads it."""
-    if metric.startswith("surface_dice_"):
-        return f"surface Dice at {metric.removeprefix('surface_dice_').removesuffix('mm')} mm"
-    return METRIC_WORDS.get(metric, metric.replace("_", " "))
 
 
 def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None, p: float | None = None) -> str:

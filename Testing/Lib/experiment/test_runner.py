@@ -204,6 +204,14 @@ def test_cases_of_another_folder_are_refused_once_some_are_prepared(plan: Plan, 
     assert go(plan, out, link, only_estimate=True).estimate is not None
 
 
+def test_an_endpoint_of_a_label_that_is_not_there_is_refused(plan: Plan, data: Path, tmp_path: Path) -> None:
+    assert plan.primary is not None
+    strange = replace(plan, primary=replace(plan.primary, labels=("whole tumour",)))
+    with pytest.raises(InputError, match="is of whole tumour, which the schema") as refused:
+        go(strange, tmp_path / "out", data, only_estimate=True)
+    assert "Classes and regions are" in refused.value.hint
+
+
 @pytest.mark.kill
 def test_killed_with_its_processes_it_goes_on(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
     path, out = write_plan(old="folds = 2", new="folds = 2\nrun = [0]"), tmp_path / "out"

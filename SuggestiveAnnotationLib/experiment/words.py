@@ -1,0 +1,30 @@
+"""Metrics and costs as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+METRIC_WORDS = {
+    "dice_3d": "3D Dice",
+    "dice_2d": "2D Dice",
+    "hd95_mm": "HD95 (mm)",
+    "hausdorff_mm": "Hausdorff distance (mm)",
+    "false_mm3_on_empty": "false volume on slices without the class (mm³)",
+    "false_slices_on_empty": "slices with false volume",
+    "predicted_mm3": "predicted volume (mm³)",
+    "reference_mm3": "reference volume (mm³)",
+    "penalised": "share of volumes with a penalty",
+}
+COST_WORDS = {"minutes": "simulated minutes", "slices": "annotated slices", "contour_mm": "contour length"}
+
+
+def metric_words(metric: str) -> str:
+    """A metric as a person reads it."""
+    if metric.startswith("surface_dice_"):
+        return f"surface Dice at {metric.removeprefix('surface_dice_').removesuffix('mm')} mm"
+    return METRIC_WORDS.get(metric, metric.replace("_", " "))
+
+
+def measure_words(metric: str, labels: Sequence[str]) -> str:
+    """A metric and what it is averaged over, where that is not all classes."""
+    return metric_words(metric) + (f" of {', '.join(labels)}" if labels else "")
