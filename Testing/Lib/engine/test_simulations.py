@@ -42,7 +42,7 @@ def test_a_simulation_keeps_to_the_settings_it_began_with(make_study: MakeStudy)
         simulate(study, rounds=1, options=replace(options, strategy="strided"), manifold=VAE)
     more = simulate(study, rounds=2, options=options, manifold=VAE)
     assert more["rounds"][:2] == [
-        {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort")}} for i, r in enumerate(one["rounds"])
+        {**r, **{k: more["rounds"][i][k] for k in ("strategy", "seconds", "contour_effort", "notes")}} for i, r in enumerate(one["rounds"])
     ]
     assert [r["annotated_slices"] for r in more["rounds"]] == [3, 6, 9]
 
