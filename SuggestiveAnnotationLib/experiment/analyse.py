@@ -159,8 +159,10 @@ class _Analysis:
         shares = []
         for block in self.of.blocks:
             if (arm, block) in self.of.curves and (against, block) in self.of.curves:
-                found = self.of.support(block, self.over, (arm, against))[0]
+                found, short = self.of.support(block, self.over, (arm, against))
                 costs = [self.of.curves[name, block].cost(self.over) for name in (arm, against)]
+                if short:
+                    return None
                 if found is not None:
                     shares.append([(found[1] - found[0]) / (x[-1] - x[0]) for x in costs])
         one, other = np.mean(shares, axis=0).tolist() if shares else (None, None)

@@ -99,7 +99,7 @@ def area_panel(results: Results) -> Panel:
 
 def people_panel(results: Results) -> Panel | None:
     """Every person's gain over the baseline as a dot, for the highlighted arms. None where there is nothing to compare."""
-    chosen = [gain for gain in results.gains if gain.arm in highlighted(results)]
+    chosen = [gain for gain in results.gains if gain.arm in highlighted(results) and gain.at_once.mean is not None]
     if not chosen:
         return None
     figure, axes = new_figure((8.0, 1.6 + 0.5 * len(chosen)))
@@ -108,7 +108,7 @@ def people_panel(results: Results) -> Panel | None:
         known = [one for one in gain.by_person if one is not None]
         spread = row + 0.3 * (np.arange(len(known)) % 5 - 2) / 2.5
         axes.scatter(known, spread, s=22, color=looked[gain.arm].colour, alpha=0.7, linewidths=0, zorder=2)
-        axes.plot([np.mean(known)] * 2 if known else [], [row - 0.38, row + 0.38] if known else [], color=INK, linewidth=2.2, zorder=3)
+        axes.plot([np.mean(known)] * 2, [row - 0.38, row + 0.38], color=INK, linewidth=2.2, zorder=3)
     _rows(axes, len(chosen))
     axes.set_yticks(range(len(chosen)), labels=[plain(gain.arm) for gain in chosen])
     _zero(axes, results.margin)

@@ -90,8 +90,8 @@ def gains_table(results: Results) -> TableView:
             "" if gain.at_once.low is None or gain.at_once.high is None else f"[{gain.at_once.low:+.3f}, {gain.at_once.high:+.3f}]",
             UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
             UNDEFINED if gain.shared is None else " / ".join(percent(one) for one in gain.shared),
-            f"{gain.wins} / {gain.ties} / {gain.losses}",
-            conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
+            UNDEFINED if gain.at_once.mean is None else f"{gain.wins} / {gain.ties} / {gain.losses}",
+            UNDEFINED if gain.at_once.mean is None else conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
         )
         for gain in sorted(results.gains, key=lambda one: -(one.over[results.over].mean or 0.0))
     )

@@ -119,7 +119,14 @@ def _gains(results: Results) -> Section:
         "many intervals one by one, one in twenty is wrong by chance; the sentence at the top goes by those for all arms at once."
     )
     title = f"Against {results.baseline}"
-    return Section("gains", title, read, (people,) if people else (), (tables.gains_table(results),), source="gains.*")
+    apart = [gain.arm for gain in results.gains if gain.at_once.mean is None]
+    notes = (
+        f"Over {COST_WORDS[results.over]} {', '.join(apart)} cannot be compared with {results.baseline}: in some fold and seed one of the "
+        "two spent less than a third of what the other did.",
+    )
+    return Section(
+        "gains", title, read, (people,) if people else (), (tables.gains_table(results),), notes=notes if apart else (), source="gains.*"
+    )
 
 
 def _endpoints(results: Results) -> Section:

@@ -119,6 +119,14 @@ def test_a_plan_without_an_endpoint_has_no_p(tmp_path):
     assert "Wilcoxon p" not in html
 
 
+def test_an_arm_that_cannot_be_held_against_the_baseline_is_named(tmp_path):
+    over_contour = Endpoint("empty minus random", "empty", "random", over="contour_mm")
+    results, html = page_of(tmp_path, {**TWO, "empty": Made("entropy", pace=0.01)}, primary=over_contour)
+    gain = next(one for one in results.gains if one.arm == "empty")
+    assert (gain.at_once.mean, gain.shared) == (None, None)
+    assert "Over contour length empty cannot be compared with random: in some fold and seed" in html
+
+
 def test_a_screening_has_no_p_whatever_it_names(tmp_path):
     arms = {**TWO, **{f"other-{n}": Made("entropy") for n in range(5)}}
     results, html = page_of(tmp_path, arms, primary=PRIMARY, seeds=1)
