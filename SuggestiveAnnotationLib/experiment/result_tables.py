@@ -222,8 +222,8 @@ def noise_table(results: Results) -> TableView | None:
     rows.append(("median of the sets", decimal(noise.typical, 4)))
     rows.append(("left in an arm's mean over its trainings of one model", decimal(noise.of_an_arm, 4)))
     caption = (
-        f"Standard deviation of mean 3D Dice over trainings on identical slices: {noise.trainings} trainings of {noise.groups} sets, "
-        f"{noise.lost} of which lost a class that the others of their set found."
+        f"Standard deviation of mean 3D Dice over trainings on identical slices: {noise.trainings} trainings of {noise.groups} sets. "
+        f"{noise.lost} of the trainings lost a class that the others of their set found."
     )
     return TableView("noise", caption, ("", "SD"), tuple(rows))
 
