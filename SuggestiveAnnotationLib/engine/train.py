@@ -226,10 +226,8 @@ class _Job:
 
         say = spoken("train", options.steps, self._progress)
         trained, at_once = halve_on_out_of_memory(fit, most, smallest=2, say=say)
-        learnt = class_dice(trained.model, ValidationSet(images, labels), batch_size=at_once, cancel=self._cancel)
-        there = [bool((labels == k).any()) for k in range(1, study.schema.channels)]
-        names = [one.name for one in study.schema.classes]
-        found = {name: round(float(dice), 4) for name, dice, one in zip(names, learnt, there, strict=True) if one}
+        # Nobody asks it of a committee, whose members only help to choose.
+        found = self._training_dice(trained, images, labels, at_once) if kind == "segmentation" else {}
         path = study.path / "models" / f"{kind}-{uuid.uuid4().hex[:12]}.safetensors"
         card = save_checkpoint(
             path,
@@ -256,6 +254,12 @@ class _Job:
             },
         )
         return study.publish_model(kind, path=path, card=card, record_key=record.key, round_number=self._round)
+
+    def _training_dice(self, trained: TrainedSegmentation, images: ChosenImages, labels: Tensor, at_once: int) -> dict[str, float]:
+        """Dice of each class that the slices hold, on the slices that the network learnt from."""
+        learnt = class_dice(trained.model, ValidationSet(images, labels), batch_size=at_once, cancel=self._cancel)
+        named = zip(self._study.schema.classes, learnt, strict=True)
+        return {one.name: round(float(dice), 4) for k, (one, dice) in enumerate(named, start=1) if (labels == k).any()}
 
     def _settings(self, seed: int) -> SegmentationSettings:
         options = self._options

@@ -165,13 +165,16 @@ class _Analysis:
                     return None
                 if found is not None:
                     shares.append([(found[1] - found[0]) / (x[-1] - x[0]) for x in costs])
-        one, other = np.mean(shares, axis=0).tolist() if shares else (None, None)
-        return None if one is None or other is None else (one, other)
+        if not shares:
+            return None
+        one, other = np.mean(shares, axis=0).tolist()
+        return one, other
 
     def _endpoints(self, *, interim: bool) -> tuple[EndpointResult, ...]:
         """P values are made for endpoints of finalists alone, which a plan names before anything runs, and once everything has run."""
-        named = [*([self.plan.primary] if self.plan.primary is not None else []), *self.plan.secondaries]
-        named = [one for one in named if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics]
+        named = [
+            one for one in self.plan.endpoints if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics
+        ]
         values = [self._endpoint_values(one) for one in named]
         p_values = [signed_rank(unit_means(one, self.of.draws)) if self.finalists and not interim else None for one in values]
         narrow_level = 1 - 0.10 / max(1, len(self.plan.secondaries))

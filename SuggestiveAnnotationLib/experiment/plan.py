@@ -197,6 +197,11 @@ class Plan:
         """Hash of the content, 12 hexadecimal digits; comments and order of the file do not count."""
         return content_key(self.to_json())
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The primary, where there is one, then the secondaries."""
+        return (*(() if self.primary is None else (self.primary,)), *self.secondaries)
+
     def arm(self, name: str) -> Arm:
         """KeyError where there is none."""
         for one in self.arms:

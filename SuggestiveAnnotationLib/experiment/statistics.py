@@ -122,7 +122,7 @@ class Draws:
         chosen = generator.multinomial(max(1, people - 1), [1 / people] * people, size=resamples).astype(float)
         several = len(set(seeds)) > 1
         units = np.unique(seeds, return_inverse=True)[1] if several else np.arange(len(seeds))
-        number = len(set(units.tolist()))
+        number = len(np.unique(units))
         # The mean of n under Dirichlet weights of concentration a varies by (n - 1) / (n a + 1) of what it should.
         weights = generator.gamma(max((number - 2) / number, 0.05), size=(resamples, number))
         return cls(chosen, weights[:, units], tuple(units.tolist()))
@@ -159,7 +159,7 @@ def run_means(values: Values) -> Values:
 def unit_means(values: Values, draws: Draws) -> Values:
     """Mean over people of what the runs of each seed say of them `(seed,)`, NaN where there is none."""
     units = np.asarray(draws.units)
-    return np.array([run_means(person_means(values[:, units == one])[:, None])[0] for one in np.unique(units)])
+    return np.array([mean(person_means(values[:, units == one]), axis=0) for one in np.unique(units)])
 
 
 def mean(values: Values, *, axis: int | tuple[int, ...]) -> Values:

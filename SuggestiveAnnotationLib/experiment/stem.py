@@ -121,9 +121,9 @@ def _from_folder(source: FolderSource, path: Path, data: Path | None, **context:
 
 def _check_labels(plan: Plan, study: Study) -> None:
     known = [*(one.name for one in study.schema.classes), *study.schema.regions]
-    for one in (plan.primary, *plan.secondaries):
-        strange = [label for label in one.labels if label not in known] if one is not None else []
-        if one is not None and strange:
+    for one in plan.endpoints:
+        strange = [label for label in one.labels if label not in known]
+        if strange:
             sentence = f"The endpoint {one.name} is of {strange[0]}, which the schema {study.schema.name} does not have."
             raise InputError(sentence, hint=f"Classes and regions are {', '.join(known)}.")
 
