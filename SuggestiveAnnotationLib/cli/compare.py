@@ -18,6 +18,10 @@ def add_commands(sub: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the records; the same again resumes")
     parser.add_argument("--data", type=Path, metavar="DIR", help="what ${DATA} in the plan stands for: the folder with the cohorts")
     parser.add_argument(
+        "--records", type=Path, metavar="FILE", help="archive of records: runs it holds are not done again; written anew at the end"
+    )
+    parser.add_argument("--runs", type=int, metavar="N", help="do N of the missing runs at most; 0: only report, which needs no cohort")
+    parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="runs side by side, each with its share of the cores (default 1)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads of each (default: its share of the cores)")
@@ -35,15 +39,17 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
     from SuggestiveAnnotationLib.experiment.plan_file import read_plan
     from SuggestiveAnnotationLib.experiment.runner import compare as verb
 
-    for name in ("processes", "threads"):
+    for name, least in (("processes", 1), ("threads", 1), ("runs", 0)):
         given = getattr(arguments, name)
-        if given is not None and given < 1:
-            raise InputError(f"--{name} is {given}.", hint="Give a number from 1 on.")
+        if given is not None and given < least:
+            raise InputError(f"--{name} is {given}.", hint=f"Give a number from {least} on.")
     plan = read_plan(arguments.plan)
     done = verb(
         plan,
         arguments.out,
         data=arguments.data,
+        archive=arguments.records,
+        at_most=arguments.runs,
         processes=arguments.processes,
         threads=arguments.threads,
         only_estimate=arguments.estimate,
@@ -57,10 +63,12 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
         lines += done.estimate.lines()
     if not arguments.estimate:
         lines.append(f"{len(done.done)} runs done, {len(done.failed)} failed, {len(done.kept)} were there before: {arguments.out}/records")
+        if done.left:
+            lines.append(f"{done.left} {'run is' if done.left == 1 else 'runs are'} still to be done: the same command goes on with them.")
         lines += [f"Failed: {name} (its record says why; --retry-failed tries again)" for name in done.failed]
     if arguments.report and not arguments.estimate:
         from SuggestiveAnnotationLib.experiment.page import write_page
 
-        write_page(arguments.out, arguments.report)
+        write_page(arguments.out, arguments.report, archive=arguments.records and arguments.records.name)
         lines.append(f"Results: {arguments.report}")
     return Result(data, lines)

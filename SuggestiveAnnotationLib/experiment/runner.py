@@ -7,12 +7,13 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.errors import InputError, StorageError
+from SuggestiveAnnotationLib.experiment.archive import pack, unpack
 from SuggestiveAnnotationLib.experiment.estimate import Estimate, estimate, measure
 from SuggestiveAnnotationLib.experiment.jobs import Job, carry_out
 from SuggestiveAnnotationLib.experiment.plan import Plan
@@ -34,12 +35,14 @@ class Compared:
     Attributes:
         estimate: of what lay ahead when it began; None where everything was done already.
         done, failed, kept: names of the runs that this call carried out, that failed, and that were there before.
+        left: how many are still to be done; None where nobody looked at the cohort, which says how many there are.
     """
 
     estimate: Estimate | None
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
-    kept: tuple[str, ...] = field(default=())
+    kept: tuple[str, ...] = ()
+    left: int | None = None
 
 
 def compare(
@@ -47,6 +50,8 @@ def compare(
     out: Path,
     *,
     data: Path | None = None,
+    archive: Path | None = None,
+    at_most: int | None = None,
     processes: int = 1,
     threads: int | None = None,
     only_estimate: bool = False,
@@ -63,52 +68,48 @@ def compare(
         plan: see `plan_file.read_plan`.
         out: gets `plan.json`, `records/` and, while it runs, `work/`.
         data: the folder that `${DATA}` in the plan stands for.
+        archive: see `archive`; runs it holds count as done, and it is written anew when the call ends, also with an error.
+        at_most: so many of the missing runs, in the order of doing; None: all; 0: the cohort is not looked at.
         processes: runs side by side. threads: that each computes with; its share of the cores when not given.
         only_estimate: stop after the estimate.
         retry_failed: runs that failed are tried again; else their records stay as they are.
         keep_studies: the study of every run stays under `work/runs`.
 
     Raises:
-        InputError: the folder holds records of another plan, or as `stem.make_cohort`.
+        InputError: the folder or the archive holds records of another plan, or as `stem.make_cohort`.
         StorageError: there is no room.
         Cancelled: what has a record is kept.
     """
     token = cancel or CancelToken()
-    kept = _take_folder(plan, out, retry_failed)
-    study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=token)
-    with closing(study):
-        folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
-    todo = [run for run in runs_of(plan, folds) if run.name not in kept]
-    if not todo:
-        _tidy(out, keep_studies)
-        return Compared(None, kept=tuple(kept))
-    threads = threads or max(1, _cores() // max(1, processes))
-    ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=token)
-    if only_estimate:
-        return Compared(ahead, kept=tuple(kept))
-    for line in ahead.lines():
-        progress(ProgressEvent("compare", 0, len(todo), message=line))
-    done: list[str] = []
-    broken: list[str] = []
-    began = time.monotonic()
-    jobs = _jobs(plan, out, folds, todo, keep_studies)
-    with closing(carry_out(jobs, processes=processes, threads=threads, cancel=token)) as results:
-        for job, result in results:
-            if isinstance(result, StorageError):
-                raise result
-            if not isinstance(job.key, Run):
-                continue
-            record: RunRecord = failed(plan, job.key, result) if isinstance(result, Exception) else result
-            write_record(out, record)
-            (done if record.status == "done" else broken).append(record.run)
-            finished = len(done) + len(broken)
-            left = (time.monotonic() - began) / finished * (len(todo) - finished)
-            how = f": {record.seconds:.0f} s" if record.status == "done" else f" failed: {record.error['sentence']}"
-            told = f"{finished}/{len(todo)} {record.run}{how}; {_said(left)} left"
-            progress(ProgressEvent("compare", finished, len(todo), left, message=told))
-    if not broken:
-        _tidy(out, keep_studies)
-    return Compared(ahead, tuple(done), tuple(broken), tuple(kept))
+    _take_folder(plan, out)
+    if archive is not None and archive.exists():
+        unpack(archive, out, plan_key=plan.key)
+    try:
+        kept = [one.run for one in read_records(out) if one.status == "done" or not retry_failed]
+        if at_most == 0:
+            return Compared(None, kept=tuple(kept))
+        study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=token)
+        with closing(study):
+            folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
+        missing = [run for run in runs_of(plan, folds) if run.name not in kept]
+        todo = missing[:at_most]
+        if not todo:
+            _tidy(out, keep_studies)
+            return Compared(None, kept=tuple(kept), left=0)
+        threads = threads or max(1, _cores() // max(1, processes))
+        ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=token)
+        if only_estimate:
+            return Compared(ahead, kept=tuple(kept), left=len(missing))
+        for line in ahead.lines():
+            progress(ProgressEvent("compare", 0, len(todo), message=line))
+        jobs = _jobs(plan, out, folds, todo, keep_studies)
+        done, broken = _carried_out(plan, out, jobs, len(todo), processes=processes, threads=threads, progress=progress, cancel=token)
+        if not broken and len(todo) == len(missing):
+            _tidy(out, keep_studies)
+        return Compared(ahead, tuple(done), tuple(broken), tuple(kept), left=len(missing) - len(todo))
+    finally:
+        if archive is not None:
+            pack(out, archive)
 
 
 def runs_of(plan: Plan, folds: Folds) -> list[Run]:
@@ -116,8 +117,8 @@ def runs_of(plan: Plan, folds: Folds) -> list[Run]:
     return [Run(arm.name, fold.number, seed) for seed in plan.seeds for fold, arm in product(folds[seed], plan.arms)]
 
 
-def _take_folder(plan: Plan, out: Path, retry_failed: bool) -> list[str]:
-    """The folder holds this plan's records, or none. Returns: runs that need no doing."""
+def _take_folder(plan: Plan, out: Path) -> None:
+    """Make the folder this plan's, unless it holds records of another, or something else."""
     records = list(read_records(out)) if (out / RECORDS).is_dir() else []
     if (out / FROZEN).exists():
         try:
@@ -139,7 +140,6 @@ def _take_folder(plan: Plan, out: Path, retry_failed: bool) -> list[str]:
     write_frozen(out, plan)
     for left in (*(out / WORK).glob(".*"), out / WORK / "runs"):
         shutil.rmtree(left, ignore_errors=True)
-    return [one.run for one in records if one.status == "done" or not retry_failed]
 
 
 def _estimated(
@@ -165,6 +165,30 @@ def _estimated(
     finally:
         torch.set_num_threads(before)
     return estimate(plan, pace, base, todo, processes=processes)
+
+
+def _carried_out(
+    plan: Plan, out: Path, jobs: dict[Any, Job], runs: int, *, processes: int, threads: int, progress: ProgressCallback, cancel: CancelToken
+) -> tuple[list[str], list[str]]:
+    """Names of the runs that were done and of those that failed; each has its record before the next is told of."""
+    done: list[str] = []
+    broken: list[str] = []
+    began = time.monotonic()
+    with closing(carry_out(jobs, processes=processes, threads=threads, cancel=cancel)) as results:
+        for job, result in results:
+            if isinstance(result, StorageError):
+                raise result
+            if not isinstance(job.key, Run):
+                continue
+            record: RunRecord = failed(plan, job.key, result) if isinstance(result, Exception) else result
+            write_record(out, record)
+            (done if record.status == "done" else broken).append(record.run)
+            finished = len(done) + len(broken)
+            left = (time.monotonic() - began) / finished * (runs - finished)
+            how = f": {record.seconds:.0f} s" if record.status == "done" else f" failed: {record.error['sentence']}"
+            told = f"{finished}/{runs} {record.run}{how}; {_said(left)} left"
+            progress(ProgressEvent("compare", finished, runs, left, message=told))
+    return done, broken
 
 
 def _jobs(plan: Plan, out: Path, folds: Folds, todo: Sequence[Run], keep_studies: bool) -> dict[Any, Job]:

@@ -52,12 +52,16 @@ def sections(results: Results) -> tuple[Section, ...]:
     )
 
 
-def commands(results: Results) -> tuple[str, ...]:
-    """What makes every number again."""
+def commands(results: Results, archive: str | None = None) -> tuple[str, str]:
+    """What carries out every run, and what lays the numbers out; with an archive of that name the second needs no cohort."""
     plan = results.plan
     data = " --data DIR" if isinstance(plan.cohort, FolderSource) and plan.cohort.folder.startswith("${DATA}") else ""
-    make = f"suggestive-annotation compare Resources/Plans/{plan.name}.toml --out comparisons/{plan.name}{data}"
-    return (make, f"{make} --report Resources/Results/{plan.name}")
+    make = f"suggestive-annotation compare Resources/Plans/{plan.name}.toml --out comparisons/{plan.name}"
+    report = f"Resources/Results/{plan.name}"
+    if archive is None:
+        return (f"{make}{data}", f"{make}{data} --report {report}")
+    kept = f" --records {report}/{archive}"
+    return (f"{make}{data}{kept}", f"{make}{kept} --runs 0 --report {report}")
 
 
 def _asked(results: Results) -> Section:
