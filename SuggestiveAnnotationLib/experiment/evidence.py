@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import conclude, sign
-from SuggestiveAnnotationLib.experiment.words import COST_WORDS, measure_words
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, measure_words
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.strategies.catalogue import MEASURED
@@ -89,7 +89,7 @@ def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
     conclusion = conclude(found, found, results["margin"], gain["held"])
     # An interval that says nothing says it in a word: of few runs it is wider than Dice is.
-    bounds = "" if conclusion.startswith("undecided") else f" [{found.low:+.3f}, {found.high:+.3f}]"
+    bounds = "" if conclusion.startswith("undecided") else f" {bounds_words(found)}"
     against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
     return f"Measured here on {whom}: {found.mean:+.3f}{bounds} against {against}: {conclusion}."
 

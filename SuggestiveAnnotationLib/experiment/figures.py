@@ -15,8 +15,8 @@ from SuggestiveAnnotationLib.experiment.looks import GREY, Look, by_area, highli
 from SuggestiveAnnotationLib.experiment.plan import Over
 from SuggestiveAnnotationLib.experiment.results import MEAN, Ablation, ArmResult, Results
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.words import COST_WORDS
-from SuggestiveAnnotationLib.report.numbers import UNDEFINED, count, decimal, percent
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, interval_words
+from SuggestiveAnnotationLib.report.numbers import count, decimal, percent
 from SuggestiveAnnotationLib.report.style import INK, MUTED, Panel, dress, name_axes, new_figure, plain
 
 AXIS: dict[Over, tuple[str, float]] = {
@@ -25,14 +25,6 @@ AXIS: dict[Over, tuple[str, float]] = {
     "contour_mm": ("contour drawn (m, pixel edges)", 1000.0),
 }
 _LEGEND_COLUMNS = 3
-
-
-def interval_words(one: Interval, digits: int = 3, *, signed: bool = False) -> str:
-    """`0.712 [0.690, 0.735]`, or a dash."""
-    if one.mean is None:
-        return UNDEFINED
-    style = f"{'+' if signed else ''},.{digits}f"
-    return f"{one.mean:{style}}" + ("" if one.low is None or one.high is None else f" [{one.low:{style}}, {one.high:{style}}]")
 
 
 def learning_panel(results: Results) -> Panel:

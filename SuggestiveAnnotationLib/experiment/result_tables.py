@@ -7,13 +7,12 @@ from dataclasses import asdict
 
 from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN
 from SuggestiveAnnotationLib.experiment.curves import COSTS
-from SuggestiveAnnotationLib.experiment.figures import interval_words
 from SuggestiveAnnotationLib.experiment.looks import by_area, highlighted
 from SuggestiveAnnotationLib.experiment.plan import Arm, Endpoint, Plan
 from SuggestiveAnnotationLib.experiment.results import MEAN, Results, Share
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import conclude
-from SuggestiveAnnotationLib.experiment.words import COST_WORDS, metric_words
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, interval_words, metric_words
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED, decimal, percent
 from SuggestiveAnnotationLib.report.tables import TableView
 from SuggestiveAnnotationLib.strategies.registry import options
@@ -87,7 +86,7 @@ def gains_table(results: Results) -> TableView:
         (
             gain.arm,
             *(interval_words(gain.over[over], signed=True) for over in COSTS),
-            "" if gain.at_once.low is None or gain.at_once.high is None else f"[{gain.at_once.low:+.3f}, {gain.at_once.high:+.3f}]",
+            bounds_words(gain.at_once),
             UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
             UNDEFINED if gain.shared is None else " / ".join(percent(one) for one in gain.shared),
             UNDEFINED if gain.at_once.mean is None else f"{gain.wins} / {gain.ties} / {gain.losses}",
@@ -112,7 +111,7 @@ def endpoints_table(results: Results) -> TableView:
     p_values = any(one.p is not None for one in results.endpoints)
     rows = []
     for one in results.endpoints:
-        narrow = UNDEFINED if one.narrow.low is None else f"[{one.narrow.low:+.3f}, {one.narrow.high:+.3f}]"
+        narrow = bounds_words(one.narrow) or UNDEFINED
         steps = UNDEFINED if one.held is None else f"{one.held:+.3f}"
         p = (UNDEFINED if one.p is None else f"{one.p:.3g}", UNDEFINED if one.adjusted is None else f"{one.adjusted:.3g}")
         cells = ("primary" if one.primary else "secondary", interval_words(one.gain, signed=True), steps, narrow)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from SuggestiveAnnotationLib.experiment.results import EndpointResult, Gain, Noise
 from SuggestiveAnnotationLib.experiment.statistics import Interval
+from SuggestiveAnnotationLib.experiment.words import bounds_words, interval_words
 from SuggestiveAnnotationLib.report.numbers import count
 
 FEW_PEOPLE = 6
@@ -138,16 +139,13 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
 
 
 def _amount(gain: Gain) -> str:
-    found = gain.at_once
-    if found.low is None or found.high is None:
-        return f"{found.mean:+.3f}"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return interval_words(gain.at_once, signed=True)
 
 
 def _primary(one: EndpointResult) -> str:
     gain, p = one.gain, "" if one.p is None else f", p = {one.p:.2g}"
     if gain.mean is None:
         return f"Primary endpoint ({one.endpoint.name}): it cannot be said yet."
-    bounds = "" if gain.low is None else f" [95 %: {gain.low:+.3f}, {gain.high:+.3f}]"
-    bounds += "" if one.held is None else f", as steps {one.held:+.3f}"
-    return f"Primary endpoint ({one.endpoint.name}): {gain.mean:+.3f}{bounds}{p}. {one.endpoint.arm}: {one.conclusion}."
+    bounds = bounds_words(gain).replace("[", " [95 %: ")
+    steps = "" if one.held is None else f", as steps {one.held:+.3f}"
+    return f"Primary endpoint ({one.endpoint.name}): {gain.mean:+.3f}{bounds}{steps}{p}. {one.endpoint.arm}: {one.conclusion}."

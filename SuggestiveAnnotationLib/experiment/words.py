@@ -1,8 +1,11 @@
-"""Metrics and costs as a person reads them."""
+"""Metrics, costs and intervals as a person reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from SuggestiveAnnotationLib.experiment.statistics import Interval
+from SuggestiveAnnotationLib.report.numbers import UNDEFINED
 
 METRIC_WORDS = {
     "dice_3d": "3D Dice",
@@ -28,3 +31,17 @@ def metric_words(metric: str) -> str:
 def measure_words(metric: str, labels: Sequence[str]) -> str:
     """A metric and what it is averaged over, where that is not all classes."""
     return metric_words(metric) + (f" of {', '.join(labels)}" if labels else "")
+
+
+def bounds_words(one: Interval, digits: int = 3, *, signed: bool = True) -> str:
+    """`[-0.002, +0.028]`; empty where one person or one run cannot say."""
+    style = f"{'+' if signed else ''},.{digits}f"
+    return "" if one.low is None or one.high is None else f"[{one.low:{style}}, {one.high:{style}}]"
+
+
+def interval_words(one: Interval, digits: int = 3, *, signed: bool = False) -> str:
+    """`0.712 [0.690, 0.735]`, or a dash."""
+    if one.mean is None:
+        return UNDEFINED
+    style = f"{'+' if signed else ''},.{digits}f"
+    return f"{one.mean:{style}} {bounds_words(one, digits, signed=signed)}".rstrip()
