@@ -18,9 +18,11 @@ def add_commands(sub: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the records; the same again resumes")
     parser.add_argument("--data", type=Path, metavar="DIR", help="what ${DATA} in the plan stands for: the folder with the cohorts")
     parser.add_argument(
-        "--records", type=Path, metavar="FILE", help="archive of records: runs it holds are not done again; written anew at the end"
+        "--records", type=Path, metavar="FILE", help="archive of records: runs it holds are not done again, and it gets those that are"
     )
-    parser.add_argument("--runs", type=int, metavar="N", help="do N of the missing runs at most; 0: only report, which needs no cohort")
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help="do N of the missing runs, rounded up to all arms of a fold and seed; 0: none, only --report"
+    )
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="runs side by side, each with its share of the cores (default 1)"
     )
@@ -43,6 +45,9 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
         given = getattr(arguments, name)
         if given is not None and given < least:
             raise InputError(f"--{name} is {given}.", hint=f"Give a number from {least} on.")
+    if arguments.estimate and (arguments.report or arguments.runs == 0):
+        other = "--report" if arguments.report else "--runs 0"
+        raise InputError(f"--estimate carries no run out, which leaves nothing for {other}.", hint="Give one of the two.")
     plan = read_plan(arguments.plan)
     done = verb(
         plan,
@@ -61,14 +66,17 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
     lines = [f"Plan {plan.name} ({plan.key}): {plan.question}"]
     if done.estimate is not None:
         lines += done.estimate.lines()
+    if done.left == 0 and done.estimate is None:
+        lines.append("Every run has a record.")
     if not arguments.estimate:
         lines.append(f"{len(done.done)} runs done, {len(done.failed)} failed, {len(done.kept)} were there before: {arguments.out}/records")
         if done.left:
             lines.append(f"{done.left} {'run is' if done.left == 1 else 'runs are'} still to be done: the same command goes on with them.")
         lines += [f"Failed: {name} (its record says why; --retry-failed tries again)" for name in done.failed]
-    if arguments.report and not arguments.estimate:
+    if arguments.report:
         from SuggestiveAnnotationLib.experiment.page import write_page
 
-        write_page(arguments.out, arguments.report, archive=arguments.records and arguments.records.name)
+        beside = arguments.records is not None and arguments.records.absolute().parent == arguments.report.absolute()
+        write_page(arguments.out, arguments.report, archive=arguments.records.name if beside else None)
         lines.append(f"Results: {arguments.report}")
     return Result(data, lines)

@@ -95,7 +95,7 @@ class _Analysis:
             regions=of.labels[len(of.classes) :], metrics=of.metrics, ceiling=self._ceiling(),
             support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=noise,
             prices=self._prices(), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
-            versions={name: version for r in of.records for name, version in r.versions.items()}, hours=self._hours(),
+            versions=self._versions(), hours=self._hours(),
             finished=max((r.finished for r in of.records), default=""), resamples=of.resamples, seed=of.seed,
             verdict=verdict(
                 [g for g in gains if g.arm in self.usable],
@@ -106,7 +106,7 @@ class _Analysis:
                 endpoints=endpoints,
                 people=len(of.people),
                 seeds=len({seed for _, seed in of.blocks}),
-                conditions=len({(r.versions.get("code"), r.machine.get("threads")) for r in of.done}),
+                conditions=len({(*r.versions.items(), *r.machine.items()) for r in of.done}),
                 unfinished=len(failures) + len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
                 noise=noise if len(plan.arms) == 1 else None,
@@ -266,11 +266,11 @@ class _Analysis:
         return Support(float(start), float(end), tuple(dict.fromkeys(short)))
 
     def _noise(self) -> Noise | None:
-        """Model 1 is the same in every arm of a block, so that it counts once."""
+        """Model 1 is the same in all arms of a block that train alike, so that it counts once."""
         groups: dict[tuple[object, ...], tuple[int, Values]] = {}
         for (arm, block), curve in self.of.curves.items():
             for number, values in enumerate(curve.trainings, start=1):
-                groups[(block, number, "" if number == 1 else arm)] = (number, values)
+                groups[(block, number, self.strategies[arm].training if number == 1 else arm)] = (number, values)
         several = [(number, values) for number, values in groups.values() if len(values) > 1]
         means = [(number, mean(values, axis=1)) for number, values in several]
         by_model = {n: pooled_sd([v for m, v in means if m == n]) for n in sorted({m for m, _ in means})}
@@ -318,6 +318,17 @@ class _Analysis:
             points = tuple((value, arm.name, areas[arm.name]) for value, arm in values)
             out.append(Ablation(option, title, values[0][1].strategy, points))
         return tuple(out)
+
+    def _versions(self) -> dict[str, str]:
+        """Of each package; where runs differ, how many have which."""
+        counted: dict[str, Counter[str]] = {}
+        for record in self.of.records:
+            for name, version in record.versions.items():
+                counted.setdefault(name, Counter())[version] += 1
+        return {
+            name: next(iter(one)) if len(one) == 1 else ", ".join(f"{version} ({runs} runs)" for version, runs in one.most_common())
+            for name, one in counted.items()
+        }
 
     def _machines(self) -> dict[str, int]:
         words = [

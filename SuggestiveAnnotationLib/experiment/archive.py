@@ -10,41 +10,54 @@ import lzma
 from pathlib import Path
 
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.experiment.plan import Plan
 from SuggestiveAnnotationLib.experiment.record import RunRecord, read_records, write_record
+from SuggestiveAnnotationLib.experiment.run import Run
 from SuggestiveAnnotationLib.files import whole_file
 
 
-def pack(folder: Path, archive: Path) -> int:
-    """Write every record under the folder of a comparison into an archive, in place of what it held; the same records, the same bytes.
+def unpack(archive: Path, folder: Path, plan: Plan) -> None:
+    """Write the records of an archive that the folder of a comparison lacks, or has of a run that failed, into it.
 
-    Returns: how many; with none, nothing is written. Raises: InputError, when a record cannot be read; StorageError.
+    Raises: InputError, when the file is no archive or holds anything but runs of the plan, nothing is written then; StorageError.
     """
-    lines = [json.dumps(one.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) for one in read_records(folder)]
-    if lines:
+    known = {one.run: one for one in read_records(folder)}
+    for record in _read(archive, plan):
+        own = known.get(record.run)
+        if own is None or (own.status == "failed" and record.status == "done"):
+            write_record(folder, record)
+
+
+def pack(folder: Path, archive: Path, plan: Plan) -> None:
+    """Bring an archive and the folder of a comparison to the same records: a run that is done in either is done in both.
+
+    What others added to the archive meanwhile is kept; an archive that lacks nothing is not written.
+
+    Raises: InputError, as `unpack` and `read_records`; StorageError.
+    """
+    there: tuple[RunRecord, ...] = ()
+    if archive.exists():
+        unpack(archive, folder, plan)
+        there = _read(archive, plan)
+    records = tuple(read_records(folder))
+    if records != there:
+        lines = (json.dumps(one.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n" for one in records)
         with whole_file(archive) as scratch:
-            scratch.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode()))
-    return len(lines)
+            scratch.write_bytes(lzma.compress("".join(lines).encode()))
 
 
-def unpack(archive: Path, folder: Path, *, plan_key: str) -> tuple[str, ...]:
-    """Write the records of an archive that the folder of a comparison lacks.
-
-    Returns: their runs. Raises: InputError, when the file is no archive or holds a record of another plan, nothing is written then;
-    StorageError.
-    """
-    records = _read(archive)
-    if any(one.plan_key != plan_key for one in records):
-        raise InputError(f"{archive} holds records of another plan.", hint="Give the archive of this plan, or another file to write one.")
-    there = {one.run for one in read_records(folder)}
-    new = [one for one in records if one.run not in there]
-    for record in new:
-        write_record(folder, record)
-    return tuple(one.run for one in new)
-
-
-def _read(archive: Path) -> tuple[RunRecord, ...]:
+def _read(archive: Path, plan: Plan) -> tuple[RunRecord, ...]:
     try:
-        lines = lzma.decompress(archive.read_bytes()).decode().splitlines()
-        return tuple(RunRecord.from_json(json.loads(line)) for line in lines)
+        # Of bytes: lines of text would end at more characters than JSON escapes.
+        lines = lzma.decompress(archive.read_bytes()).splitlines()
+        records = tuple(RunRecord.from_json(json.loads(line)) for line in lines)
+        strange = next((one.run for one in records if one.run != Run(one.arm, int(one.fold), int(one.seed)).name), None)
     except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{archive} is no archive of records: {error}.", hint="Give a file that `compare --records` wrote.") from error
+    arms = {arm.name for arm in plan.arms}
+    if strange is None:
+        strange = next((one.run for one in records if one.plan_key != plan.key or one.arm not in arms or one.seed not in plan.seeds), None)
+    if strange is not None:
+        sentence = f"{archive} holds {strange}, which is no run of this plan."
+        raise InputError(sentence, hint="Give the archive of this very plan, or the name of a file that is not there yet.")
+    return records

@@ -121,7 +121,9 @@ def estimate(plan: Plan, pace: Pace, base: Path, runs: Sequence[Run], *, process
     for run in runs:
         arm = plan.arm(run.arm)
         by_arm[run.arm] = by_arm.get(run.arm, 0.0) + _run_seconds(plan, arm, pace, tested, cases, pool, budgets[arm.name])
-    shared = sum(_stem_seconds(begin, pace, tested) for begin in {begin_of(plan.arm(r.arm), fold=r.fold, seed=r.seed) for r in runs})
+    begins = {begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed) for run in runs}
+    # What has a manifold begins with the first model, as what has none.
+    shared = sum(_stem_seconds(begin, pace, tested) for begin in begins | {replace(begin, manifold=None) for begin in begins})
     total = sum(by_arm.values()) + shared
     return Estimate(
         hours=total / 3600,

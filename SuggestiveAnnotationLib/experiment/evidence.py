@@ -89,7 +89,7 @@ def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
     conclusion = conclude(found, found, results["margin"], gain["held"])
     # An interval that says nothing says it in a word: of few runs it is wider than Dice is.
-    bounds = "" if conclusion.startswith("undecided") else f" {bounds_words(found)}"
+    bounds = "" if conclusion.startswith("undecided") else f" {bounds_words(found, signed=True)}"
     against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
     return f"Measured here on {whom}: {found.mean:+.3f}{bounds} against {against}: {conclusion}."
 

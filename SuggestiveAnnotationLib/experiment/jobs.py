@@ -72,11 +72,16 @@ def carry_out(jobs: Mapping[Hashable, Job], *, processes: int, threads: int, can
                     del waiting[key]
                     slot = free.pop()
                     with interrupts_held():
-                        busy[slot.submit(_do, job)] = (job, slot)
+                        try:
+                            future = slot.submit(_do, job)
+                        except BrokenProcessPool:
+                            # Its process was ended while it waited for something to do.
+                            slot = _slot(context, shared, threads)
+                            future = slot.submit(_do, job)
+                    busy[future] = (job, slot)
             finished, _ = wait(busy, timeout=0.5, return_when=FIRST_COMPLETED)
-            if cancel.cancelled:
-                raise Cancelled()
-            for future in finished:
+            # What was finished before a cancel has its results; `_result` raises what a cancel ended.
+            for future in sorted(finished, key=lambda one: isinstance(one.exception(), Cancelled)):
                 job, slot = busy.pop(future)
                 result = _result(future)
                 if isinstance(future.exception(), BrokenProcessPool):
@@ -88,6 +93,8 @@ def carry_out(jobs: Mapping[Hashable, Job], *, processes: int, threads: int, can
                     done.add(job.key)
                 else:
                     yield from _given_up(waiting, job.key, result)
+            if cancel.cancelled:
+                raise Cancelled()
     finally:
         shared.set()
         for slot in (*free, *(slot for _, slot in busy.values())):

@@ -86,7 +86,7 @@ def gains_table(results: Results) -> TableView:
         (
             gain.arm,
             *(interval_words(gain.over[over], signed=True) for over in COSTS),
-            bounds_words(gain.at_once),
+            bounds_words(gain.at_once, signed=True),
             UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
             UNDEFINED if gain.shared is None else " / ".join(percent(one) for one in gain.shared),
             UNDEFINED if gain.at_once.mean is None else f"{gain.wins} / {gain.ties} / {gain.losses}",
@@ -111,7 +111,7 @@ def endpoints_table(results: Results) -> TableView:
     p_values = any(one.p is not None for one in results.endpoints)
     rows = []
     for one in results.endpoints:
-        narrow = bounds_words(one.narrow) or UNDEFINED
+        narrow = bounds_words(one.narrow, signed=True) or UNDEFINED
         steps = UNDEFINED if one.held is None else f"{one.held:+.3f}"
         p = (UNDEFINED if one.p is None else f"{one.p:.3g}", UNDEFINED if one.adjusted is None else f"{one.adjusted:.3g}")
         cells = ("primary" if one.primary else "secondary", interval_words(one.gain, signed=True), steps, narrow)

@@ -94,7 +94,7 @@ def _blank(plan: Plan, run: Run) -> RunRecord:
     arm = plan.arm(run.arm)
     return RunRecord(
         run=run.name, plan=plan.name, plan_key=plan.key, arm=run.arm, fold=run.fold, seed=run.seed, settings=asdict(arm), status="done",
-        versions={**library_versions(), "code": _code()}, machine=machine(arm.training.device),
+        versions={**library_versions(), "code": _CODE}, machine=machine(arm.training.device),
         peak_memory_gb=round(peak_memory() / 1e9, 2), started=_now(),
     )  # fmt: skip
 
@@ -109,12 +109,14 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-@lru_cache
-def _code() -> str:
-    """Hash of this library's files, so that a record tells which code made it."""
+def _hash_of_code() -> str:
     root = Path(__file__).parents[1]
     files = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py"))}
     return content_key(files)
+
+
+_CODE = _hash_of_code()
+"""Of this library's files, so that a record tells which code made it: as they were loaded, whatever becomes of them while it runs."""
 
 
 @lru_cache

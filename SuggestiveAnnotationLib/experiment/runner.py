@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from SuggestiveAnnotationLib.errors import InputError, StorageError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyLockedError, SuggestiveAnnotationError
 from SuggestiveAnnotationLib.experiment.archive import pack, unpack
 from SuggestiveAnnotationLib.experiment.estimate import Estimate, estimate, measure
 from SuggestiveAnnotationLib.experiment.jobs import Job, carry_out
@@ -22,7 +22,9 @@ from SuggestiveAnnotationLib.experiment.record import RECORDS, RunRecord, read_r
 from SuggestiveAnnotationLib.experiment.run import Run, failed, run_one
 from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
+from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress
+from SuggestiveAnnotationLib.study.location import WorkerLock
 
 Folds = Mapping[int, Sequence[Fold]]
 """Seed -> folds."""
@@ -33,7 +35,7 @@ class Compared:
     """What a call of `compare` did.
 
     Attributes:
-        estimate: of what lay ahead when it began; None where everything was done already.
+        estimate: of what lay ahead when it began; None where nothing was to be done.
         done, failed, kept: names of the runs that this call carried out, that failed, and that were there before.
         left: how many are still to be done; None where nobody looked at the cohort, which says how many there are.
     """
@@ -68,48 +70,83 @@ def compare(
         plan: see `plan_file.read_plan`.
         out: gets `plan.json`, `records/` and, while it runs, `work/`.
         data: the folder that `${DATA}` in the plan stands for.
-        archive: see `archive`; runs it holds count as done, and it is written anew when the call ends, also with an error.
-        at_most: so many of the missing runs, in the order of doing; None: all; 0: the cohort is not looked at.
+        archive: see `archive`; runs it holds count as done, and it gets those of this call when that ends, also with an error.
+        at_most: so many of the missing runs, rounded up to all arms of a fold and seed; None: all; 0: none, which needs no cohort.
         processes: runs side by side. threads: that each computes with; its share of the cores when not given.
         only_estimate: stop after the estimate.
         retry_failed: runs that failed are tried again; else their records stay as they are.
-        keep_studies: the study of every run stays under `work/runs`.
+        keep_studies: the study of every run stays under `work/runs`; else it goes, and with the last run all of `work`.
 
     Raises:
-        InputError: the folder or the archive holds records of another plan, or as `stem.make_cohort`.
+        InputError: the folder or the archive holds records of another plan or of other cases; there is none to count; or as
+            `stem.make_cohort`.
+        StudyLockedError: another process carries out runs in the folder.
         StorageError: there is no room.
         Cancelled: what has a record is kept.
     """
     token = cancel or CancelToken()
-    _take_folder(plan, out)
+    _claim(plan, out, archive)
     if archive is not None and archive.exists():
-        unpack(archive, out, plan_key=plan.key)
-    try:
-        kept = [one.run for one in read_records(out) if one.status == "done" or not retry_failed]
-        if at_most == 0:
-            return Compared(None, kept=tuple(kept))
-        study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=token)
-        with closing(study):
-            folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
-        missing = [run for run in runs_of(plan, folds) if run.name not in kept]
-        todo = missing[:at_most]
-        if not todo:
-            _tidy(out, keep_studies)
-            return Compared(None, kept=tuple(kept), left=0)
-        threads = threads or max(1, _cores() // max(1, processes))
-        ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=token)
-        if only_estimate:
-            return Compared(ahead, kept=tuple(kept), left=len(missing))
-        for line in ahead.lines():
-            progress(ProgressEvent("compare", 0, len(todo), message=line))
-        jobs = _jobs(plan, out, folds, todo, keep_studies)
-        done, broken = _carried_out(plan, out, jobs, len(todo), processes=processes, threads=threads, progress=progress, cancel=token)
-        if not broken and len(todo) == len(missing):
-            _tidy(out, keep_studies)
-        return Compared(ahead, tuple(done), tuple(broken), tuple(kept), left=len(missing) - len(todo))
-    finally:
-        if archive is not None:
-            pack(out, archive)
+        unpack(archive, out, plan)
+    if at_most == 0:
+        compared = Compared(None, kept=tuple(_kept(out, retry_failed)))
+        if not compared.kept:
+            what = f"no record in {out}" if archive is None else f"no record in {out}, and none in {archive}"
+            raise InputError(f"There is {what}.", hint="Check the names, or have runs carried out.")
+    else:
+        try:
+            with _alone(out):
+                compared = _go_on(
+                    plan, out, data=data, at_most=at_most, processes=processes, threads=threads, only_estimate=only_estimate,
+                    retry_failed=retry_failed, keep_studies=keep_studies, progress=progress, cancel=token,
+                )  # fmt: skip
+        except BaseException:
+            if archive is not None:
+                # What ended the call is the news, not that its archive could not be written either.
+                with suppress(SuggestiveAnnotationError):
+                    pack(out, archive, plan)
+            raise
+        if compared.left == 0 and not compared.failed and not keep_studies:
+            # Everything has a record: what can be made again goes.
+            shutil.rmtree(out / WORK, ignore_errors=True)
+    if archive is not None and not only_estimate:
+        pack(out, archive, plan)
+    return compared
+
+
+def _go_on(
+    plan: Plan,
+    out: Path,
+    *,
+    data: Path | None,
+    at_most: int | None,
+    processes: int,
+    threads: int | None,
+    only_estimate: bool,
+    retry_failed: bool,
+    keep_studies: bool,
+    progress: ProgressCallback,
+    cancel: CancelToken,
+) -> Compared:
+    """`compare` in a folder that no other process works in."""
+    study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=cancel)
+    with closing(study):
+        folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
+    _refuse_other_people(out, folds)
+    kept = _kept(out, retry_failed)
+    missing = [run for run in runs_of(plan, folds) if run.name not in kept]
+    if not missing:
+        return Compared(None, kept=tuple(kept), left=0)
+    todo = _first(missing, at_most)
+    threads = threads or max(1, _cores() // max(1, processes))
+    ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=cancel)
+    if only_estimate:
+        return Compared(ahead, kept=tuple(kept), left=len(missing))
+    for line in ahead.lines():
+        progress(ProgressEvent("compare", 0, len(todo), message=line))
+    jobs = _jobs(plan, out, folds, todo, keep_studies)
+    done, broken = _carried_out(plan, out, jobs, len(todo), processes=processes, threads=threads, progress=progress, cancel=cancel)
+    return Compared(ahead, tuple(done), tuple(broken), tuple(kept), left=len(missing) - len(todo))
 
 
 def runs_of(plan: Plan, folds: Folds) -> list[Run]:
@@ -117,7 +154,15 @@ def runs_of(plan: Plan, folds: Folds) -> list[Run]:
     return [Run(arm.name, fold.number, seed) for seed in plan.seeds for fold, arm in product(folds[seed], plan.arms)]
 
 
-def _take_folder(plan: Plan, out: Path) -> None:
+def _first(missing: Sequence[Run], at_most: int | None) -> Sequence[Run]:
+    """So many, and the other arms of the last one's fold and seed: all arms of a block start from the very same files."""
+    if at_most is None or at_most >= len(missing):
+        return missing
+    last = missing[at_most - 1]
+    return [run for place, run in enumerate(missing) if place < at_most or (run.fold, run.seed) == (last.fold, last.seed)]
+
+
+def _claim(plan: Plan, out: Path, archive: Path | None) -> None:
     """Make the folder this plan's, unless it holds records of another, or something else."""
     records = list(read_records(out)) if (out / RECORDS).is_dir() else []
     if (out / FROZEN).exists():
@@ -131,15 +176,53 @@ def _take_folder(plan: Plan, out: Path) -> None:
             sentence = f"{out} holds {len(records)} records of another plan, or of this one before it was changed."
             raise InputError(sentence, hint="A plan is fixed once it has run: choose another folder with --out.")
         if other:
-            shutil.rmtree(out / WORK, ignore_errors=True)
-    elif out.is_dir() and any(out.iterdir()):
+            with _alone(out):
+                shutil.rmtree(out / WORK, ignore_errors=True)
+    elif out.is_dir() and any(one for one in out.iterdir() if archive is None or one.absolute() != archive.absolute()):
         raise InputError(f"{out} is not empty, and no comparison.", hint="Choose another folder with --out.")
     strange = [one.run for one in records if one.plan_key != plan.key]
     if strange:
         raise InputError(f"The record of {strange[0]} in {out} is of another plan.", hint="Choose another folder with --out.")
     write_frozen(out, plan)
-    for left in (*(out / WORK).glob(".*"), out / WORK / "runs"):
-        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Inside, no other process carries out runs in the folder; what an interrupted one left half done is gone."""
+    work = out / WORK
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, work) from error
+    try:
+        lock = WorkerLock(work)
+    except StudyLockedError as held:
+        sentence = f"Another `compare` is at work in {out}."
+        raise StudyLockedError(sentence, hint="Wait for it, or choose another folder with --out.") from held
+    with lock:
+        done = {one.run for one in read_records(out) if one.status == "done"}
+        for left in (*work.glob(".*"), *(one for one in (work / "runs").glob("*") if one.name not in done)):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _kept(out: Path, retry_failed: bool) -> list[str]:
+    """Runs that need no doing."""
+    return [one.run for one in read_records(out) if one.status == "done" or not retry_failed]
+
+
+def _refuse_other_people(out: Path, folds: Folds) -> None:
+    """Records made elsewhere have to be of the cases that are here: one case more or less, and every fold holds out other people."""
+    roles = {(seed, fold.number): fold.roles for seed, of_seed in folds.items() for fold in of_seed}
+    for record in read_records(out):
+        here = roles.get((record.seed, record.fold))
+        if record.status != "done" or here is None:
+            continue
+        for role, names in (("test", record.test), ("pool", record.pool)):
+            differing = sorted(set(names) ^ {name for name, one in here.items() if one == role})
+            if differing:
+                sentence = f"The record of {record.run} is of another cohort: {differing[0]} is a {role} case in only one of the two."
+                raise InputError(sentence, hint="Check --data, or choose another folder with --out.")
 
 
 def _estimated(
@@ -213,12 +296,6 @@ def _run(plan: Plan, out: Path, run: Run, begin: Begin, keep_study: bool, *, can
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _tidy(out: Path, keep_studies: bool) -> None:
-    """Everything has a record: what can be made again goes."""
-    if not keep_studies:
-        shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def _said(seconds: float) -> str:

@@ -124,9 +124,10 @@ def _gains(results: Results) -> Section:
     )
     title = f"Against {results.baseline}"
     apart = [gain.arm for gain in results.gains if gain.at_once.mean is None]
+    yet = "; or no fold and seed has been run with both yet" if results.missing or results.failures else ""
     notes = (
         f"Over {COST_WORDS[results.over]} {', '.join(apart)} cannot be compared with {results.baseline}: in some fold and seed one of the "
-        "two spent less than a third of what the other did.",
+        f"two spent less than a third of what the other did{yet}.",
     )
     return Section(
         "gains", title, read, (people,) if people else (), (tables.gains_table(results),), notes=notes if apart else (), source="gains.*"

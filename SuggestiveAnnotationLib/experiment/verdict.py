@@ -97,7 +97,8 @@ def verdict(
     elif seeds < FEW_SEEDS:
         said.append(f"With {count(seeds, 'seed')} hardly any difference can be told from the luck of a seed.")
     if conditions > 1:
-        said.append(f"Runs were made in {conditions} ways (versions of the code, numbers of threads); paired runs need not share one.")
+        how = "versions of code and packages, processors, numbers of threads"
+        said.append(f"Runs were made in {conditions} ways ({how}); paired runs need not share one.")
     return (*said, *_unfinished(unfinished))
 
 
@@ -146,6 +147,6 @@ def _primary(one: EndpointResult) -> str:
     gain, p = one.gain, "" if one.p is None else f", p = {one.p:.2g}"
     if gain.mean is None:
         return f"Primary endpoint ({one.endpoint.name}): it cannot be said yet."
-    bounds = bounds_words(gain).replace("[", " [95 %: ")
+    found = f"{gain.mean:+.3f} {bounds_words(gain, signed=True, level='95 %: ')}".rstrip()
     steps = "" if one.held is None else f", as steps {one.held:+.3f}"
-    return f"Primary endpoint ({one.endpoint.name}): {gain.mean:+.3f}{bounds}{steps}{p}. {one.endpoint.arm}: {one.conclusion}."
+    return f"Primary endpoint ({one.endpoint.name}): {found}{steps}{p}. {one.endpoint.arm}: {one.conclusion}."

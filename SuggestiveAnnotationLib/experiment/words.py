@@ -33,10 +33,10 @@ def measure_words(metric: str, labels: Sequence[str]) -> str:
     return metric_words(metric) + (f" of {', '.join(labels)}" if labels else "")
 
 
-def bounds_words(one: Interval, digits: int = 3, *, signed: bool = True) -> str:
-    """`[-0.002, +0.028]`; empty where one person or one run cannot say."""
+def bounds_words(one: Interval, digits: int = 3, *, signed: bool = False, level: str = "") -> str:
+    """`[0.690, 0.735]`, its level before the numbers where given; empty where one person or one run cannot say."""
     style = f"{'+' if signed else ''},.{digits}f"
-    return "" if one.low is None or one.high is None else f"[{one.low:{style}}, {one.high:{style}}]"
+    return "" if one.low is None or one.high is None else f"[{level}{one.low:{style}}, {one.high:{style}}]"
 
 
 def interval_words(one: Interval, digits: int = 3, *, signed: bool = False) -> str:

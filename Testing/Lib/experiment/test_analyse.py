@@ -155,6 +155,19 @@ def test_runs_made_in_several_ways_are_told(tmp_path):
     first, *others = comparison.records
     mixed = replace(comparison, records=(replace(first, machine={**first.machine, "threads": 2}), *others), _areas={})
     assert any(sentence.startswith("Runs were made in 2 ways") for sentence in analyse(mixed).verdict)
+    newer = replace(comparison, records=(replace(first, versions={"numpy": "3"}), *others), _areas={})
+    assert any(sentence.startswith("Runs were made in 2 ways") for sentence in analyse(newer).verdict)
+    assert analyse(newer).versions == {"numpy": f"2 ({len(others)} runs), 3 (1 runs)"}
+    assert analyse(comparison).versions == {"numpy": "2"}
+
+
+def test_first_models_count_once_where_they_are_trained_alike(tmp_path):
+    make_comparison(tmp_path, TWO)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    arms = comparison.plan.arms
+    own = replace(arms[1], training=replace(arms[1].training, dropout=0.5))
+    apart = replace(comparison, plan=replace(comparison.plan, arms=(arms[0], own)), _areas={})
+    assert analyse(apart).noise.groups - analyse(comparison).noise.groups == len(comparison.blocks)
 
 
 def test_another_arm_does_not_change_a_gain(tmp_path):

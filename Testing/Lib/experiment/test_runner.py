@@ -19,7 +19,7 @@ import pytest
 from SuggestiveAnnotationLib.cli.main import main
 from SuggestiveAnnotationLib.effort.time_model import Workload
 from SuggestiveAnnotationLib.engine.fill import FILLED
-from SuggestiveAnnotationLib.errors import Cancelled, InputError
+from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyLockedError
 from SuggestiveAnnotationLib.experiment import run as run_module
 from SuggestiveAnnotationLib.experiment.judge import judge_case
 from SuggestiveAnnotationLib.experiment.plan import Plan
@@ -27,6 +27,7 @@ from SuggestiveAnnotationLib.experiment.plan_file import read_plan
 from SuggestiveAnnotationLib.experiment.record import RunRecord, read_record, read_records
 from SuggestiveAnnotationLib.experiment.runner import Compared, compare
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
+from SuggestiveAnnotationLib.study.location import WorkerLock
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 
@@ -143,6 +144,23 @@ def test_what_was_cancelled_goes_on_and_gives_what_would_have_come_at_once(plan:
     assert {name: same(record) for name, record in both.items()} == {name: same(record) for name, record in by_name(whole).items()}
     assert not (parts / "work").exists()
     assert go(plan, parts, data).estimate is None
+
+
+def test_a_folder_in_which_runs_are_under_way_is_left_alone(plan: Plan, data: Path, tmp_path: Path) -> None:
+    plan, out = replace(plan, split=replace(plan.split, run=(0,))), tmp_path / "out"
+    done = go(plan, out, data, keep_studies=True)
+    kept, open_ = out / "work" / "runs" / done.done[0], out / "work" / "runs" / "under-way"
+    open_.mkdir()
+    with WorkerLock(out / "work"):
+        with pytest.raises(StudyLockedError, match="Another `compare` is at work") as refused:
+            go(plan, out, data)
+        assert "--out" in refused.value.hint
+        assert len(go(plan, out, data, at_most=0).kept) == 2
+        assert open_.exists()
+    go(plan, out, data, keep_studies=True)
+    # Nobody is at it any more; what has a record was asked to be kept.
+    assert not open_.exists()
+    assert kept.exists()
 
 
 def test_a_failure_is_a_record_and_tried_again_only_when_asked(
