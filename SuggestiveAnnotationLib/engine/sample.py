@@ -1,4 +1,4 @@
-"""The sample study: made-up brains, small enough that a round on a processor takes about a minute."""
+"""The sample study: synthetic brains, small enough that a round on a processor takes about a minute."""
 
 from __future__ import annotations
 

@@ -107,7 +107,8 @@ class _Analysis:
                 people=len(of.people),
                 seeds=len({seed for _, seed in of.blocks}),
                 conditions=len({(*r.versions.items(), *r.machine.items()) for r in of.done}),
-                unfinished=len(failures) + len(missing),
+                failed=len(failures),
+                missing=len(missing),
                 left_out=[name for name in of.arms if name not in self.usable],
                 noise=noise if len(plan.arms) == 1 else None,
             ),
@@ -214,7 +215,7 @@ class _Analysis:
             failed=sum(r.status == "failed" for r in records),
             missing=sum(one.startswith(f"{name}__") for one in missing),
             hours=sum(r.seconds for r in records) / 3600,
-            area={over: self._interval(self.of.areas(name, self.metric, over, labels=self.labels)) for over in COSTS},
+            area={over: self._area(name, over) for over in COSTS},
             curve=self._curve(name),
             final={
                 words: {metric: self._interval(self.of.last(name, metric, chosen)) for metric in self.of.metrics}
@@ -222,6 +223,11 @@ class _Analysis:
             },
             effort=self._effort(name),
         )
+
+    def _area(self, name: str, over: Over) -> Interval:
+        found = self._interval(self.of.areas(name, self.metric, over, labels=self.labels))
+        # Student's t knows nothing of the range of Dice.
+        return found.within(0, 1) if "dice" in self.metric else found
 
     def _curve(self, name: str) -> tuple[Stand, ...]:
         runs = {block: self.of.curves[name, block] for block in self.of.blocks if (name, block) in self.of.curves}

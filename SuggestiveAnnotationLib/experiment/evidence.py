@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import conclude, sign
+from SuggestiveAnnotationLib.experiment.verdict import WIDE, conclude, sign
 from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, measure_words
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.numbers import count
@@ -76,9 +76,10 @@ def _usable(results: Results) -> list[Mapping[str, Any]]:
 
 
 def _whom(results: Results, people: int, runs: int) -> str:
-    source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "made up"
+    source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "synthetic"
+    seeds = len({seed for _, seed in results["blocks"]})
     measure = measure_words(results["metric"], results.get("labels", ()))
-    return f"{count(people, 'person', 'people')} ({source}, {measure}, {count(runs, 'run')})"
+    return f"{count(people, 'person', 'people')} ({source}, {measure}, {count(runs, 'run')} of {count(seeds, 'seed')})"
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
@@ -88,10 +89,14 @@ def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
         return ""
     whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
     conclusion = conclude(found, found, results["margin"], gain["held"])
-    # An interval that says nothing says it in a word: of few runs it is wider than Dice is.
-    bounds = "" if conclusion.startswith("undecided") else f" {bounds_words(found, signed=True)}"
-    against = f"{results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} held against it"
-    return f"Measured here on {whom}: {found.mean:+.3f}{bounds} against {against}: {conclusion}."
+    if conclusion.startswith("undecided"):
+        conclusion = "no difference beyond chance"
+    # Of few runs an interval is wider than Dice is.
+    wide = (found.high - found.low) / 2 > WIDE * results["margin"]
+    bounds = "too few runs for an interval" if wide else bounds_words(found, signed=True)
+    steps = "" if gain["held"] is None else f", as steps {gain['held']:+z.3f}"
+    against = f"over {results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} at once"
+    return f"Measured here on {whom}: {found.mean:+z.3f} ({bounds}{steps}) {against}: {conclusion}."
 
 
 def main(paths: Sequence[str]) -> int:

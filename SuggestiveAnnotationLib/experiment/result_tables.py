@@ -49,7 +49,7 @@ def plan_table(results: Results) -> TableView:
         ("baseline", results.baseline),
         ("margin", f"±{results.margin:g}: differences inside do not matter"),
     )
-    return TableView("plan", "What was fixed before the first run.", ("", ""), rows, numeric=2)
+    return TableView("plan", "What was fixed.", ("", ""), rows, numeric=2)
 
 
 def arms_table(results: Results) -> TableView:
@@ -87,8 +87,8 @@ def gains_table(results: Results) -> TableView:
             gain.arm,
             *(interval_words(gain.over[over], signed=True) for over in COSTS),
             bounds_words(gain.at_once, signed=True),
-            UNDEFINED if gain.held is None else f"{gain.held:+.3f}",
-            UNDEFINED if gain.shared is None else " / ".join(percent(one) for one in gain.shared),
+            UNDEFINED if gain.held is None else f"{gain.held:+z.3f}",
+            UNDEFINED if gain.shared is None or gain.at_once.mean is None else " / ".join(percent(one) for one in gain.shared),
             UNDEFINED if gain.at_once.mean is None else f"{gain.wins} / {gain.ties} / {gain.losses}",
             UNDEFINED if gain.at_once.mean is None else conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
         )
@@ -112,7 +112,7 @@ def endpoints_table(results: Results) -> TableView:
     rows = []
     for one in results.endpoints:
         narrow = bounds_words(one.narrow, signed=True) or UNDEFINED
-        steps = UNDEFINED if one.held is None else f"{one.held:+.3f}"
+        steps = UNDEFINED if one.held is None else f"{one.held:+z.3f}"
         p = (UNDEFINED if one.p is None else f"{one.p:.3g}", UNDEFINED if one.adjusted is None else f"{one.adjusted:.3g}")
         cells = ("primary" if one.primary else "secondary", interval_words(one.gain, signed=True), steps, narrow)
         rows.append((_endpoint_name(results, one.endpoint), *cells, f"±{one.endpoint.margin:g}", *(p if p_values else ()), one.conclusion))

@@ -67,7 +67,7 @@ def commands(results: Results, archive: str | None = None) -> tuple[str, str]:
 def _asked(results: Results) -> Section:
     facts = (tables.plan_table(results), tables.arms_table(results))
     return Section(
-        "plan", "What was compared", "The plan was fixed before the first run; its hash is of its content.", (), facts, source="plan"
+        "plan", "What was compared", "The plan was fixed before the first run; the hash covers its content.", (), facts, source="plan"
     )
 
 
@@ -187,7 +187,8 @@ def _ablations(results: Results) -> Section:
     panels = ablation_panels(results)
     if not panels:
         return Section("ablations", "Ablations", "", absent="No two arms differ in one option alone.")
-    read = f"Arms that differ in one option alone: area under {results.measure} over {COST_WORDS[results.over]}, 95 % intervals."
+    read = f"Arms that differ in one option alone: area under {results.measure} over {COST_WORDS[results.over]}, 95 % intervals. "
+    read += "Areas are over the costs that these arms share, so they differ from those of all arms above."
     return Section("ablations", "Ablations", read, panels, source="ablations")
 
 

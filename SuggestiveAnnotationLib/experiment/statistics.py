@@ -8,7 +8,7 @@ of which stands for the weights that its networks begin with and for what strate
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -86,6 +86,12 @@ class Interval:
     def below_zero(self) -> bool:
         """The whole interval."""
         return self.high is not None and self.high < 0
+
+    def within(self, least: float, most: float) -> Interval:
+        """The same with bounds cut to the range that the quantity can have."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(least, self.low), high=min(most, self.high))
 
     def inside(self, margin: float) -> bool:
         """The whole interval lies between -margin and margin. At the level 90 %: two one-sided tests (TOST) at 5 %."""

@@ -34,7 +34,7 @@ def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None
     if same:
         return f"equivalent within {margin:g}"
     if held is not None and ((gain.above_zero or gain.below_zero) != bool(word) or narrow.inside(margin)):
-        return f"undecided: as steps {held:+.3f}"
+        return f"undecided: as steps {held:+z.3f}"
     return "undecided"
 
 
@@ -60,7 +60,8 @@ def verdict(
     people: int,
     seeds: int,
     conditions: int = 1,
-    unfinished: int = 0,
+    failed: int = 0,
+    missing: int = 0,
     left_out: Sequence[str] = (),
     noise: Noise | None = None,
 ) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def verdict(
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
-        people, seeds: that intervals are over. unfinished: runs that failed or are missing.
+        people, seeds: that intervals are over. failed, missing: runs.
         conditions: in how many ways runs were made, by version of the code and number of threads.
         left_out: arms that see the reference.
         noise: of training, where the plan asks for nothing else.
@@ -82,9 +83,9 @@ def verdict(
             f"{noise.lost} of {noise.trainings} trainings lost a class that the others of their set found; "
             f"pooled over all trainings the standard deviation is {noise.sd:.3f}.",
         ]
-        return (*said, *_unfinished(unfinished))
+        return (*said, *_unfinished(failed, missing))
     runs = max((g.at_once.runs for g in gains), default=0)
-    said = [_winner(gains, baseline, margin, between)]
+    said = [("Interim: " if missing else "") + _winner(gains, baseline, margin, between)]
     sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} of {count(seeds, 'seed')} an arm"
     said.append(f"Compared by {measured}, paired by person, fold and seed, over {sample}.")
     said += [_primary(one) for one in endpoints if one.primary]
@@ -93,17 +94,18 @@ def verdict(
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
     if seeds == 1:
-        said.append("One seed: what its first weights and draws do to all of its runs is in no interval.")
+        said.append("One seed: how far another seed's first weights and draws would lead elsewhere is in no interval.")
     elif seeds < FEW_SEEDS:
-        said.append(f"With {count(seeds, 'seed')} hardly any difference can be told from the luck of a seed.")
+        said.append(f"{count(seeds, 'seed')} are too few to tell most differences from the luck of a seed.")
     if conditions > 1:
         how = "versions of code and packages, processors, numbers of threads"
         said.append(f"Runs were made in {conditions} ways ({how}); paired runs need not share one.")
-    return (*said, *_unfinished(unfinished))
+    return (*said, *_unfinished(failed, missing))
 
 
-def _unfinished(runs: int) -> tuple[str, ...]:
-    return (f"{count(runs, 'run')} failed or not run yet; this is what the others say.",) if runs else ()
+def _unfinished(failed: int, missing: int) -> tuple[str, ...]:
+    parts = [*([f"{count(failed, 'run')} failed"] if failed else []), *([f"{count(missing, 'run')} not done yet"] if missing else [])]
+    return (f"{' and '.join(parts)}; this is what the others say.",) if parts else ()
 
 
 def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callable[[str, str], Interval]) -> str:
@@ -131,11 +133,11 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
     if worse:
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
         return f"Nobody beats {baseline}, and it beats {len(worse)} of {len(known)} arms: {listed}.{same}"
-    most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
-    largest = f"the largest difference, {'down' if (most.at_once.mean or 0.0) < 0 else 'up'}, is {most.arm}'s, {_amount(most)}"
     reaches = sorted(g.at_once.high - g.at_once.low for g in known if g.at_once.high is not None and g.at_once.low is not None)
     if not reaches or reaches[len(reaches) // 2] / 2 > WIDE * margin:
-        return f"Nothing can be told from so few runs; {largest}."
+        return "Nothing can be told from so few runs."
+    most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
+    largest = f"the largest difference, {'down' if (most.at_once.mean or 0.0) < 0 else 'up'}, is {most.arm}'s, {_amount(most)}"
     return f"Nobody wins: no arm differs from {baseline} beyond chance; {largest}.{same}"
 
 
@@ -147,6 +149,6 @@ def _primary(one: EndpointResult) -> str:
     gain, p = one.gain, "" if one.p is None else f", p = {one.p:.2g}"
     if gain.mean is None:
         return f"Primary endpoint ({one.endpoint.name}): it cannot be said yet."
-    found = f"{gain.mean:+.3f} {bounds_words(gain, signed=True, level='95 %: ')}".rstrip()
-    steps = "" if one.held is None else f", as steps {one.held:+.3f}"
+    found = f"{gain.mean:+z.3f} {bounds_words(gain, signed=True, level='95 %: ')}".rstrip()
+    steps = "" if one.held is None else f", as steps {one.held:+z.3f}"
     return f"Primary endpoint ({one.endpoint.name}): {found}{steps}{p}. {one.endpoint.arm}: {one.conclusion}."

@@ -35,7 +35,7 @@ def measure_words(metric: str, labels: Sequence[str]) -> str:
 
 def bounds_words(one: Interval, digits: int = 3, *, signed: bool = False, level: str = "") -> str:
     """`[0.690, 0.735]`, its level before the numbers where given; empty where one person or one run cannot say."""
-    style = f"{'+' if signed else ''},.{digits}f"
+    style = f"{'+' if signed else ''}z,.{digits}f"
     return "" if one.low is None or one.high is None else f"[{level}{one.low:{style}}, {one.high:{style}}]"
 
 
@@ -43,5 +43,5 @@ def interval_words(one: Interval, digits: int = 3, *, signed: bool = False) -> s
     """`0.712 [0.690, 0.735]`, or a dash."""
     if one.mean is None:
         return UNDEFINED
-    style = f"{'+' if signed else ''},.{digits}f"
+    style = f"{'+' if signed else ''}z,.{digits}f"
     return f"{one.mean:{style}} {bounds_words(one, digits, signed=signed)}".rstrip()

@@ -222,7 +222,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "gradient-core-set",
         "Core set along the gradient",
-        "The slices least like anything annotated or suggested before them, above all where the model's error grows.",
+        "The slices least like anything annotated or suggested before them, with distances counted more where the model's error grows.",
         "Ours; nothing is published on it.",
         f"{_PACKAGE}.gradient_coverage:GradientCoreSet",
         _BOTH,
@@ -261,7 +261,7 @@ ENTRIES: tuple[Entry, ...] = (
         "random-direction",
         "Random direction (control)",
         "Gradient-guided sampling with a random direction instead of the gradient's.",
-        "A control: in early trials it did as well as the gradient. Not a published method.",
+        "A control, not a published method.",
         f"{_PACKAGE}.gradient:RandomDirection",
         _BOTH,
         _FIXED_STEP,

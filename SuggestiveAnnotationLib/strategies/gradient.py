@@ -168,7 +168,7 @@ class _AlongGradient(FixedStep):
     def sentence(self, source: str, pick: Pick, *, error: str, noun: str, weak: bool) -> str:
         """Where the error grows."""
         if pick.in_cone:
-            return f"Chosen because it lies where {error} grows fastest from {source}."
+            return f"Chosen because it lies in the direction in which {error} grows fastest from {source}."
         reach = self.within_reach(noun)
         return f"Chosen as the {noun} nearest to where {error} grows from {source}; no {reach} lies in that very direction."
 
@@ -311,5 +311,5 @@ class GradientGuidedLiteral(SteppingStrategy):
         if weak:
             return f"Chosen as a {noun} much like {source}; the gradient's step was too small to say more."
         if pick.in_cone:
-            return f"Chosen because it lies where {error} grows fastest from {source}."
+            return f"Chosen because it lies in the direction in which {error} grows fastest from {source}."
         return f"Chosen as the {noun} nearest to where {error} grows from {source}; no open {noun} lies in that very direction."

@@ -61,9 +61,17 @@ class GradientCoreSet(BatchStrategy):
                 projected = start + np.linalg.norm(end - start) * way
                 vectors = {"source_latent": start, "projected": projected, "chosen_latent": end} if way.any() else {}
                 told = {name: tuple(one.tolist()) for name, one in vectors.items()}
-                reason = replace(reason, details=details, **told)  # type: ignore[arg-type]
+                sentence = self._sentence(reason.sentence) if way.any() else reason.sentence
+                reason = replace(reason, sentence=sentence, details=details, **told)  # type: ignore[arg-type]
             picks.append((unit, reason))
         return replace(choice, picks=picks)
+
+    def _sentence(self, plain: str) -> str:
+        """The core set's, and what the direction of the nearest annotated unit does to it."""
+        if not self.pull:
+            return plain
+        which = "a random direction (a control)" if self.direction == "random" else "the direction in which the model's error grows"
+        return f"{plain[:-1]}, from which distances count {'more' if self.pull > 0 else 'less'} in {which}."
 
     def _directions(self, query: Query, board: Board) -> tuple[Ids, Floats]:
         """Annotated units, ascending, and a unit direction each, of a case that of the sum; zero where no slice has a gradient."""
@@ -102,10 +110,4 @@ class _Asymmetric(CoreSet):
 
     def _rationale(self, query: Query, squared: float, nearest: int, noun: str) -> Rationale:
         plain = super()._rationale(query, squared, nearest, noun)
-        if nearest < 0:
-            return plain
-        sentence = (
-            f"Chosen because it is the {noun} least like anything annotated or suggested before it, above all where the model's error "
-            f"grows; most like it is {plain.details['nearest']}."
-        )
-        return replace(plain, sentence=sentence, source=query.pool.refs[nearest] if query.pool.labelled[nearest] else None)
+        return replace(plain, source=query.pool.refs[nearest]) if nearest >= 0 and query.pool.labelled[nearest] else plain

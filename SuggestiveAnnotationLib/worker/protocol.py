@@ -112,7 +112,7 @@ class CreateSample(Command):
     name: ClassVar[str] = "create_sample"
     returns: ClassVar[str] = "as `open_study`"
     folder: str = _says("gets `cohort/` and `study/`")
-    seed: int = _says("of the made-up brains", 0)
+    seed: int = _says("of the synthetic brains", 0)
 
 
 @dataclass(frozen=True)

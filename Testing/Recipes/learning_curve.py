@@ -1,4 +1,4 @@
-"""How far a training recipe gets with a few slices and with many, on the made-up brains that comparisons are tuned on.
+"""How far a training recipe gets with a few slices and with many, on the synthetic brains that comparisons are tuned on.
 
 A comparison of strategies says something only where the choice of slices matters: Dice must grow with the number of slices, and not be
 held back by the training. One line a recipe, number of slices and seed: Dice of every structure over all test slices, on the network grid.

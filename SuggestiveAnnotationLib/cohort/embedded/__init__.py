@@ -1,1 +1,1 @@
-"""The embedded cohort: made-up brains for demos, tests and experiments."""
+"""The embedded cohort: synthetic brains for demos, tests and experiments."""

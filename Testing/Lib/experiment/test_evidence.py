@@ -46,25 +46,33 @@ def with_arms(plan: Plan, **strategies: Any) -> Plan:
 def test_sentences_by_hand(plan: Plan) -> None:
     plan = with_arms(plan, random="random", strided="strided", entropy="entropy", oracle="oracle-foreground", badge="badge")
     gains = [gain("strided", 0.03), gain("entropy", -0.002, 0.005), gain("oracle", 0.5), gain("badge", None)]
-    where = "Measured here on 24 people (malc2012, 3D Dice, 9 runs)"
-    for_same = "against random for the same simulated minutes, 3 arms held against it"
+    where = "Measured here on 24 people (malc2012, 3D Dice, 9 runs of 1 seed)"
+    for_same = "over random for the same simulated minutes, 3 arms at once"
     assert sentences([results(plan, gains)]) == {
-        "entropy": f"{where}: -0.002 [-0.007, +0.003] {for_same}: equivalent within 0.01.",
-        "oracle-foreground": f"{where}: +0.500 [+0.490, +0.510] {for_same}: better.",
+        "entropy": f"{where}: -0.002 ([-0.007, +0.003], as steps -0.002) {for_same}: equivalent within 0.01.",
+        "oracle-foreground": f"{where}: +0.500 ([+0.490, +0.510], as steps +0.500) {for_same}: better.",
         "random": f"{where}: 1 of 3 other arms did better beyond chance, 0 worse.",
-        "strided": f"{where}: +0.030 [+0.020, +0.040] {for_same}: better.",
+        "strided": f"{where}: +0.030 ([+0.020, +0.040], as steps +0.030) {for_same}: better.",
     }
+
+
+def test_an_interval_that_says_nothing_is_not_told(plan: Plan) -> None:
+    plan = with_arms(plan, random="random", strided="strided", entropy="entropy")
+    told = sentences([results(plan, [gain("strided", 0.03, 0.2), gain("entropy", 0.03, 0.09)])])
+    assert ": +0.030 (too few runs for an interval, as steps +0.030) over random" in told["strided"]
+    assert ": +0.030 ([-0.060, +0.120], as steps +0.030) over random" in told["entropy"]
+    assert told["strided"].endswith(": no difference beyond chance.")
 
 
 def test_the_arm_without_settings_of_its_own_stands_for_its_strategy(plan: Plan) -> None:
     own = {"options": {"per_class": True}}
     both = with_arms(plan, random="random", gradient_guided=("gradient-guided", own), plain="gradient-guided")
     gains = [gain("gradient-guided", 0.3), gain("plain", 0.1)]
-    assert "(malc2012, 3D Dice, 9 runs): +0.100" in sentences([results(both, gains)])["gradient-guided"]
+    assert "(malc2012, 3D Dice, 9 runs of 1 seed): +0.100" in sentences([results(both, gains)])["gradient-guided"]
     alone = with_arms(plan, random="random", combined=("gradient-guided", own), filled=("strided", {"fill": 4}))
     told = sentences([results(alone, [gain("combined", 0.3), gain("filled", 0.2)])])
-    assert "(malc2012, 3D Dice, 9 runs), with per_class True: +0.300" in told["gradient-guided"]
-    assert "(malc2012, 3D Dice, 9 runs), with fill 4: +0.200" in told["strided"]
+    assert "(malc2012, 3D Dice, 9 runs of 1 seed), with per_class True: +0.300" in told["gradient-guided"]
+    assert "(malc2012, 3D Dice, 9 runs of 1 seed), with fill 4: +0.200" in told["strided"]
 
 
 def test_most_people_and_runs_count_most_whatever_the_order(plan: Plan) -> None:
@@ -73,13 +81,14 @@ def test_most_people_and_runs_count_most_whatever_the_order(plan: Plan) -> None:
     screen = results(plan, [gain("badge", 0.2)], folder="b-screen", blocks=9)
     final = results(plan, [gain("badge", 0.1)], folder="a-final", blocks=30)
     for order in ([few, screen, final], [final, screen, few]):
-        assert "(a-final, 3D Dice, 9 runs): +0.100" in sentences(order)["badge"]
+        assert "(a-final, 3D Dice, 9 runs of 1 seed): +0.100" in sentences(order)["badge"]
 
 
 def test_a_gain_that_lines_alone_give_is_not_told_as_one(plan: Plan) -> None:
     plan = with_arms(plan, random="random", badge="badge")
     told = sentences([results(plan, [gain("badge", 0.3) | {"held": -0.1}])])
-    assert told["badge"].endswith("undecided: as steps -0.100.")
+    assert "as steps -0.100" in told["badge"]
+    assert told["badge"].endswith(": no difference beyond chance.")
     assert "0 of 1 other arms did better" in told["random"]
 
 
@@ -91,18 +100,18 @@ def test_options_that_are_the_defaults_are_nothing_of_its_own(plan: Plan) -> Non
         usual=("gradient-core-set", {"options": {"pull": 0.5}}),
     )
     told = sentences([results(plan, [gain("far", 0.3), gain("usual", 0.2)])])
-    assert "3D Dice, 9 runs): +0.200" in told["gradient-core-set"]
+    assert "3D Dice, 9 runs of 1 seed): +0.200" in told["gradient-core-set"]
 
 
 def test_real_people_count_more_than_made_up_ones_and_later_more_than_earlier(plan: Plan) -> None:
     plan = with_arms(plan, random="random", badge="badge", entropy="entropy")
     made_up = results(plan, [gain("badge", 0.3, runs=3), gain("entropy", 0.4, runs=9)], folder=None)
     first, last = results(plan, [gain("badge", 0.1)], folder="a"), results(plan, [gain("badge", 0.2)], folder="b")
-    assert "(b, 3D Dice, 9 runs): +0.200" in sentences([first, last, made_up])["badge"]
-    assert "(a, 3D Dice, 9 runs): +0.100" in sentences([made_up, last, first])["badge"]
+    assert "(b, 3D Dice, 9 runs of 1 seed): +0.200" in sentences([first, last, made_up])["badge"]
+    assert "(a, 3D Dice, 9 runs of 1 seed): +0.100" in sentences([made_up, last, first])["badge"]
     told = sentences([made_up])
-    assert "(made up, 3D Dice, 3 runs): +0.300" in told["badge"]
-    assert "(made up, 3D Dice, 9 runs): +0.400" in told["entropy"]
+    assert "(synthetic, 3D Dice, 3 runs of 1 seed): +0.300" in told["badge"]
+    assert "(synthetic, 3D Dice, 9 runs of 1 seed): +0.400" in told["entropy"]
 
 
 def test_what_cannot_be_compared_leaves_an_older_sentence(plan: Plan) -> None:

@@ -60,7 +60,7 @@ def test_the_size_of_the_gradient_does_not_matter(plane: Any) -> None:
 
 def test_the_reason_tells_the_whole_story(plane: Any) -> None:
     (s,) = strategy("gradient-guided", step=2.0).suggest(plane({0: image(0, 1e-6, 0, 0)})).suggestions
-    assert s.rationale.sentence == "Chosen because it lies where the model's error grows fastest from case 0, slice 1."
+    assert s.rationale.sentence == "Chosen because it lies in the direction in which the model's error grows fastest from case 0, slice 1."
     assert (s.rationale.source_latent, s.rationale.projected, s.rationale.chosen_latent) == ((0, 0), (0, 2), (0, 2))
     assert s.rationale.source is not None
     assert s.rationale.source.case == "0"

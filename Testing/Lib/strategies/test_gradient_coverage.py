@@ -109,8 +109,8 @@ def test_the_direction_of_a_case_is_that_of_the_sum_of_its_moves(suggest: Any) -
 def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: Any) -> None:
     first, second, _ = suggest(CROSS, {0: (1e-6, 0)}, budget=3).suggestions
     assert first.rationale.sentence == (
-        "Chosen because it is the slice least like anything annotated or suggested before it, above all where the model's error grows; "
-        "most like it is case 0, slice 1."
+        "Chosen because it is the slice least like anything annotated or suggested before it; most like it is case 0, slice 1, from which "
+        "distances count more in the direction in which the model's error grows."
     )
     assert first.rationale.source is not None
     assert first.rationale.source.case == "0"
@@ -121,6 +121,22 @@ def test_the_reason_names_the_annotated_slice_whose_gradient_counted(suggest: An
     assert second.rationale.projected == pytest.approx((2.2, 0))
     assert second.rationale.chosen_latent == pytest.approx((0, 2.2))
     assert second.rationale.strategy == "gradient-core-set"
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ({"pull": -0.5}, ", from which distances count less in the direction in which the model's error grows."),
+        ({"direction": "random"}, ", from which distances count more in a random direction (a control)."),
+        ({"pull": 0.0}, "most like it is case 0, slice 1."),
+    ],
+)
+def test_the_reason_says_what_the_direction_did(options: dict[str, Any], end: str, suggest: Any) -> None:
+    assert suggest(CROSS, {0: (1e-6, 0)}, budget=1, **options).suggestions[0].rationale.sentence.endswith(end)
+
+
+def test_without_a_gradient_the_reason_is_that_of_the_core_set(suggest: Any) -> None:
+    assert suggest(CROSS, {}, budget=1).suggestions[0].rationale.sentence.endswith("most like it is case 0, slice 1.")
 
 
 def test_whole_cases_are_drawn_where_the_choice_saw_them(suggest: Any) -> None:

@@ -92,7 +92,8 @@ class TestPerClass:
         assert {frozenset(picks(answer)[:2]), frozenset(picks(answer)[2:])} == {frozenset({1, 4}), frozenset({2, 5})}
         sentences = {s.rationale.sentence for s in answer.suggestions}
         assert sentences == {
-            f"Chosen because it lies where the model's error in {name} grows fastest from case 0, slice 1." for name in ("one", "seven")
+            f"Chosen because it lies in the direction in which the model's error in {name} grows fastest from case 0, slice 1."
+            for name in ("one", "seven")
         }
 
     def test_structures_a_slice_does_not_show_give_no_direction(self, plane: Any) -> None:
