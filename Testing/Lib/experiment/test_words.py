@@ -17,7 +17,7 @@ from SuggestiveAnnotationLib.experiment.words import bounds_words, interval_word
         ((-0.0002, -0.0004, 0.0003), {"signed": True}, "+0.000 [+0.000, +0.000]"),
         ((1234.56, 1000.0, 2000.0), {"digits": 1}, "1,234.6 [1,000.0, 2,000.0]"),
         ((0.5, None, None), {}, "0.500"),
-        ((None, None, None), {}, "–"),
+        ((None, None, None), {}, "\N{EN DASH}"),
     ],
 )
 def test_an_interval_in_words(bounds: tuple[float | None, ...], options: dict[str, object], words: str) -> None:
