@@ -120,6 +120,23 @@ def test_the_view_shows_the_volume_and_the_segments(stage):
     assert not ((before[..., 0] - before[..., 1]) > 20).any()
 
 
+def test_the_image_is_seen_through_labels_that_were_there_first(stage):
+    axial = '<property name="orientation" action="default">Axial</property>'
+    layout = f'<layout><item><view class="vtkMRMLSliceNode" singletontag="HostLate">{axial}</view></item></layout>'
+    stage.layout.layoutLogic().GetLayoutNode().AddLayoutDescription(7003, layout)
+    stage.fill("a", np.ones((20, 64, 64), bool))
+    stage.segmentation.GetDisplayNode().SetOpacity2DFill(0.3)
+    stage.layout.setLayout(7003)
+    stage.host.pump(0.1)
+    picture(stage, "HostLate")
+    stage.show(stage.volume)
+    shown = picture(stage, "HostLate")
+    middle = shown[shown.shape[0] // 2 - 20 : shown.shape[0] // 2 + 20, shown.shape[1] // 2 - 20 : shown.shape[1] // 2 + 20]
+    # The red of the segment alone would be one colour.
+    assert len(np.unique(middle[..., 1])) > 10
+    assert middle[..., 0].mean() > middle[..., 1].mean() + 20
+
+
 def test_the_slider_of_the_bar_moves_the_slice(stage):
     widget = stage.layout.sliceWidget("Red")
     widget.sliceController().setSliceOffsetValue(6)

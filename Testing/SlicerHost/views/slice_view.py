@@ -47,6 +47,9 @@ class qMRMLSliceView(RenderArea):
         self._image_actor = vtk.vtkActor2D()
         self._image_actor.SetMapper(mapper)
         self._image_actor.GetProperty().SetDisplayLocationToBackground()
+        self._image_actor.SetVisibility(False)
+        # Before the displayable managers add theirs, as the light box does: of actors in the background the later one covers the earlier.
+        self._renderer.AddViewProp(self._image_actor)
         self._corners, self._overlay_corners = vtk.vtkCornerAnnotation(), vtk.vtkCornerAnnotation()
         self._renderer.AddViewProp(self._corners)
         self._overlay.AddViewProp(self._overlay_corners)
@@ -127,8 +130,6 @@ class qMRMLSliceView(RenderArea):
         self._connection = connection
         self._image_actor.GetMapper().SetInputConnection(connection)
         self._image_actor.SetVisibility(connection is not None)
-        if not self._renderer.HasViewProp(self._image_actor):
-            self._renderer.AddViewProp(self._image_actor)
         self.scheduleRender()
 
     def _resized(self, width: int, height: int) -> None:
