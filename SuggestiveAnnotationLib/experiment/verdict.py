@@ -85,7 +85,7 @@ def verdict(
         ]
         return (*said, *_unfinished(failed, missing))
     runs = max((g.at_once.runs for g in gains), default=0)
-    said = [("Interim: " if missing else "") + _winner(gains, baseline, margin, between)]
+    said = [("Interim. " if missing else "") + _winner(gains, baseline, margin, between)]
     sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} of {count(seeds, 'seed')} an arm"
     said.append(f"Compared by {measured}, paired by person, fold and seed, over {sample}.")
     said += [_primary(one) for one in endpoints if one.primary]

@@ -188,7 +188,7 @@ def test_failed_and_missing_runs_are_told(tmp_path):
     assert (results.arm("gradient").runs, results.arm("gradient").failed, results.arm("random").missing) == (5, 1, 1)
     assert results.gains[0].over["minutes"].runs == 4
     assert results.verdict[-1] == "7 runs failed and 1 run not done yet; this is what the others say."
-    assert results.verdict[0].startswith("Interim: ")
+    assert results.verdict[0].startswith("Interim. ")
 
 
 def test_few_seeds_are_told(tmp_path):
