@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.command import Commands, Context, Result, add_command
+from SuggestiveAnnotationLib.report.numbers import count
 
 
 def add_commands(sub: Commands) -> None:
@@ -71,7 +72,7 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
     if not arguments.estimate:
         lines.append(f"{len(done.done)} runs done, {len(done.failed)} failed, {len(done.kept)} were there before: {arguments.out}/records")
         if done.left:
-            lines.append(f"{done.left} {'run is' if done.left == 1 else 'runs are'} still to be done: the same command goes on with them.")
+            lines.append(f"{count(done.left, 'run is', 'runs are')} still to be done: the same command goes on with them.")
         lines += [f"Failed: {name} (its record says why; --retry-failed tries again)" for name in done.failed]
     if arguments.report:
         from SuggestiveAnnotationLib.experiment.page import write_page

@@ -16,16 +16,20 @@ from SuggestiveAnnotationLib.experiment.run import Run
 from SuggestiveAnnotationLib.files import whole_file
 
 
-def unpack(archive: Path, folder: Path, plan: Plan) -> None:
+def unpack(archive: Path, folder: Path, plan: Plan) -> tuple[RunRecord, ...]:
     """Write the records of an archive that the folder of a comparison lacks, or has of a run that failed, into it.
+
+    Returns: all records of the archive.
 
     Raises: InputError, when the file is no archive or holds anything but runs of the plan, nothing is written then; StorageError.
     """
     known = {one.run: one for one in read_records(folder)}
-    for record in _read(archive, plan):
+    records = _read(archive, plan)
+    for record in records:
         own = known.get(record.run)
         if own is None or (own.status == "failed" and record.status == "done"):
             write_record(folder, record)
+    return records
 
 
 def pack(folder: Path, archive: Path, plan: Plan) -> None:
@@ -35,10 +39,7 @@ def pack(folder: Path, archive: Path, plan: Plan) -> None:
 
     Raises: InputError, as `unpack` and `read_records`; StorageError.
     """
-    there: tuple[RunRecord, ...] = ()
-    if archive.exists():
-        unpack(archive, folder, plan)
-        there = _read(archive, plan)
+    there = unpack(archive, folder, plan) if archive.exists() else ()
     records = tuple(read_records(folder))
     if records != there:
         lines = (json.dumps(one.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n" for one in records)

@@ -72,7 +72,7 @@ def verdict(
         measured: what was compared, in words.
         between: gain of one arm over another, at the level of `Gain.at_once`.
         people, seeds: that intervals are over. failed, missing: runs.
-        conditions: in how many ways runs were made, by version of the code and number of threads.
+        conditions: in how many ways runs were made, by versions, processor and number of threads.
         left_out: arms that see the reference.
         noise: of training, where the plan asks for nothing else.
     """
@@ -104,7 +104,7 @@ def verdict(
 
 
 def _unfinished(failed: int, missing: int) -> tuple[str, ...]:
-    parts = [*([f"{count(failed, 'run')} failed"] if failed else []), *([f"{count(missing, 'run')} not done yet"] if missing else [])]
+    parts = [f"{count(runs, 'run')} {what}" for runs, what in ((failed, "failed"), (missing, "not done yet")) if runs]
     return (f"{' and '.join(parts)}; this is what the others say.",) if parts else ()
 
 

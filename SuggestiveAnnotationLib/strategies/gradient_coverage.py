@@ -57,12 +57,13 @@ class GradientCoreSet(BatchStrategy):
                 source = int(board.unit_of(np.array([place_of[reason.source]]))[0])
                 start, end, way = starts[source], ends[unit], way_of[source]
                 details = {**reason.details, "pull": self.pull, "direction": self.direction}
-                # As far along the gradient as the pick lies away: beside each other the two show how far it was followed.
-                projected = start + np.linalg.norm(end - start) * way
-                vectors = {"source_latent": start, "projected": projected, "chosen_latent": end} if way.any() else {}
-                told = {name: tuple(one.tolist()) for name, one in vectors.items()}
-                sentence = self._sentence(reason.sentence) if way.any() else reason.sentence
-                reason = replace(reason, sentence=sentence, details=details, **told)  # type: ignore[arg-type]
+                reason = replace(reason, details=details)
+                if way.any():
+                    # As far along the gradient as the pick lies away: beside each other the two show how far it was followed.
+                    projected = start + np.linalg.norm(end - start) * way
+                    vectors = {"source_latent": start, "projected": projected, "chosen_latent": end}
+                    told = {name: tuple(one.tolist()) for name, one in vectors.items()}
+                    reason = replace(reason, sentence=self._sentence(reason.sentence), **told)  # type: ignore[arg-type]
             picks.append((unit, reason))
         return replace(choice, picks=picks)
 
