@@ -79,8 +79,7 @@ class _Analysis:
     def results(self) -> Results:
         of, plan = self.of, self.plan
         done = {r.run for r in of.records}
-        missing = tuple(f"{arm}__fold-{fold}__seed-{seed}" for arm, fold, seed in of.expected())
-        missing = tuple(name for name in missing if name not in done)
+        missing = tuple(run.name for run in of.expected() if run.name not in done)
         failures = tuple((r.run, r.error.get("kind", ""), r.error.get("sentence", "")) for r in of.records if r.status == "failed")
         there = self.baseline in of.arms
         gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()

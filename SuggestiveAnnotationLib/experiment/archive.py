@@ -11,8 +11,7 @@ from pathlib import Path
 
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.plan import Plan
-from SuggestiveAnnotationLib.experiment.record import RunRecord, read_records, write_record
-from SuggestiveAnnotationLib.experiment.run import Run
+from SuggestiveAnnotationLib.experiment.record import Run, RunRecord, read_records, write_record
 from SuggestiveAnnotationLib.files import whole_file
 
 

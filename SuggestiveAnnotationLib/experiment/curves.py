@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
 from SuggestiveAnnotationLib.experiment.plan import Over, Plan
 from SuggestiveAnnotationLib.experiment.plan_file import read_frozen
-from SuggestiveAnnotationLib.experiment.record import Judged, RunRecord, read_records
+from SuggestiveAnnotationLib.experiment.record import Judged, Run, RunRecord, read_records
 from SuggestiveAnnotationLib.experiment.statistics import RESAMPLES, Draws, Values, area, joint_support, mean
 
 COSTS: tuple[Over, ...] = ("minutes", "slices", "contour_mm")
@@ -166,14 +166,14 @@ class Comparison:
         costs = {arm: self.curves[arm, block].cost(over, prices) for arm in arms if (arm, block) in self.curves}
         return joint_support({arm: (x[0], x[-1]) for arm, x in costs.items()})
 
-    def expected(self) -> tuple[tuple[str, int, int], ...]:
-        """Arm, fold and seed of every run that the plan asks for, as far as its folds are known before the cohort is."""
+    def expected(self) -> tuple[Run, ...]:
+        """Every run that the plan asks for, as far as its folds are known before the cohort is."""
         split = self.plan.split
         known = {"folds": split.folds, "random": split.draws, "fixed": 1}.get(split.kind)
         if known is None and self.people:
             known = len({person for r in self.done for person in r.patients.values()})
         folds = split.run or tuple(range(known or 0))
-        return tuple((arm.name, fold, seed) for seed in self.plan.seeds for fold in folds for arm in self.plan.arms)
+        return tuple(Run(arm.name, fold, seed) for seed in self.plan.seeds for fold in folds for arm in self.plan.arms)
 
     def _table(self, arm: str, of_block: Callable[[Block], Values]) -> Values:
         out = np.full((len(self.people), len(self.blocks)), np.nan)

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, TrainingOpt
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.experiment.judge import judge_case
 from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
-from SuggestiveAnnotationLib.experiment.run import Run
+from SuggestiveAnnotationLib.experiment.record import Run
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, copy_study, slices_of
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.strategies.contract import Requirement

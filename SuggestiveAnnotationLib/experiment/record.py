@@ -25,6 +25,20 @@ Metrics = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
+class Run:
+    """Which run."""
+
+    arm: str
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the run and of its record."""
+        return f"{self.arm}__fold-{self.fold}__seed-{self.seed}"
+
+
+@dataclass(frozen=True)
 class Batch:
     """The slices of one round, and what it cost to annotate them.
 

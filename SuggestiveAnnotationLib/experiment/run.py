@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.errors import Cancelled, StorageError, SuggestiveAnnotationError
 from SuggestiveAnnotationLib.experiment.judge import judge_newest, random_slices, saved_effort
 from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
-from SuggestiveAnnotationLib.experiment.record import Batch, Judged, Point, RunRecord
+from SuggestiveAnnotationLib.experiment.record import Batch, Judged, Point, Run, RunRecord
 from SuggestiveAnnotationLib.experiment.stem import STEM_SECONDS, WORK, copy_study, slices_of
 from SuggestiveAnnotationLib.models.checkpoint import library_versions
 from SuggestiveAnnotationLib.processor import peak_memory
@@ -36,20 +36,6 @@ from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.device import describe_device, pick_device
 from SuggestiveAnnotationLib.types import SliceRef, content_key
-
-
-@dataclass(frozen=True)
-class Run:
-    """Which run."""
-
-    arm: str
-    fold: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Of the run and of its record."""
-        return f"{self.arm}__fold-{self.fold}__seed-{self.seed}"
 
 
 def run_one(plan: Plan, folder: Path, run: Run, stem: Path, *, keep_study: bool = False, cancel: CancelToken) -> RunRecord:

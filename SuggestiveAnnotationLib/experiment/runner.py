@@ -18,8 +18,8 @@ from SuggestiveAnnotationLib.experiment.estimate import Estimate, estimate, meas
 from SuggestiveAnnotationLib.experiment.jobs import Job, carry_out
 from SuggestiveAnnotationLib.experiment.plan import Plan
 from SuggestiveAnnotationLib.experiment.plan_file import FROZEN, read_frozen, write_frozen
-from SuggestiveAnnotationLib.experiment.record import RECORDS, RunRecord, read_records, write_record
-from SuggestiveAnnotationLib.experiment.run import Run, failed, run_one
+from SuggestiveAnnotationLib.experiment.record import RECORDS, Run, RunRecord, read_records, write_record
+from SuggestiveAnnotationLib.experiment.run import failed, run_one
 from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
 from SuggestiveAnnotationLib.files import storage_error
@@ -96,10 +96,9 @@ def compare(
     else:
         try:
             with _alone(out):
-                compared = _go_on(
-                    plan, out, data=data, at_most=at_most, processes=processes, threads=threads, only_estimate=only_estimate,
-                    retry_failed=retry_failed, keep_studies=keep_studies, progress=progress, cancel=token,
-                )  # fmt: skip
+                share = threads or max(1, _cores() // max(1, processes))
+                call = _Call(plan, out, processes=processes, threads=share, keep_studies=keep_studies, progress=progress, cancel=token)
+                compared = call.go_on(data=data, at_most=at_most, only_estimate=only_estimate, retry_failed=retry_failed)
         except BaseException:
             if archive is not None:
                 # What ended the call is the news, not that its archive could not be written either.
@@ -112,41 +111,6 @@ def compare(
     if archive is not None and not only_estimate:
         pack(out, archive, plan)
     return compared
-
-
-def _go_on(
-    plan: Plan,
-    out: Path,
-    *,
-    data: Path | None,
-    at_most: int | None,
-    processes: int,
-    threads: int | None,
-    only_estimate: bool,
-    retry_failed: bool,
-    keep_studies: bool,
-    progress: ProgressCallback,
-    cancel: CancelToken,
-) -> Compared:
-    """`compare` in a folder that no other process works in."""
-    study = make_cohort(plan, out, data=data, processes=processes, progress=progress, cancel=cancel)
-    with closing(study):
-        folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
-    _refuse_other_people(out, folds)
-    kept = _kept(out, retry_failed)
-    missing = [run for run in runs_of(plan, folds) if run.name not in kept]
-    if not missing:
-        return Compared(None, kept=tuple(kept), left=0)
-    todo = _first(missing, at_most)
-    threads = threads or max(1, _cores() // max(1, processes))
-    ahead = _estimated(plan, out, folds, todo, processes=processes, threads=threads, progress=progress, cancel=cancel)
-    if only_estimate:
-        return Compared(ahead, kept=tuple(kept), left=len(missing))
-    for line in ahead.lines():
-        progress(ProgressEvent("compare", 0, len(todo), message=line))
-    jobs = _jobs(plan, out, folds, todo, keep_studies)
-    done, broken = _carried_out(plan, out, jobs, len(todo), processes=processes, threads=threads, progress=progress, cancel=cancel)
-    return Compared(ahead, tuple(done), tuple(broken), tuple(kept), left=len(missing) - len(todo))
 
 
 def runs_of(plan: Plan, folds: Folds) -> list[Run]:
@@ -225,69 +189,87 @@ def _refuse_other_people(out: Path, folds: Folds) -> None:
                 raise InputError(sentence, hint="Check --data, or choose another folder with --out.")
 
 
-def _estimated(
-    plan: Plan,
-    out: Path,
-    folds: Folds,
-    todo: Sequence[Run],
-    *,
-    processes: int,
-    threads: int,
-    progress: ProgressCallback,
-    cancel: CancelToken,
-) -> Estimate:
-    """Measured in a process of its own kind: with the threads that a run will have."""
-    import torch
+@dataclass(frozen=True)
+class _Call:
+    """One call of `compare`, in a folder that no other process works in."""
 
-    fold = next(one for one in folds[todo[0].seed] if one.number == todo[0].fold)
-    base = make_base(plan, out, fold, todo[0].seed, progress=progress, cancel=cancel)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        pace = measure(plan, out, base, cancel=cancel)
-    finally:
-        torch.set_num_threads(before)
-    return estimate(plan, pace, base, todo, processes=processes)
+    plan: Plan
+    out: Path
+    processes: int
+    threads: int
+    keep_studies: bool
+    progress: ProgressCallback
+    cancel: CancelToken
 
+    def go_on(self, *, data: Path | None, at_most: int | None, only_estimate: bool, retry_failed: bool) -> Compared:
+        """Prepare the cohort, tell the hours, carry out what is missing."""
+        plan, out = self.plan, self.out
+        with closing(make_cohort(plan, out, data=data, processes=self.processes, progress=self.progress, cancel=self.cancel)) as study:
+            folds = {seed: folds_of(plan, study.cases(), seed=seed) for seed in plan.seeds}
+        _refuse_other_people(out, folds)
+        kept = tuple(_kept(out, retry_failed))
+        missing = [run for run in runs_of(plan, folds) if run.name not in kept]
+        if not missing:
+            return Compared(None, kept=kept, left=0)
+        todo = _first(missing, at_most)
+        ahead = self._estimated(folds, todo)
+        if only_estimate:
+            return Compared(ahead, kept=kept, left=len(missing))
+        for line in ahead.lines():
+            self.progress(ProgressEvent("compare", 0, len(todo), message=line))
+        done, broken = self._carried_out(self._jobs(folds, todo), len(todo))
+        return Compared(ahead, tuple(done), tuple(broken), kept, left=len(missing) - len(todo))
 
-def _carried_out(
-    plan: Plan, out: Path, jobs: dict[Any, Job], runs: int, *, processes: int, threads: int, progress: ProgressCallback, cancel: CancelToken
-) -> tuple[list[str], list[str]]:
-    """Names of the runs that were done and of those that failed; each has its record before the next is told of."""
-    done: list[str] = []
-    broken: list[str] = []
-    began = time.monotonic()
-    with closing(carry_out(jobs, processes=processes, threads=threads, cancel=cancel)) as results:
-        for job, result in results:
-            if isinstance(result, StorageError):
-                raise result
-            if not isinstance(job.key, Run):
-                continue
-            record: RunRecord = failed(plan, job.key, result) if isinstance(result, Exception) else result
-            write_record(out, record)
-            (done if record.status == "done" else broken).append(record.run)
-            finished = len(done) + len(broken)
-            left = (time.monotonic() - began) / finished * (runs - finished)
-            how = f": {record.seconds:.0f} s" if record.status == "done" else f" failed: {record.error['sentence']}"
-            told = f"{finished}/{runs} {record.run}{how}; {_said(left)} left"
-            progress(ProgressEvent("compare", finished, runs, left, message=told))
-    return done, broken
+    def _estimated(self, folds: Folds, todo: Sequence[Run]) -> Estimate:
+        """Measured with the threads that a run will have."""
+        import torch
 
+        fold = next(one for one in folds[todo[0].seed] if one.number == todo[0].fold)
+        base = make_base(self.plan, self.out, fold, todo[0].seed, progress=self.progress, cancel=self.cancel)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            pace = measure(self.plan, self.out, base, cancel=self.cancel)
+        finally:
+            torch.set_num_threads(before)
+        return estimate(self.plan, pace, base, todo, processes=self.processes)
 
-def _jobs(plan: Plan, out: Path, folds: Folds, todo: Sequence[Run], keep_studies: bool) -> dict[Any, Job]:
-    """Runs and what they wait for: the base of the fold, the first model, the manifold. What is earlier in the order comes first."""
-    by_number = {(seed, fold.number): fold for seed, of_seed in folds.items() for fold in of_seed}
-    jobs: dict[Any, Job] = {}
-    for run in todo:
-        fold, begin = by_number[run.seed, run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
-        base_key, plain = (run.fold, run.seed), replace(begin, manifold=None)
-        base = out / WORK / f"base-fold-{run.fold}-seed-{run.seed}"
-        jobs.setdefault(base_key, Job(base_key, None, make_base, (plan, out, fold, run.seed)))
-        jobs.setdefault(plain, Job(plain, base_key, make_stem, (base, out, plain)))
-        if begin.manifold is not None:
-            jobs.setdefault(begin, Job(begin, plain, make_stem, (base, out, begin)))
-        jobs[run] = Job(run, begin, _run, (plan, out, run, begin, keep_studies))
-    return jobs
+    def _jobs(self, folds: Folds, todo: Sequence[Run]) -> dict[Any, Job]:
+        """Runs and what they wait for: the base of the fold, the first model, the manifold. What is earlier in the order comes first."""
+        plan, out = self.plan, self.out
+        by_number = {(seed, fold.number): fold for seed, of_seed in folds.items() for fold in of_seed}
+        jobs: dict[Any, Job] = {}
+        for run in todo:
+            fold, begin = by_number[run.seed, run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
+            base_key, plain = (run.fold, run.seed), replace(begin, manifold=None)
+            base = out / WORK / f"base-fold-{run.fold}-seed-{run.seed}"
+            jobs.setdefault(base_key, Job(base_key, None, make_base, (plan, out, fold, run.seed)))
+            jobs.setdefault(plain, Job(plain, base_key, make_stem, (base, out, plain)))
+            if begin.manifold is not None:
+                jobs.setdefault(begin, Job(begin, plain, make_stem, (base, out, begin)))
+            jobs[run] = Job(run, begin, _run, (plan, out, run, begin, self.keep_studies))
+        return jobs
+
+    def _carried_out(self, jobs: dict[Any, Job], runs: int) -> tuple[list[str], list[str]]:
+        """Names of the runs that were done and of those that failed; each has its record before the next is told of."""
+        done: list[str] = []
+        broken: list[str] = []
+        began = time.monotonic()
+        with closing(carry_out(jobs, processes=self.processes, threads=self.threads, cancel=self.cancel)) as results:
+            for job, result in results:
+                if isinstance(result, StorageError):
+                    raise result
+                if not isinstance(job.key, Run):
+                    continue
+                record: RunRecord = failed(self.plan, job.key, result) if isinstance(result, Exception) else result
+                write_record(self.out, record)
+                (done if record.status == "done" else broken).append(record.run)
+                finished = len(done) + len(broken)
+                left = (time.monotonic() - began) / finished * (runs - finished)
+                how = f": {record.seconds:.0f} s" if record.status == "done" else f" failed: {record.error['sentence']}"
+                told = f"{finished}/{runs} {record.run}{how}; {_said(left)} left"
+                self.progress(ProgressEvent("compare", finished, runs, left, message=told))
+        return done, broken
 
 
 def _run(plan: Plan, out: Path, run: Run, begin: Begin, keep_study: bool, *, cancel: CancelToken) -> RunRecord:

@@ -165,13 +165,6 @@ class _AlongGradient(FixedStep):
         """Name the structure."""
         return f"the model's error in {query.schema.classes[way - 1].name}" if way else super().error(query, way)
 
-    def sentence(self, source: str, pick: Pick, *, error: str, noun: str, weak: bool) -> str:
-        """Where the error grows."""
-        if pick.in_cone:
-            return f"Chosen because it lies in the direction in which {error} grows fastest from {source}."
-        reach = self.within_reach(noun)
-        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no {reach} lies in that very direction."
-
 
 def gradients_by_class(query: Query, sources: Sequence[int]) -> Iterator[list[Gradients]]:
     """Gradients of every structure's own loss, of the structures that a source shows; the way is the channel, from 1."""
@@ -310,6 +303,4 @@ class GradientGuidedLiteral(SteppingStrategy):
         """Where the error grows, or that the step was too small to matter."""
         if weak:
             return f"Chosen as a {noun} much like {source}; the gradient's step was too small to say more."
-        if pick.in_cone:
-            return f"Chosen because it lies in the direction in which {error} grows fastest from {source}."
-        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no open {noun} lies in that very direction."
+        return super().sentence(source, pick, error=error, noun=noun, weak=weak)

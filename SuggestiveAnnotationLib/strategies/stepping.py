@@ -123,9 +123,12 @@ class SteppingStrategy(BatchStrategy):
     def aim(self, query: Query, moves: Moves, spacing: float, points: Floats) -> Targets:
         """Targets of the sources; `spacing`: the pool's median distance to the nearest latent of another case; `points`: of all units."""
 
-    @abstractmethod
     def sentence(self, source: str, pick: Pick, *, error: str, noun: str, weak: bool) -> str:
         """Why: one sentence. `source` names the annotated slice, `error` what grows from there; `weak`: its direction means nothing."""
+        if pick.in_cone:
+            return f"Chosen because it lies in the direction in which {error} grows fastest from {source}."
+        reach = self.within_reach(noun)
+        return f"Chosen as the {noun} nearest to where {error} grows from {source}; no {reach} lies in that very direction."
 
     def gradients(self, query: Query, sources: Sequence[int]) -> Iterator[list[Gradients]]:
         """Loss gradients of the sources, in their order, together what belongs to the same slices: here one direction a source."""

@@ -14,7 +14,7 @@ from SuggestiveAnnotationLib.effort.time_model import Workload
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, TrainingOptions
 from SuggestiveAnnotationLib.experiment.plan import Arm, EmbeddedSource, Endpoint, Plan, Split
 from SuggestiveAnnotationLib.experiment.plan_file import write_frozen
-from SuggestiveAnnotationLib.experiment.record import RECORDS, Batch, Judged, Point, RunRecord
+from SuggestiveAnnotationLib.experiment.record import RECORDS, Batch, Judged, Point, Run, RunRecord
 
 CLASSES = ("grey", "white")
 REGION = "brain"
@@ -88,7 +88,7 @@ def make_comparison(
         own = dict(zip(names, np.random.default_rng(100 + a).normal(0, made.wobble, people), strict=True))
         for fold in range(folds):
             for seed in range(seeds):
-                name = f"{arm}__fold-{fold}__seed-{seed}"
+                name = Run(arm, fold, seed).name
                 record = RunRecord(
                     run=name, plan=plan.name, plan_key=plan.key, arm=arm, fold=fold, seed=seed, settings={}, status="failed",
                     error={"kind": "ValueError", "sentence": "The disk burst.", "trace": ""}, seconds=360.0, finished="2026-01-01T00:00:00",

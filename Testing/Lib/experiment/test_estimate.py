@@ -10,7 +10,7 @@ import pytest
 
 from SuggestiveAnnotationLib.experiment.estimate import FEW, MORE, Pace, _kind, _step, estimate
 from SuggestiveAnnotationLib.experiment.plan import Plan
-from SuggestiveAnnotationLib.experiment.run import Run
+from SuggestiveAnnotationLib.experiment.record import Run
 from SuggestiveAnnotationLib.experiment.runner import compare
 from SuggestiveAnnotationLib.study.study import Study
 
