@@ -144,6 +144,10 @@ class LabelSchema:
         return content_key(asdict(self))
 
 
+PREPROCESSING_VERSION = 2
+"""Of the code that makes network input; arrays and models of another version are of no use to it."""
+
+
 @dataclass(frozen=True)
 class PreprocessingRecord:
     """The frozen record of how images become network input. Models, predictions and latents name it and refuse another.
@@ -166,9 +170,9 @@ class PreprocessingRecord:
     spacing: tuple[float, float]
     size: tuple[int, int]
     schema_key: str
-    normalisation: str = "z-score inside the foreground, clipped to [-5, 5]"
-    foreground: str = "mask file, else not the constant background, else Otsu"
-    version: int = 1
+    normalisation: str = "z-score by the bulk of the foreground, clipped to [-5, 5]"
+    foreground: str = "mask file, else not the constant background, else not air"
+    version: int = PREPROCESSING_VERSION
 
     @property
     def key(self) -> str:

@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import Case, Plane, PreprocessingRecord
+from SuggestiveAnnotationLib.types import PREPROCESSING_VERSION, Case, Plane, PreprocessingRecord
 
 PIXELS = 96
 """Side of the network grid, unless somebody says otherwise."""
@@ -145,7 +145,10 @@ def prepare(
 
 
 def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None, pixels: int | None) -> None:
-    """Raises: StudyError, when somebody wants another plane or grid than the study has, which never changes."""
+    """Raises: StudyError, when somebody wants another plane or grid than the study has, or it was made by other code; they never change."""
+    if frozen.version != PREPROCESSING_VERSION:
+        sentence = f"The study {study.path} was prepared by another version of this extension, whose images and models differ."
+        raise StudyError(sentence, hint="Export its annotations, create a new study of the same images, and import them there.")
     if pixels is not None and (pixels, pixels) != frozen.size:
         sentence = f"The study {study.path} is frozen at {frozen.size[0]} pixels."
         raise StudyError(sentence, hint=f"Leave --pixels out, or create another study for {pixels}.")

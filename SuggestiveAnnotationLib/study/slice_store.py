@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from SuggestiveAnnotationLib.cohort.checks import moved_grid, thin
-from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.cohort.files.read import read_labels, read_volume
 from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
@@ -29,13 +27,11 @@ from SuggestiveAnnotationLib.files import quoted_stem, stamp, whole_file, write_
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.arrays import open_npy
+from SuggestiveAnnotationLib.study.intensities import foreground_of, normalise
 from SuggestiveAnnotationLib.study.trust import MAX_AXIS
-from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, Plane, content_key
+from SuggestiveAnnotationLib.types import PREPROCESSING_VERSION, AnnotatedRule, Case, LabelSchema, Plane, content_key
 
-CLIP = 5.0
 BLANK_BELOW = 0.001
-CONSTANT_BACKGROUND_FROM = 0.05
-STORE_VERSION = 1
 _KINDS = {".npy": np.dtype(np.float16), ".labels.npy": np.dtype(np.uint16), ".mask.npy": np.dtype(np.uint8)}
 """Arrays of a case by the end of their file's name."""
 
@@ -59,7 +55,7 @@ class StoreSettings:
     def key(self) -> str:
         """Name of the folder: hash of the settings; the rule has part in it only where it changes the arrays."""
         rule = [] if self.annotated == "all" else [self.annotated]
-        return content_key([self.plane, self.modalities, self.reference, self.schema.key, STORE_VERSION, *rule])
+        return content_key([self.plane, self.modalities, self.reference, self.schema.key, PREPROCESSING_VERSION, *rule])
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class CaseSlices:
     """One case's slices.
 
     Attributes:
-        images: float16 `(slice, channel, row, column)`, memory-mapped, z-scores inside the foreground, 0 outside.
+        images: float16 `(slice, channel, row, column)`, memory-mapped, z-scores; 0 outside a foreground that is cut out.
         blank: `(slice,)`, next to no foreground.
         foreground_fraction: `(slice,)`, share of pixels in the foreground.
         box: in-plane bounding box of the foreground over all slices: first row, last row + 1, first column, last column + 1.
@@ -135,7 +131,8 @@ class SliceStore:
             raise InputError(problem)
         frame = SliceFrame.of(reference.geometry, settings.plane)
         mask = None if case.mask is None else _on_grid(Path(case.mask), reference.geometry)
-        foreground = frame.stack(foreground_of(reference.array, mask))
+        found = foreground_of(reference.array, mask)
+        foreground = frame.stack(found.voxels)
         if not foreground.any():
             raise InputError(f"{case.images[settings.reference]} has no foreground.", hint="Check the image, or give a mask with --mask.")
         channels = []
@@ -145,7 +142,7 @@ class SliceStore:
                 volume = resample_onto(
                     read_volume(Path(case.images[modality])), reference.geometry, reference_name=case.images[settings.reference]
                 )
-            channels.append(normalise(frame.stack(volume.array), foreground))
+            channels.append(normalise(frame.stack(volume.array), foreground, cut_out=found.cut_out))
             if cancel is not None:
                 cancel.raise_if_cancelled()
         hashes = {".npy": _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))}
@@ -262,31 +259,6 @@ def _is_note(note: Any) -> bool:
         return False
     numbers = all(type(n) in (int, float) and abs(n) < 1e30 for n in (*spacing, *fraction))
     return numbers and all(type(n) is int and 0 <= n < MAX_AXIS for n in box) and min(spacing) > 0
-
-
-def foreground_of(image: NDArray[Any], mask: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """Foreground of a volume `(k, j, i)`: the mask file; else all but the constant background; else above Otsu's threshold, filled."""
-    if mask is not None:
-        return mask > 0
-    corners = image[:: max(1, image.shape[0] - 1), :: max(1, image.shape[1] - 1), :: max(1, image.shape[2] - 1)]
-    values, counts = np.unique(corners, return_counts=True)
-    different: NDArray[np.bool_] = image != values[counts.argmax()]
-    if 1 - different.mean() >= CONSTANT_BACKGROUND_FROM:
-        return different
-    threshold = sitk.OtsuThresholdImageFilter()
-    threshold.SetInsideValue(0)
-    threshold.SetOutsideValue(1)
-    above = sitk.GetArrayFromImage(threshold.Execute(sitk.GetImageFromArray(image))) > 0
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(above)
-    return filled
-
-
-def normalise(stack: NDArray[Any], foreground: NDArray[np.bool_]) -> NDArray[np.float16]:
-    """Z-score inside the foreground, clipped to +-5, 0 outside; `(slice, row, column)` float16."""
-    inside = stack[foreground].astype(np.float64)
-    scale = inside.std()
-    scores = (stack - inside.mean()) / (scale if scale > 0 else 1.0)
-    return np.where(foreground, scores.clip(-CLIP, CLIP), 0).astype(np.float16)
 
 
 def _not_prepared(name: str) -> InputError:

@@ -13,7 +13,6 @@ import SimpleITK as sitk
 from SuggestiveAnnotationLib.engine.prepare import acquired_plane, prepare
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
-from SuggestiveAnnotationLib.study.slice_store import foreground_of, normalise
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case
 
@@ -154,23 +153,3 @@ def test_canonical_slices_show_the_same_side_whatever_the_storage_order(plane: s
     assert (volume == 9).sum() == 1
     assert frame.stack(volume)[2, 1, 3] == 9
     assert np.take(volume, 2, axis=frame.axis).max() == 9
-
-
-def test_foreground_is_the_mask_or_all_but_a_constant_background_or_above_otsu() -> None:
-    rng = np.random.default_rng(0)
-    body = np.zeros((6, 20, 20), bool)
-    body[1:5, 5:15, 5:15] = True
-    stripped = np.where(body, rng.normal(100, 10, body.shape), -3.5)
-    np.testing.assert_array_equal(foreground_of(stripped, None), body)
-    noisy = np.where(body, rng.normal(100, 10, body.shape), rng.normal(5, 2, body.shape))
-    assert (foreground_of(noisy.astype(np.float32), None) == body).mean() > 0.99
-    mask = np.zeros(body.shape, np.int32)
-    mask[2] = 1
-    np.testing.assert_array_equal(foreground_of(stripped, mask), mask > 0)
-
-
-def test_a_constant_inside_does_not_divide_by_zero() -> None:
-    stack = np.full((2, 4, 4), 7.0)
-    foreground = np.zeros(stack.shape, bool)
-    foreground[0, 1:3, 1:3] = True
-    assert (normalise(stack, foreground) == 0).all()
