@@ -31,6 +31,9 @@ _IN_PLANE = {  # plane -> (anatomical axis of the normal, of the rows, sign of t
     "sagittal": (0, 2, -1, 1),
 }
 
+DRAWN_ON = 0.1
+"""Voxels by which labels may lie beside the image they were drawn on: a NIfTI quaternion in single precision is no more exact."""
+
 
 @dataclass(frozen=True)
 class Geometry:

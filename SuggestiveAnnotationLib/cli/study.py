@@ -65,7 +65,7 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
         mask=_none(arguments.mask), table=arguments.table, reference=arguments.reference, patient_ids=arguments.patient_ids,
         **context.keywords(),
     )  # fmt: skip
-    if arguments.labels_as or arguments.annotated_slices:
+    if arguments.labels_as or arguments.annotated_slices or arguments.labels_by:
         use = arguments.labels_as or plan.labels_as
         plan = with_labels_as(plan, use, rule=arguments.annotated_slices, by=arguments.labels_by)
     lines = plan.describe().splitlines()
@@ -80,7 +80,8 @@ def study_create(arguments: argparse.Namespace, context: Context) -> Result:
     context.remember_in(study)
     roles = Counter(case.role for case in study.cases())
     if plan.held_out and (arguments.test or arguments.validation):
-        lines.append("Note: --test and --validation were not used, because the table names the held-out cases.")
+        why = "the cases with labels are held out" if plan.labels_as == "validation" else "the cohort names the held-out cases"
+        lines.append(f"Note: --test and --validation were not used, because {why}.")
     lines += ["", f"Study {study.name} at {study.path}: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + "."]
     lines.append(next_line("prepare", study))
     return Result({**data, "study": str(study.path), "roles": dict(roles)}, lines)

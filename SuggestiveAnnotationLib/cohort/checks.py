@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,16 +10,19 @@ import numpy as np
 from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_header, read_labels, read_volume
 from SuggestiveAnnotationLib.cohort.files.resample import no_overlap, overlap
 from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation
-from SuggestiveAnnotationLib.cohort.labels.merge import UNKNOWN_HINT, apply_merge, unknown_sentence, unknown_values
+from SuggestiveAnnotationLib.cohort.labels.merge import UNKNOWN_HINT, apply_merge, schema_of_values, unknown_sentence, unknown_values
 from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
-from SuggestiveAnnotationLib.types import Case, LabelSchema, Plane
+from SuggestiveAnnotationLib.types import Case, LabelArray, LabelSchema, Plane
 
 _GRID_HINT = (
     "Resample it onto the image with nearest-neighbour interpolation (Resample Image (BRAINS) in 3D Slicer), "
     "or give the image it was drawn on."
 )
+
+THICK = 2.0
+"""Slices so many times as far apart as pixels were acquired as slices: across them nobody annotates."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def examine_case(
             problems.append(str(error))
     grid = grids.get(wanted)
     if grid is not None:
-        more, notes = _frames(case, grids, wanted)
+        more, notes = frames(case, grids, wanted)
         problems += more + moved_grid(case, grid, wanted)
         thin_problems, thin_notes = thin(case.images[wanted], grid, plane)
         problems += thin_problems
@@ -95,12 +98,11 @@ def examine_case(
         try:
             labels, label_grid = read_labels(case.label)
             problems += _other_grid(case.label, label_grid, grid, case.images.get(wanted, ""))
-            if unknown := unknown_values(labels, schema):
+            read_with = schema_of_values(case.label, schema)
+            if unknown := unknown_values(labels, read_with):
                 problems.append(f"{unknown_sentence(unknown, schema, case.label)} {UNKNOWN_HINT}")
             else:
-                merged = apply_merge(labels, schema, mask, name=case.label)
-                if not np.isin(merged, [c.value for c in schema.classes]).any():
-                    warnings.append(f"{case.label} holds no structure of schema {schema.name}, only background.")
+                warnings += without_structure(case.label, apply_merge(labels, read_with, mask, name=case.label), schema)
         except InputError as error:
             problems.append(str(error))
     return CaseReport(tuple(problems), tuple(warnings))
@@ -129,7 +131,7 @@ def quick_check(case: Case, reference: str, reasons: Sequence[str] = (), *, geom
             problems.append(str(error))
     grid = grids.get(reference)
     if grid is not None:
-        more, notes = _frames(case, grids, reference)
+        more, notes = frames(case, grids, reference)
         problems += more
         warnings += [*notes, *thin(case.images[reference], grid, None)[1]]
     for file in filter(None, (case.label, case.mask)):
@@ -151,13 +153,20 @@ def label_modalities(case: Case, *, geometry_of: Callable[[str], Geometry] = rea
         return ()
     try:
         grid = geometry_of(case.label)
-        return tuple(m for m, path in case.images.items() if geometry_of(path).same_grid(grid))
+        return tuple(m for m, path in case.images.items() if geometry_of(path).same_grid(grid, tolerance=DRAWN_ON))
     except InputError:
         return ()
 
 
-def _frames(case: Case, grids: dict[str, Geometry], reference: str) -> tuple[list[str], list[str]]:
-    """Problems and warnings about where the other modalities lie."""
+def without_structure(path: str, merged: LabelArray, schema: LabelSchema) -> list[str]:
+    """The warning of labels, in values of the schema, that are background throughout."""
+    if np.isin(merged, [c.value for c in schema.classes]).any():
+        return []
+    return [f"{path} holds no structure of schema {schema.name}, only background."]
+
+
+def frames(case: Case, grids: Mapping[str, Geometry], reference: str) -> tuple[list[str], list[str]]:
+    """Problems and warnings about where the other modalities lie; `grids` are by modality."""
     problems, warnings = [], []
     for modality, grid in grids.items():
         if modality == reference or grid.same_grid(grids[reference]):
@@ -179,17 +188,25 @@ def moved_grid(case: Case, grid: Geometry, reference: str) -> list[str]:
 
 
 def thin(path: str, grid: Geometry, plane: Plane | None) -> tuple[list[str], list[str]]:
-    """Problems and warnings by the rule on single slices: one slice to annotate is allowed and said; one row or column a slice is not."""
-    if plane is not None:
-        frame = SliceFrame.of(grid, plane)
-        if min(frame.rows, frame.columns) == 1:
-            return [f"{path} has {plane} slices of {frame.rows} x {frame.columns} pixels. Choose the plane it was acquired in."], []
-        return [], [f"{path} has a single {plane} slice."] if frame.count == 1 else []
-    return [], [f"{path} has a single slice."] if min(grid.size) == 1 else []
+    """Problems and warnings of the slices in a plane: a single one is allowed and said, as are those across thick ones; a row is none."""
+    if plane is None:
+        return [], [f"{path} has a single slice."] if min(grid.size) == 1 else []
+    frame = SliceFrame.of(grid, plane)
+    pixels = f"{frame.rows} x {frame.columns} pixels"
+    if min(frame.rows, frame.columns) == 1:
+        return [f"{path} has {plane} slices of {pixels}. Choose the plane it was acquired in."], []
+    if frame.count == 1:
+        return [], [f"{path} has a single slice."]
+    across, thick = frame.spacing[0], max(grid.spacing)
+    if across < thick and thick >= THICK * sorted(grid.spacing)[1]:
+        size = " x ".join(f"{mm:.2g}" for mm in frame.spacing[1:])
+        how = f"{path} was acquired in slices {thick:.2g} mm apart, and its {plane} slices are others, of {pixels} of {size} mm."
+        return [], [f"{how} Leave the case out, or make a study of its own for such images."]
+    return [], []
 
 
 def _other_grid(path: str, grid: Geometry, reference: Geometry | None, reference_path: str) -> list[str]:
-    if reference is None or grid.same_grid(reference):
+    if reference is None or grid.same_grid(reference, tolerance=DRAWN_ON):
         return []
     if grid.size != reference.size:
         how = f"{' x '.join(map(str, grid.size))} against {' x '.join(map(str, reference.size))} voxels"

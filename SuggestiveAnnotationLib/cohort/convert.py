@@ -117,7 +117,7 @@ def _labels(source: Source, target: Path, grid: Geometry, schema: LabelSchema | 
         if labels.min() < 0 or labels.max() > 65535:
             raise InputError(f"{name} is no labelmap: its values reach {labels.max()}.", hint="Give whole numbers from 0 to 65535.")
         _write(target, labels.astype(np.uint16), grid)
-        Origin(source, stamps).save(target)
+        Origin(source, stamps, by_name=schema is not None and bool(file.classes)).save(target)
         notes = file.notes
     return str(target), notes
 

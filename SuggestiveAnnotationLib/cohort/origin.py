@@ -71,16 +71,17 @@ class Origin:
     Attributes:
         source: what it was made from. stamps: what the files were then, see `Source.stamps`.
         instances: of a DICOM series: the image of every native slice k, in order; of others none.
+        by_name: of labels: the file named its structures, and the values are those that the schema gives these names.
     """
 
     source: Source
     stamps: Sequence[Sequence[int]]
     instances: tuple[Instance, ...] = ()
+    by_name: bool = False
 
     def save(self, image: Path) -> None:
         """Write it beside `image`, whole. Raises: StorageError."""
-        content = {"source": self.source.to_json(), "stamps": self.stamps, "instances": [asdict(one) for one in self.instances]}
-        write_text(_beside(image), json.dumps(content))
+        write_text(_beside(image), json.dumps({**asdict(self), "source": self.source.to_json()}))
 
     @classmethod
     def of(cls, image: str | Path) -> Origin | None:
@@ -88,7 +89,7 @@ class Origin:
         try:
             data = json.loads(_beside(Path(image)).read_text(encoding="utf-8"))
             instances = tuple(Instance(**one) for one in data["instances"])
-            return cls(Source.from_json(data["source"]), data["stamps"], instances)
+            return cls(Source.from_json(data["source"]), data["stamps"], instances, bool(data["by_name"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

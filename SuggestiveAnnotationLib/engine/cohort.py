@@ -48,7 +48,7 @@ def create(
         seed: of the split.
 
     Raises:
-        InputError: an unknown schema, or more people to hold out than there are.
+        InputError: as `as_created`.
         StudyError: the folder is not empty.
         Cancelled: while images were converted; called again with the same plan it resumes.
     """
@@ -61,7 +61,8 @@ def as_created(plan: CohortPlan, *, schema: str | Path | None = None, test: floa
     """The plan with the schema and the roles that `create` gives it. Arguments as of `create`; nothing is written.
 
     Raises:
-        InputError: an unknown schema, labels that tell none, more people to hold out than there are, or a person in two roles.
+        InputError: an unknown schema, labels that tell none, more people to hold out than there are, none left to annotate, or a person
+            in two roles.
     """
     if schema is not None:
         plan = replace(plan, schema=load_schema(schema))
@@ -71,6 +72,7 @@ def as_created(plan: CohortPlan, *, schema: str | Path | None = None, test: floa
     if (test or validation) and not plan.held_out:
         plan = replace(plan, cases=assign_roles(plan.cases, test=_count(test), validation=_count(validation), seed=seed))
     check_split(plan.cases)
+    _need_a_pool(plan)
     return plan
 
 
@@ -156,7 +158,8 @@ def create_from_plan(
     be read is excluded with the reason.
 
     Raises:
-        InputError: the plan names no structure, no modality or no usable case, an unknown reference or role, or two cases alike.
+        InputError: the plan names no structure, no modality or no usable case, none to annotate, an unknown reference or role, or two
+            cases alike.
         StudyError: the folder is not empty.
         Cancelled: while images were converted; called again with the same plan it resumes.
     """
@@ -176,6 +179,7 @@ def create_from_plan(
         raise InputError(f"Case {strange.name} cannot have the role {strange.role}.", hint=f"Choose from {', '.join(get_args(Role))}.")
     plan = with_labels_as(plan, plan.labels_as)
     check_split(plan.cases)
+    _need_a_pool(plan)
     # The grid of an image that is still to be converted is read then.
     cases = [
         case
@@ -213,6 +217,15 @@ def _make(
         settings={**settings, **labels, "layout": plan.layout, "warnings": list(plan.warnings)},
         identities=plan.identities,
     )
+
+
+def _need_a_pool(plan: CohortPlan) -> None:
+    if not plan.usable or any(case.role == "pool" for case in plan.usable):
+        return
+    if plan.labels_as == "validation":
+        hint = "Use the labels for something else, or add cases without labels."
+        raise InputError("Cases with labels are held out for validation, and every case has labels: none is left to annotate.", hint=hint)
+    raise InputError("Every case is held out for testing or validation: none is left to annotate.", hint="Give some the role pool.")
 
 
 def _need_a_case(cases: Sequence[Case]) -> None:

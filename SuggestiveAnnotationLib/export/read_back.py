@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation, la
 from SuggestiveAnnotationLib.cohort.labels.segment_values import values_by_name
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid
-from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry
 from SuggestiveAnnotationLib.types import AnnotatedRule, LabelArray, LabelSchema, SliceRef, describe, slice_number
 
 
@@ -121,7 +121,7 @@ def _labels(path: Path, grid: CaseGrid, say: Callable[[str], None]) -> NDArray[A
 
 
 def _on_grid(path: Path, array: NDArray[Any], geometry: Geometry, grid: CaseGrid) -> NDArray[Any]:
-    if not grid.geometry.same_grid(geometry):
+    if not grid.geometry.same_grid(geometry, tolerance=DRAWN_ON):
         hint = "Draw or resample it on the image of the reference modality."
         raise InputError(f"{path} lies on another voxel grid than case {grid.case}: {_difference(geometry, grid.geometry)}.", hint=hint)
     return array

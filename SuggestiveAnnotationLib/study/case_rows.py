@@ -17,6 +17,8 @@ from SuggestiveAnnotationLib.study.trust import check_cases, check_properties, g
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
 
 _ROLE_BEFORE = "role before exclusion: "
+SAID_AT_FIRST = "said of cases when they were found"
+"""Property: case -> sentences that no later look at its files would find again."""
 
 
 class CaseRows:
@@ -101,9 +103,12 @@ class CaseRows:
                 connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role=role))
 
     def set_problems(self, name: str, problems: Sequence[str]) -> None:
-        """Keep the sentences of the last check of a case."""
+        """Keep the sentences of the last look at a case, and those that were said when it was found."""
+        table = tables.properties
         with self.database.write() as connection:
-            connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(problems=list(problems)))
+            first = connection.execute(select(table.c.value).where(table.c.name == SAID_AT_FIRST)).scalar() or {}
+            kept = list(dict.fromkeys((*problems, *first.get(name, ()))))
+            connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(problems=kept))
 
     def freeze_record(self, record: PreprocessingRecord) -> None:
         """Make `record` the study's preprocessing, once.

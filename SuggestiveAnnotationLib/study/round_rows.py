@@ -101,7 +101,10 @@ class RoundRows(MetricRows):
     def publish_suggestions(
         self, number: int, suggestions: Sequence[Suggestion], *, notes: Sequence[str] = (), seconds: Mapping[str, float] | None = None
     ) -> None:
-        """All suggestions of a round and its step to the stage `predicting`, in one transaction."""
+        """All suggestions of a round and its step to the stage `predicting`, in one transaction.
+
+        A strategy may think for minutes: what people accepted or excluded meanwhile is left out, and a note says how many.
+        """
         with self.database.write() as connection:
             self._publish(connection, number, suggestions, notes, seconds or {})
 
@@ -109,7 +112,13 @@ class RoundRows(MetricRows):
         self, connection: Any, number: int, suggestions: Sequence[Suggestion], notes: Sequence[str], seconds: Mapping[str, float]
     ) -> None:
         connection.execute(delete(tables.suggestions).where(tables.suggestions.c.round == number))
+        settled = _settled(connection, [one.ref for one in suggestions])
+        if settled:
+            left = f"{len(settled)} suggested {'slice was' if len(settled) == 1 else 'slices were'}"
+            notes = [*notes, f"{left} left out: accepted, or the case excluded, while they were being chosen."]
         for one in suggestions:
+            if one.ref in settled or one.context_of in settled:
+                continue
             connection.execute(
                 insert(tables.suggestions).values(
                     round=number, rank=one.rank, **ref_columns(one.ref), kind=one.kind,
@@ -309,6 +318,15 @@ class RoundRows(MetricRows):
             latents=None if row.latents is None else inside(self.path, row.latents, what=f"the latents of model {row.id}"),
             card=row.card if isinstance(row.card, dict) else {}, created=row.created,
         )  # fmt: skip
+
+
+def _settled(connection: Any, refs: Sequence[SliceRef]) -> set[SliceRef]:
+    """Of some slices those that people have accepted, and those of excluded cases."""
+    cases, table = tables.cases, tables.annotations
+    excluded = set(connection.execute(select(cases.c.name).where(cases.c.role == "excluded")).scalars())
+    drawn = select(table.c.case, table.c.axis, table.c.native_index).where(table.c.state == "accepted", table.c.provenance != "filled")
+    accepted = {row_ref(row) for row in connection.execute(drawn)}
+    return {ref for ref in refs if ref.case in excluded or ref in accepted}
 
 
 def answer_suggestion(connection: Any, ref: SliceRef, state: SuggestionState, *, reason: str = "") -> None:

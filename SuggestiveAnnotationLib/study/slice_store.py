@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.checks import moved_grid, thin
+from SuggestiveAnnotationLib.cohort.checks import frames, moved_grid, thin, without_structure
 from SuggestiveAnnotationLib.cohort.files.read import read_labels, read_volume
 from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
-from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge
+from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge, schema_of_values
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import quoted_stem, stamp, whole_file, write_array, write_text
-from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
+from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.arrays import open_npy
 from SuggestiveAnnotationLib.study.intensities import foreground_of, normalise
@@ -127,7 +127,8 @@ class SliceStore:
         settings = self.settings
         reference = read_volume(Path(case.images[settings.reference]))
         path = case.images[settings.reference]
-        for problem in (*moved_grid(case, reference.geometry, settings.reference), *thin(path, reference.geometry, settings.plane)[0]):
+        problems, notes = thin(path, reference.geometry, settings.plane)
+        for problem in (*moved_grid(case, reference.geometry, settings.reference), *problems):
             raise InputError(problem)
         frame = SliceFrame.of(reference.geometry, settings.plane)
         mask = None if case.mask is None else _on_grid(Path(case.mask), reference.geometry)
@@ -136,22 +137,25 @@ class SliceStore:
         if not foreground.any():
             raise InputError(f"{case.images[settings.reference]} has no foreground.", hint="Check the image, or give a mask with --mask.")
         channels = []
+        grids = {}
         for modality in settings.modalities:
-            volume = reference
+            volume = reference if modality == settings.reference else read_volume(Path(case.images[modality]))
+            grids[modality] = volume.geometry
+            notes += volume.notes
             if modality != settings.reference:
-                volume = resample_onto(
-                    read_volume(Path(case.images[modality])), reference.geometry, reference_name=case.images[settings.reference]
-                )
+                volume = resample_onto(volume, reference.geometry, reference_name=path)
             channels.append(normalise(frame.stack(volume.array), foreground, cut_out=found.cut_out))
             if cancel is not None:
                 cancel.raise_if_cancelled()
+        notes += frames(case, grids, settings.reference)[1]
         hashes = {".npy": _save(self._path(case.name, ".npy"), np.stack(channels, axis=1))}
         if case.label is not None:
             labels, grid = read_labels(Path(case.label))
-            if not grid.same_grid(reference.geometry):
+            if not grid.same_grid(reference.geometry, tolerance=DRAWN_ON):
                 sentence = f"{case.label} lies on another voxel grid than {case.images[settings.reference]}."
                 raise InputError(sentence, hint="Resample the labels onto the image.")
-            merged = apply_merge(labels, settings.schema, mask, name=case.label)
+            merged = apply_merge(labels, schema_of_values(case.label, settings.schema), mask, name=case.label)
+            notes += without_structure(case.label, merged, settings.schema)
             stack = frame.stack(merged)
             counted = annotated_slices(stack, settings.annotated, settings.schema.ignore_value)
             stack[sorted(set(range(len(stack))) - set(counted))] = settings.schema.ignore_value
@@ -168,9 +172,7 @@ class SliceStore:
             "foreground_fraction": [round(float(f), 6) for f in fraction],
         }
         write_text(self._path(case.name, ".json"), json.dumps(note))
-        if frame.count == 1:
-            return (f"{case.name} has a single slice in the {settings.plane} plane.",)
-        return ()
+        return tuple(notes)
 
     def open(self, name: str) -> CaseSlices:
         """Raises: InputError, when the case has not been prepared; StudyError, when its arrays are damaged."""
@@ -267,7 +269,7 @@ def _not_prepared(name: str) -> InputError:
 
 def _on_grid(path: Path, geometry: Geometry) -> NDArray[Any]:
     mask, grid = read_labels(path)
-    if not grid.same_grid(geometry):
+    if not grid.same_grid(geometry, tolerance=DRAWN_ON):
         raise InputError(f"The mask {path} lies on another grid than its image.", hint="Resample the mask onto the image.")
     return mask
 

@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.files import storage_error, whole_file
 from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
 from SuggestiveAnnotationLib.study.arrays import read_npz
-from SuggestiveAnnotationLib.study.case_rows import CaseRows, insert_cases, put_property
+from SuggestiveAnnotationLib.study.case_rows import SAID_AT_FIRST, CaseRows, insert_cases, put_property
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.location import WorkerLock, refuse_network_share
 from SuggestiveAnnotationLib.study.records import Model, now
@@ -119,6 +119,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
                 "reference": reference,
                 "schema": schema_to_json(schema),
                 "settings": dict(settings or {}),
+                SAID_AT_FIRST: {case.name: list(case.problems) for case in cases if case.role != "excluded" and case.problems},
                 IDENTITIES: {patient: dict(known) for patient, known in (identities or {}).items()},
             }.items():
                 put_property(connection, key, value)

@@ -18,15 +18,13 @@ from SuggestiveAnnotationLib.cohort.files.bytes_in import incomplete, regular_fi
 from SuggestiveAnnotationLib.cohort.files.itk import permissive_nifti, quiet, sitk
 from SuggestiveAnnotationLib.cohort.files.rawheader import MAX_VOXELS, SHEAR_TOLERANCE, RawHeader, check_spacing, inspect
 from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """File names that can be read."""
 
 __all__ = ["MAX_VOXELS", "SUFFIXES", "Volume", "read_geometry", "read_header", "read_labels", "read_volume"]
 
-_FRAME_TOLERANCE = 0.1
-"""Voxels by which qform and sform may differ at the corners without a word: a quaternion in single precision is no more exact."""
 _LABEL_HINT = "Export the segmentation as a labelmap: one whole number for every structure, 0 for background."
 
 
@@ -197,7 +195,7 @@ def _notes(file: Path, geometry: Geometry, raw: RawHeader) -> tuple[str, ...]:
         away = {name: float(np.abs(corners @ (frame[:3, :3] - used).T + frame[:3, 3] - shift).max()) for name, frame in raw.frames.items()}
     nearest = min(away, key=lambda name: away[name] if math.isfinite(away[name]) else math.inf)
     other = next((name for name in away if name != nearest), None)
-    if other is None or away[other] <= _FRAME_TOLERANCE * min(geometry.spacing):
+    if other is None or away[other] <= DRAWN_ON * min(geometry.spacing):
         return ()
     how = f"by up to {away[other]:.1f} mm" if math.isfinite(away[other]) else "and the other is damaged"
     return (f"{file} says in two ways where it lies, which differ {how}; its {nearest} is used, its {other} is not.",)

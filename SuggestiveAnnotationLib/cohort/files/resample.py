@@ -17,7 +17,16 @@ _SAMPLES = 33  # per axis, first and last voxel among them
 
 
 def overlap(moving: Geometry, reference: Geometry) -> float:
-    """Share of the voxels of `reference` whose centre lies in the field of view of `moving`, 0 to 1; from at most 33 samples an axis."""
+    """Share of `reference` that lies in the field of view of `moving`, 0 to 1; by 33 voxels an axis; 0 only where they are apart."""
+    share = _seen(moving, reference)
+    if share == 0:
+        # A small field of view may lie between the samples of a large one.
+        share = _seen(reference, moving) * _volume(moving) / _volume(reference)
+    return min(1.0, share)
+
+
+def _seen(moving: Geometry, reference: Geometry) -> float:
+    """Share of the sampled voxels of `reference` whose centre lies in the field of view of `moving`."""
     axes = [np.unique(np.linspace(0, n - 1, min(n, _SAMPLES)).round()) for n in reference.size]
     index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     points = index @ _matrix(reference).T + np.asarray(reference.origin_lps)
@@ -66,6 +75,10 @@ def no_overlap(moving: str, reference: str) -> InputError:
         f"{moving} does not overlap with {reference}: they show different places in space.",
         hint="Register one to the other, or check that both belong to the same person and visit.",
     )
+
+
+def _volume(geometry: Geometry) -> float:
+    return math.prod(geometry.size) * math.prod(geometry.spacing)
 
 
 def _matrix(geometry: Geometry) -> NDArray[np.float64]:

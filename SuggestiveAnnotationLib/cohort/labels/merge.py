@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.labels.schema import value_counts
+from SuggestiveAnnotationLib.cohort.origin import Origin
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import LabelArray, LabelSchema
 
 UNKNOWN_HINT = "Use the schema these labels were drawn with, or add the values to it."
+
+
+def schema_of_values(path: str, schema: LabelSchema) -> LabelSchema:
+    """The schema that the values in a label file are to be read with: without `merge` where the structures' names gave them already."""
+    origin = Origin.of(path)
+    return replace(schema, merge=None, merge_other=None) if origin is not None and origin.by_name else schema
 
 
 def unknown_values(labels: NDArray[np.integer[Any]], schema: LabelSchema) -> dict[int, int]:

@@ -24,6 +24,7 @@ from SuggestiveAnnotationLib.cohort.layouts.listing import Given, Listing, Perso
 from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.geometry import DRAWN_ON
 from SuggestiveAnnotationLib.types import LabelSchema
 
 MAX_LISTED = 64
@@ -240,7 +241,7 @@ class _Fitting:
             return True
         for path in images:
             try:
-                if self.listing.geometry_of(path).same_grid(grid):
+                if self.listing.geometry_of(path).same_grid(grid, tolerance=DRAWN_ON):
                     return True
             except InputError:
                 return True

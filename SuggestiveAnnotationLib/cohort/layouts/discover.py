@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from SuggestiveAnnotationLib.cohort.checks import label_modalities, quick_check
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
 from SuggestiveAnnotationLib.cohort.files.scan import scan
-from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, patient_of, signature
+from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, patient_of, people_of_visits, signature
 from SuggestiveAnnotationLib.cohort.layouts.naming import (
     IMAGE,
     Guess,
@@ -78,9 +78,10 @@ def discover(
         if better != chosen_reference:
             chosen_reference = better
             cases = [build.case(name, better) for name in names]
-    finished: Sequence[Case] = cases
+    person = people_of_visits([case.patient for case in cases])
+    finished: Sequence[Case] = [replace(case, patient=person.get(case.patient, case.patient)) for case in cases]
     if table is not None:
-        finished, notes = apply_table(cases, read_table(table), source=str(table))
+        finished, notes = apply_table(finished, read_table(table), source=str(table))
         warnings += notes
     parts = {**slots, **({"label": label_slot} if label_slot else {}), **({"mask": mask_slot} if mask_slot else {})}
     given = {*(images or {}), *(["label"] if label is not None else []), *(["mask"] if mask is not None else [])}

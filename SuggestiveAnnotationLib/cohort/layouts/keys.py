@@ -17,6 +17,9 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import Guess, ImageFile, gues
 _VISIT = re.compile(
     r"(?:ses|session|visit|tp|timepoint|time|baseline|followup|fu|month|year|day|m|v|y)[-_ ]?\d*|\d{4}-?\d{2}-?\d{2}", re.IGNORECASE
 )
+_VISIT_IN_NAME = re.compile(
+    r"(?P<person>.+)[-_. ](?:(?:ses|session|visit|tp|timepoint|baseline|follow[-_ ]?up|fu)[-_ ]?\d*|\d{4}-?\d{2}-?\d{2})", re.IGNORECASE
+)
 _BIDS = re.compile(r"(sub-[a-z0-9]+)_ses-.+", re.IGNORECASE)
 
 
@@ -52,6 +55,16 @@ def patient_of(file: ImageFile, key: str) -> str:
         if key == f"{outer}_{inner}" and _VISIT.fullmatch(inner):
             return outer
     return key
+
+
+def people_of_visits(names: Sequence[str]) -> dict[str, str]:
+    """Case -> person, for cases named as a person and a visit (`P01_baseline`, `P01_followup`), where some have several of at least two."""
+    found = {name: _VISIT_IN_NAME.fullmatch(name) for name in names}
+    person = {name: name if one is None else one["person"] for name, one in found.items()}
+    people = Counter(person.values())
+    if len(people) < 2:
+        return {}
+    return {name: one for name, one in person.items() if people[one] > 1}
 
 
 def signature(file: ImageFile, key: str) -> str:

@@ -152,9 +152,9 @@ def test_a_case_of_one_slice_is_used_and_said(cohort: Path, tmp_path: Path, caps
     assert done(capsys, "study", "create", path, "--cohort", cohort)["excluded"] == {}
     prepared = done(capsys, "prepare", path, *PREPARE)
     assert prepared["excluded"] == {}
-    assert prepared["warnings"] == {BAD: "case1 has a single slice in the axial plane."}
+    assert prepared["warnings"] == {BAD: f"{cohort / 'case1_t1.nii.gz'} has a single slice."}
     assert done(capsys, "study", "check", path)["problems"] == {}
-    assert "single axial slice" in next(c for c in done(capsys, "study", "show", path)["cases"] if c["name"] == BAD)["problems"][0]
+    assert "single slice" in next(c for c in done(capsys, "study", "show", path)["cases"] if c["name"] == BAD)["problems"][0]
     summary = done(capsys, "simulate", path, "--rounds", "1", "--budget", "3", *TINY, *TINY_VAE)
     assert summary["rounds"][-1]["annotated_slices"] == 6
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SuggestiveAnnotationLib.cohort.checks import check_case, examine_case
+from SuggestiveAnnotationLib.cohort.checks import check_case, examine_case, thin
+from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
 Write = Callable[..., Path]
@@ -78,5 +79,28 @@ def test_one_slice_is_a_warning_in_its_own_plane_and_a_problem_across_it(write_i
     path = write_image("t1.nii.gz", np.random.default_rng(0).normal(size=(1, 6, 7)))
     case = Case("a", "a", "pool", {"T1": str(path)})
     axial = examine_case(case, SCHEMA, ("T1",), plane="axial")
-    assert (axial.problems, axial.warnings) == ((), (f"{path} has a single axial slice.",))
+    assert (axial.problems, axial.warnings) == ((), (f"{path} has a single slice.",))
     assert "Choose the plane it was acquired in" in examine_case(case, SCHEMA, ("T1",), plane="coronal").problems[0]
+
+
+def test_labels_whose_header_rounds_the_grid_are_on_it(case: Case, write_image: Write, labels: np.ndarray) -> None:
+    """A NIfTI quaternion is exact to some hundredths of a voxel; half a voxel is another grid."""
+    write_image("seg.nii.gz", labels, origin=(0.08, 0, 0))
+    assert check_case(case, SCHEMA, ("T1",)) == ()
+    write_image("seg.nii.gz", labels, origin=(0.5, 0, 0))
+    assert "another voxel grid" in check_case(case, SCHEMA, ("T1",))[0]
+
+
+def test_slices_across_thick_ones_are_told() -> None:
+    """Oblique stacks near 45 degrees fall to either side of the line; one plane is voted for all."""
+    for tilt, told in ((44, False), (46, True)):
+        c, s = np.cos(np.deg2rad(tilt)), np.sin(np.deg2rad(tilt))
+        stack = Geometry((256, 256, 24), (0.9, 0.9, 4.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, c, -s, 0, s, c))
+        problems, warnings = thin("a.nii", stack, "axial")
+        assert problems == []
+        assert bool(warnings) == told
+    (sentence,) = warnings
+    assert sentence.startswith(
+        "a.nii was acquired in slices 4 mm apart, and its axial slices are others, of 24 x 256 pixels of 4 x 0.9 mm."
+    )
+    assert thin("a.nii", replace(stack, spacing=(0.9, 0.9, 1.2)), "axial") == ([], [])

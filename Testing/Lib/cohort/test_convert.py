@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SuggestiveAnnotationLib.cohort.checks import examine_case
 from SuggestiveAnnotationLib.cohort.convert import convert
 from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge, schema_of_values
 from SuggestiveAnnotationLib.cohort.origin import Instance, Origin, Source
+from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.errors import Cancelled, InputError
 from SuggestiveAnnotationLib.progress import CancelToken
+from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
 SCHEMA = LabelSchema("lobes", (LabelClass(1, "left", (255, 0, 0)), LabelClass(2, "right", (0, 0, 255))))
@@ -148,3 +152,22 @@ def test_a_plan_from_a_stranger_with_an_unknown_kind_of_source_is_refused() -> N
         Source.from_json({"kind": "url", "files": ["http://example.org"]})
     with pytest.raises(InputError, match="cannot be read"):
         Source("channel", ("/nowhere/x.nii.gz",)).stamps()
+
+
+def test_segments_with_names_are_not_merged_a_second_time(write_image: Callable[..., Path], tmp_path: Path) -> None:
+    """By their names they have the schema's values already; `merge` is about values that stand in files."""
+    merging = LabelSchema("m", (LabelClass(1, "left", (1, 2, 3)), LabelClass(2, "right", (4, 5, 6))), merge={1: 1, 2: 1, 3: 2})
+    path = write_image("a_t1.nii.gz")
+    seg, plain = tmp_path / "a.seg.nrrd", write_image("a_label.nii.gz", np.full((5, 6, 7), 2, np.uint8))
+    segmentation(seg, np.array([[[1, 2]]], np.uint8), sitk.ReadImage(str(path)), first=(2, 1, 3), names=("Right", "left"))
+    case = Case("a", "a", "pool", {"T1": str(path)}, label=str(seg))
+    (made,) = convert([case], {str(seg): Source("segmentation", (str(seg),))}, tmp_path / "out", reference="T1", schema=merging)
+    assert made.label is not None
+    assert schema_of_values(str(plain), merging) == merging
+    merged = apply_merge(read_labels(made.label)[0], schema_of_values(made.label, merging))
+    assert (merged[3, 1, 2], merged[3, 1, 3]) == (2, 1)
+    assert examine_case(made, merging, ("T1",)).problems == ()
+    study = Study.create(tmp_path / "study", name="s", cases=[made], schema=merging, modalities=("T1",), reference="T1")
+    prepare(study, plane="axial", pixels=32)
+    assert {int(v) for v in np.unique(study.reference_labels("a"))} == {0, 1, 2}
+    study.close()

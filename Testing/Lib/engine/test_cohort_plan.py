@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ import pytest
 import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
-from SuggestiveAnnotationLib.engine.cohort import GivenVolume, create_from_plan, find, plan_from_files, with_guessed_schema
+from SuggestiveAnnotationLib.engine.check import check
+from SuggestiveAnnotationLib.engine.cohort import (
+    GivenVolume,
+    as_created,
+    create_from_plan,
+    find,
+    plan_from_files,
+    with_guessed_schema,
+    with_labels_as,
+)
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.errors import InputError
 
@@ -138,6 +148,7 @@ def test_a_case_that_cannot_be_read_any_more_is_excluded_when_the_study_is_made(
         ({"modalities": ["T1", "T1"]}, "needs a name of its own"),
         ({"modalities": ["T1", "T2"]}, r"No case can be used: It has no T2 image\."),
         ({"cases": []}, "No case can be used"),
+        ({"labels_as": "validation"}, "every case has labels: none is left to annotate"),
     ],
 )
 def test_a_plan_that_makes_no_study_is_refused(folder: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -166,3 +177,45 @@ def test_the_voxels_are_those_of_the_files_that_were_named(folder: Path, tmp_pat
     prepare(study, pixels=32)
     truth = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case1_label.nii.gz")))
     np.testing.assert_array_equal(study.frame("case1").stack(truth), study.reference_labels("case1"))
+
+
+def test_a_cohort_that_is_held_out_whole_is_refused(folder: Path) -> None:
+    plan = find(folder)
+    with pytest.raises(InputError, match="every case has labels: none is left to annotate"):
+        as_created(with_labels_as(plan, "validation"), test=1)
+    with pytest.raises(InputError, match="Every case is held out"):
+        as_created(replace(plan, cases=tuple(replace(case, role="test") for case in plan.cases)))
+
+
+def test_what_was_said_of_a_case_when_it_was_found_outlives_check_and_prepare(folder: Path, tmp_path: Path) -> None:
+    plan = plan_from_files(volumes(folder))
+    said = "2 series fit T1; the newest was taken."
+    plan = replace(with_guessed_schema(plan), cases=(replace(plan.cases[0], problems=(said,)), *plan.cases[1:]))
+    study = create_from_plan(tmp_path / "study", plan=plan)
+    check(study)
+    assert study.case("case0").problems == (said,)
+    prepared = prepare(study, plane="axial", pixels=32)
+    assert study.case("case0").problems == (said,)
+    assert prepared.warnings == {}
+
+
+def test_prepare_says_of_a_case_what_check_says(folder: Path, tmp_path: Path) -> None:
+    """Neither qform nor sform, and a sequence that covers a part of the other."""
+    path = folder / "case1_t1.nii"
+    sitk.WriteImage(sitk.ReadImage(str(folder / "case1_t1.nii.gz")), str(path))
+    header = bytearray(path.read_bytes())
+    header[252:256] = bytes(4)
+    path.write_bytes(header)
+    flair = sitk.ReadImage(str(folder / "case2_flair.nii.gz"))
+    sitk.WriteImage(flair[:, :, 2:3], str(folder / "case2_flair.nii.gz"))
+    given = [replace(one, path=str(path)) if one.path.endswith("case1_t1.nii.gz") else one for one in volumes(folder)]
+    given = [one for one in given if not one.labels]
+    plan = replace(plan_from_files(given), schema=with_guessed_schema(plan_from_files(volumes(folder))).schema)
+    study = create_from_plan(tmp_path / "study", plan=plan)
+    check(study)
+    seen = {case.name: case.problems for case in study.cases()}
+    assert "left and right may be swapped" in " ".join(seen["case1"])
+    assert "covers only" in " ".join(seen["case2"])
+    prepared = prepare(study, plane="axial", pixels=32)
+    assert {case.name: case.problems for case in study.cases()} == seen
+    assert prepared.warnings == {name: " ".join(sentences) for name, sentences in seen.items() if sentences}

@@ -159,6 +159,22 @@ def test_suggestions_of_a_round_appear_together_with_its_stage(make_study: MakeS
     assert [row.suggestion.rationale for row in study.suggestions(number)] == [rationale, rationale]
 
 
+def test_what_people_settled_while_a_strategy_thought_is_not_suggested(make_study: MakeStudy) -> None:
+    study = make_study()
+    number = study.start_round(strategy="random", budget=4, seed=0, unit="slice", settings={}).number
+    study.exclude_case("case1", "blurred")
+    study.accept([NewAnnotation(SliceRef("case0", 0, 4), labels(1), "from scratch")], annotator="a")
+    study.accept([NewAnnotation(SliceRef("case0", 0, 5), labels(1), "filled")], annotator="a")
+    refs = [SliceRef("case0", 0, 4), SliceRef("case0", 0, 5), SliceRef("case1", 0, 2), SliceRef("case2", 0, 1)]
+    suggestions = [Suggestion(ref, k, Rationale("random", "Drawn at random.")) for k, ref in enumerate(refs)]
+    beside = Suggestion(SliceRef("case0", 0, 3), 0, Rationale("random", "Beside it."), kind="context", context_of=refs[0])
+    study.publish_suggestions(number, [*suggestions, beside], notes=["a note"])
+    assert [row.suggestion.ref for row in study.suggestions(number)] == [refs[1], refs[3]]
+    assert study.rounds()[0].notes == (
+        "a note", "2 suggested slices were left out: accepted, or the case excluded, while they were being chosen."
+    )  # fmt: skip
+
+
 def test_a_new_round_waits_for_the_one_before(make_study: MakeStudy) -> None:
     study = make_study()
     arguments = {"strategy": "random", "budget": 1, "seed": 0, "unit": "slice", "settings": {}}

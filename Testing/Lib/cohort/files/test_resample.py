@@ -67,3 +67,23 @@ def test_overlap_is_the_share_of_reference_voxels_inside(shift: int) -> None:
     moved = replace(GRID, origin_lps=(float(shift), 0.0, 0.0))
     inside = sum(shift <= x <= shift + 6 for x in range(7))
     assert overlap(moved, GRID) == pytest.approx(inside / 7)
+
+
+@given(
+    edges=st.tuples(*[st.integers(1, 40)] * 3),
+    place=st.tuples(*[st.floats(0, 1)] * 3),
+)
+def test_a_small_field_of_view_inside_a_large_one_is_never_apart_from_it(
+    edges: tuple[int, int, int], place: tuple[float, float, float]
+) -> None:
+    """Slicer crops segmentations to what was drawn: a lesion may lie between any samples of the image."""
+    large = Geometry((512, 400, 200), (0.5, 0.5, 1.0), (-100.0, -80.0, 30.0), EYE)
+    first = [round(p * (n - e)) for p, n, e in zip(place, large.size, edges, strict=True)]
+    origin = tuple(o + f * s for o, f, s in zip(large.origin_lps, first, large.spacing, strict=True))
+    small = replace(large, size=edges, origin_lps=origin)
+    assert overlap(large, small) == 1
+    assert 0 < overlap(small, large) < 0.2
+    drawn = resample_onto(
+        Volume(np.ones(small.shape, np.int32), small), replace(large, size=(8, 8, 8), origin_lps=origin), labels=True
+    ).array
+    assert drawn.sum() == np.prod(np.minimum(edges, 8))

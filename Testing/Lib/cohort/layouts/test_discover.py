@@ -130,6 +130,33 @@ def test_visits_of_one_person_share_the_patient(write_image: Write, tmp_path: Pa
     assert [(c.name, c.patient) for c in plan.cases][:2] == [("sub-01_ses-1", "sub-01"), ("sub-01_ses-2", "sub-01")]
 
 
+@pytest.mark.parametrize(
+    ("visits", "people"),
+    [
+        (("baseline", "followup"), 3),
+        (("ses-1", "ses-2"), 3),
+        (("Visit01", "Visit02"), 3),
+        (("2019-03-04", "2020-11-22"), 3),
+        # Nothing says that these are visits.
+        (("left", "right"), 6),
+        (("m01", "m02"), 6),
+    ],
+)
+def test_visits_in_flat_names_share_the_patient(write_image: Write, tmp_path: Path, visits: tuple[str, ...], people: int) -> None:
+    for n in range(3):
+        for m, visit in enumerate(visits):
+            write_image(f"P{n:02}_{visit}_T1.nii.gz", seed=2 * n + m)
+    plan = discover(tmp_path)
+    assert len(plan.usable) == 6
+    assert len({c.patient for c in plan.usable}) == people
+
+
+def test_one_person_with_dates_is_not_guessed_to_be_one(write_image: Write, tmp_path: Path) -> None:
+    for n, day in enumerate(("20190304", "20201122", "20210101")):
+        write_image(f"brain_{day}_T1.nii.gz", seed=n)
+    assert len({c.patient for c in discover(tmp_path).usable}) == 3
+
+
 def test_images_can_be_named_by_pattern_in_any_case(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     brats(write_image, labels)
     plan = discover(tmp_path, images={"after": "*/t1C*", "water": "flair_*.nii.gz"}, reference="water")
