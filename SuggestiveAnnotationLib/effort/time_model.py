@@ -132,25 +132,16 @@ def variations(coefficients: TimeCoefficients | None = None, *, fraction: float 
     return out
 
 
-def sensitivity(work: Workload, coefficients: TimeCoefficients | None = None, *, fraction: float = 0.5) -> dict[str, float]:
-    """Simulated minutes under each of the `variations`."""
-    return {name: work.minutes(c) for name, c in variations(coefficients, fraction=fraction).items()}
-
-
-def ranking_survives(arms: Mapping[str, Workload], coefficients: TimeCoefficients | None = None, *, fraction: float = 0.5) -> RankingCheck:
-    """Whether the order of arms by simulated minutes (fewest first) stays under each of the `variations`."""
-    return check_ranking(lambda c: {name: work.minutes(c) for name, work in arms.items()}, coefficients, fraction=fraction)
-
-
 def check_ranking(
     score: Callable[[TimeCoefficients], Mapping[str, float]],
     coefficients: TimeCoefficients | None = None,
     *,
     fraction: float = 0.5,
 ) -> RankingCheck:
-    """The same for any score per arm that depends on the prices, lowest first (negate an area under a curve over simulated minutes).
+    """Whether the order of arms by a score that depends on the prices stays under each of the `variations`.
 
-    A pair counts as reversed only when both orders are strict: ties, before or after, reverse nothing.
+    Lowest first: simulated minutes, or an area under a curve over them, negated. A pair is reversed only when both orders are strict:
+    ties, before or after, reverse nothing.
     """
     scores = {name: dict(score(c)) for name, c in variations(coefficients, fraction=fraction).items()}
     given = scores[ALL_AS_GIVEN]

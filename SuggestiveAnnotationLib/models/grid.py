@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -62,34 +61,6 @@ def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     rows, columns = rows.to(images.dtype), columns.to(images.dtype)
     with torch.autocast(images.device.type, enabled=False):
         return torch.matmul(torch.matmul(rows[:, None], images), columns[:, None].transpose(-1, -2))
-
-
-def pad_batch(arrays: Sequence[NDArray[Any] | Tensor], *, fill: float = 0) -> Tensor:
-    """Stack arrays of different sizes in their last two axes on the smallest canvas that holds all.
-
-    Padding goes to the end of rows and columns, so pixel coordinates stay what they were. With the fills 0 (images, background) the result
-    of `NetworkGrid.to_network` and `labels_to_network` does not depend on the padding.
-
-    Args:
-        arrays: n arrays `(..., h_i, w_i)` with equal leading axes and dtype.
-        fill: value of the padding.
-
-    Returns:
-        `(n, ..., max h, max w)`, in the dtype of the arrays.
-    """
-    tensors = [a if isinstance(a, Tensor) else torch.from_numpy(np.ascontiguousarray(_readable(a))) for a in arrays]
-    rows, columns = max(t.shape[-2] for t in tensors), max(t.shape[-1] for t in tensors)
-    first = tensors[0]
-    out = first.new_full((len(tensors), *first.shape[:-2], rows, columns), fill)
-    for place, tensor in zip(out, tensors, strict=True):
-        place[..., : tensor.shape[-2], : tensor.shape[-1]] = tensor
-    return out
-
-
-def _readable(array: NDArray[Any]) -> NDArray[Any]:
-    """Unsigned 16-bit labels become int32, which every torch version can compute with; memmaps are read."""
-    array = np.asarray(array)
-    return array.astype(np.int32) if array.dtype == np.uint16 else np.array(array)
 
 
 @dataclass(frozen=True)

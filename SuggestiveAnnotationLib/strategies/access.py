@@ -16,6 +16,7 @@ from SuggestiveAnnotationLib.models.dropout import dropout_layers, sampled_dropo
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
 from SuggestiveAnnotationLib.strategies.contract import Variation
 from SuggestiveAnnotationLib.training.losses import per_class_dice_loss, per_sample_dice_loss
+from SuggestiveAnnotationLib.training.predict import evaluation_mode
 from SuggestiveAnnotationLib.training.views import ViewSettings, views
 from SuggestiveAnnotationLib.types import LabelSchema
 
@@ -24,18 +25,6 @@ Images = Callable[[Sequence[int]], Tensor]
 
 Accepted = Callable[[int], "NDArray[np.int16] | None"]
 """Pool index -> channel indices of the accepted annotation on the network grid, ignore -1; None where there is none."""
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for all parts of a module; afterwards every part has the mode it had."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 class ModelAccess:
@@ -125,7 +114,7 @@ class ModelAccess:
         """Batch after batch in evaluation and inference mode; between batches the caller's own mode holds."""
         for batch in _batches(indices, self._batch):
             x = self._images(batch).to(self._device, torch.float32)
-            with evaluation(self._model), torch.inference_mode(), self._precision():
+            with evaluation_mode(self._model), torch.inference_mode(), self._precision():
                 out = look(x)
             yield np.array(batch, np.intp), out
 
@@ -145,7 +134,7 @@ class ModelAccess:
             done = []
             for start in range(0, len(jobs), self._batch):
                 places, generators = zip(*jobs[start : start + self._batch], strict=True)
-                with evaluation(self._model), torch.inference_mode():
+                with evaluation_mode(self._model), torch.inference_mode():
                     done.append(self._checked(look(x[list(places)], generators)))
             out = torch.cat(done)
             yield np.array(batch, np.intp), out.reshape(passes, len(batch), *out.shape[1:])
@@ -202,7 +191,7 @@ class ModelAccess:
 
     def feature_map(self, images: Tensor) -> Tensor:
         """See `SegmentationAccess.feature_map`."""
-        with evaluation(self._model), torch.autocast(images.device.type, enabled=False):
+        with evaluation_mode(self._model), torch.autocast(images.device.type, enabled=False):
             return self._model.bottleneck_features(images.float())
 
     def _sources(self, indices: Sequence[int]) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
@@ -216,7 +205,7 @@ class ModelAccess:
 
     @contextmanager
     def _differentiating(self) -> Iterator[None]:
-        with evaluation(self._model), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
+        with evaluation_mode(self._model), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
             yield
 
     def _check_dropout(self) -> None:
@@ -250,13 +239,13 @@ class VaeAccess:
 
     def encode(self, images: Tensor) -> Tensor:
         """See `ManifoldAccess.encode`."""
-        with evaluation(self._vae), torch.autocast(images.device.type, enabled=False):
+        with evaluation_mode(self._vae), torch.autocast(images.device.type, enabled=False):
             mean: Tensor = self._vae.encode(images.float())[0]  # type: ignore[operator]
         return mean
 
     def decode(self, latents: Tensor) -> Tensor:
         """See `ManifoldAccess.decode`."""
-        with evaluation(self._vae), torch.autocast(latents.device.type, enabled=False):
+        with evaluation_mode(self._vae), torch.autocast(latents.device.type, enabled=False):
             images: Tensor = self._vae.decode(latents.float())  # type: ignore[operator]
         return images
 

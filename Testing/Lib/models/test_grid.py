@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from SuggestiveAnnotationLib.models.grid import NetworkGrid, interpolation_matrix, pad_batch
+from SuggestiveAnnotationLib.models.grid import NetworkGrid, interpolation_matrix
 
 
 def _native_positions(grid: NetworkGrid, centre: tuple[float, float], spacing: tuple[float, float]) -> np.ndarray:
@@ -69,25 +69,6 @@ def test_different_centres_and_spacings_in_one_batch_equal_one_slice_at_a_time()
     together = grid.to_network(native, centre=centre, spacing=spacing)
     for i in range(3):
         torch.testing.assert_close(together[i : i + 1], grid.to_network(native[i : i + 1], centre=centre[i], spacing=spacing[i]))
-
-
-def test_padding_to_a_common_canvas_changes_no_image_and_no_label():
-    grid = NetworkGrid((32, 32), (1.3, 1.3))
-    rng = np.random.default_rng(2)
-    shapes = [(21, 35), (40, 18), (33, 33)]
-    images = [rng.normal(size=(2, *s)).astype(np.float16) for s in shapes]
-    labels = [rng.integers(0, 4, s).astype(np.uint16) for s in shapes]
-    centre, spacing = np.array([[10, 17], [20, 9], [16, 16]]), np.array([[1, 1], [0.6, 2], [1, 1]])
-    padded, padded_labels = pad_batch(images), pad_batch(labels)
-    assert padded.shape == (3, 2, 40, 35)
-    assert padded.dtype == torch.float16
-    network = grid.to_network(padded, centre=centre, spacing=spacing)
-    network_labels = grid.labels_to_network(padded_labels, centre=centre, spacing=spacing)
-    for i in range(3):
-        alone = grid.to_network(torch.from_numpy(images[i])[None], centre=centre[i], spacing=spacing[i])
-        torch.testing.assert_close(network[i : i + 1], alone, atol=1e-6, rtol=0)
-        one = torch.from_numpy(labels[i].astype(np.int32))[None]
-        assert torch.equal(network_labels[i : i + 1], grid.labels_to_network(one, centre=centre[i], spacing=spacing[i]))
 
 
 def test_antialiasing_removes_a_pattern_that_the_network_grid_cannot_hold():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.strategies.access import ModelAccess, evaluation
+from SuggestiveAnnotationLib.strategies.access import ModelAccess
 from SuggestiveAnnotationLib.training.losses import per_sample_dice_loss
+from SuggestiveAnnotationLib.training.predict import evaluation_mode
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 
 
@@ -67,7 +68,7 @@ def test_autocast_touches_the_probabilities_only(world: Any) -> None:
 def test_evaluation_mode_ends_with_every_part_as_it_was(world: Any) -> None:
     world.network.train()
     world.network.body[1].eval()  # a frozen batch norm inside a training network
-    with evaluation(world.network):
+    with evaluation_mode(world.network):
         assert not any(part.training for part in world.network.modules())
     assert world.network.training
     assert not world.network.body[1].training
