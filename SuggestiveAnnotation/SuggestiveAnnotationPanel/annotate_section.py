@@ -137,8 +137,7 @@ class AnnotateSection(Section):
             return _("The segment {name} is not part of the study. Remove it, or paint with the study's segments.").format(name=unknown[0])
         missing = segments.missingSegments(node, schema)
         if missing:
-            text = _("The segment {name} was removed. Undo, or open a slice of another case and come back to restore it.")
-            return text.format(name=missing[0])
+            return _("The segment {name} was removed; it is being put back.").format(name=missing[0])
         return self._tools.unapplied()
 
     def refresh(self):

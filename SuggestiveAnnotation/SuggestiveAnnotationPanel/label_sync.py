@@ -89,14 +89,22 @@ class LabelSync:
     def look(self):
         """See what changed since the last look. Reads the case only when something told that it was modified."""
         self._looked.stop()
-        if self._node is None or not self._touched:
+        # A node that leaves the scene loses its segments one by one before it goes: that is no edit.
+        if self._node is None or not self._touched or self._scene.segmentation is not self._node:
             return
-        if segments.restoreSegments(self._node, self._scene.schema):
-            self._workspace.message("warning", _("Names, colours and terminology of structures belong to the study; they were put back."))
+        scene = self._scene
+        again, changed = segments.restoreSegments(self._node, scene.schema)
+        now = segments.readVolume(self._node, scene.geometry, scene.schema)
+        if again:
+            # A structure that was removed as a segment was not erased from the slices.
+            now = np.where((now == 0) & np.isin(self._now, again), self._now, now)
+            segments.importVolume(self._node, now, scene.geometry, scene.schema)
+        if changed:
+            text = _("Structures with their names, colours and terminology belong to the study; what was removed or changed was put back.")
+            self._workspace.message("warning", text)
         # Putting them back told of a change too.
         self._touched = False
         self._looked.stop()
-        now = segments.readVolume(self._node, self._scene.geometry, self._scene.schema)
         others = tuple(a for a in range(3) if a != self._scene.frame.axis)
         changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
         self._now = now

@@ -52,12 +52,21 @@ def addSegments(node, schema):
 
 
 def restoreSegments(node, schema):
-    """Put names, colours and terminology back that a person changed: Slicer's table has no lock for them. Returns whether any was."""
-    segmentation, changed = node.GetSegmentation(), False
-    for identifier, name, colour, terminology in _appearances(schema):
+    """Put segments, names, colours and terminology back that a person removed or changed: Slicer's table has no lock for them.
+
+    Returns: label values of the segments that were put back, which are empty; and whether anything at all was put back.
+    """
+    segmentation, changed, again = node.GetSegmentation(), False, []
+    for place, ((identifier, name, colour, terminology), value) in enumerate(
+        zip(_appearances(schema), segmentValues(schema).values(), strict=True)
+    ):
         segment = segmentation.GetSegment(identifier)
         if segment is None:
-            continue
+            segmentation.AddEmptySegment(identifier, name, list(colour))
+            segmentation.SetSegmentIndex(identifier, place)
+            segment = segmentation.GetSegment(identifier)
+            again.append(value)
+            changed = True
         if segment.GetName() != name:
             segment.SetName(name)
             changed = True
@@ -67,7 +76,7 @@ def restoreSegments(node, schema):
         if _terminology(segment) != terminology:
             _setTerminology(segment, terminology)
             changed = True
-    return changed
+    return again, changed
 
 
 def _appearances(schema):

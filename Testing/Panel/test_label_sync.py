@@ -144,6 +144,42 @@ def test_names_colours_and_terminology_are_put_back_and_are_no_edit(desk: Desk) 
     assert desk.drafts() == {}
 
 
+def test_a_segment_removed_by_hand_is_put_back_with_its_labels(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(A, square(4, left=14))
+    desk.host.pump(0.4)
+    segmentation = desk.node.GetSegmentation()
+    order = list(segmentation.GetSegmentIDs())
+    segmentation.RemoveSegment("value-1")
+    segmentation.RemoveSegment("ignore")
+    desk.host.pump(0.4)
+    assert list(segmentation.GetSegmentIDs()) == order
+    assert segmentation.GetSegment("value-1").GetName() == "left lobe"
+    assert desk.said[-1][0] == "warning"
+    assert np.array_equal(desk.labels(A), square(4, left=14))
+    assert all(np.array_equal(desk.labels(ref), labels) for ref, labels in PREDICTED.items() if ref != A)
+    desk.workspace.saveNow()
+    assert list(desk.drafts()) == [A]
+
+
+def test_a_segmentation_that_leaves_the_scene_takes_no_labels_with_it(desk: Desk) -> None:
+    """Slicer's subject hierarchy removes every segment from a node that is about to go."""
+    desk.open(A)
+    desk.paint(A, square(1, left=14))
+    desk.host.pump(0.4)
+    node = desk.node
+    for identifier in list(node.GetSegmentation().GetSegmentIDs()):
+        node.GetSegmentation().RemoveSegment(identifier)
+    slicer.mrmlScene.RemoveNode(node)
+    desk.host.pump(0.5)
+    desk.sync.save()
+    assert [(ref, labels.sum()) for ref, labels in desk.drafts().items()] == [(A, square(1, left=14).sum())]
+    desk.open(SliceRef("case1", 0, 4))
+    desk.open(A)
+    assert np.array_equal(desk.labels(A), square(1, left=14))
+    assert all(np.array_equal(desk.labels(ref), labels) for ref, labels in PREDICTED.items() if ref != A)
+
+
 def test_work_is_saved_by_itself(desk: Desk) -> None:
     desk.open(A)
     desk.sync._saves.setInterval(400)
