@@ -19,6 +19,10 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+if sys.version_info < (3, 11):  # noqa: UP036
+    # Slicer's log then says this instead of what the first import does not find.
+    raise ImportError("Suggestive Annotation needs 3D Slicer 5.12 or newer.")
+
 try:
     import SuggestiveAnnotationLib  # noqa: F401
 except ModuleNotFoundError:
@@ -28,7 +32,7 @@ except ModuleNotFoundError:
 from SuggestiveAnnotationPanel import connect as connecting
 from SuggestiveAnnotationPanel import state_style
 from SuggestiveAnnotationPanel.annotate_section import AnnotateSection
-from SuggestiveAnnotationPanel.case_scene import CaseScene
+from SuggestiveAnnotationPanel.case_scene import CaseScene, removeRowsWithoutNodes
 from SuggestiveAnnotationPanel.export_section import ExportSection
 from SuggestiveAnnotationPanel.label_sync import LabelSync
 from SuggestiveAnnotationPanel.layout import Layout, registerLayout
@@ -135,6 +139,8 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         workspace.settingsChanged.connect(self._updateShortcuts)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        removeRowsWithoutNodes()
         self.initializeParameterNode()
 
     def section(self, kind):
@@ -204,6 +210,10 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self.parent.isEntered:
             self.workspace.views.enter()
             self.workspace.scene.restore()
+
+    def onSceneEndImport(self, _caller, _event):
+        """A scene was loaded or added."""
+        removeRowsWithoutNodes()
 
     def initializeParameterNode(self):
         """Bind the widgets to the parameter node of the scene."""

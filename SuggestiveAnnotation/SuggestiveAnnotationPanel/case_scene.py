@@ -19,6 +19,8 @@ from .connect import connect
 
 MODEL_OPACITY = 0.9
 FILL_OPACITY = 0.35
+ROW_OF_CASE = "SuggestiveAnnotation.case"
+"""Attribute of rows in the Data tree that mean nothing once their node is gone."""
 STEP_BYTES = 8_000_000
 STEP_SECONDS = 0.03
 """Loading gives the event loop a turn after this time."""
@@ -208,6 +210,11 @@ class CaseScene:
         node = slicer.mrmlScene.AddNewNodeByClass(className, name)
         # The study keeps images and labels; a saved scene would hold a second, ageing copy.
         node.SetSaveWithScene(False)
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+        if item:
+            # Slicer saves this row all the same.
+            hierarchy.SetItemAttribute(item, ROW_OF_CASE, "1")
         if self._made is not None:
             self._made.append(node.GetID())
         return node
@@ -304,5 +311,20 @@ class CaseScene:
 def removeNode(node):
     """A node and its display nodes, which the scene would keep."""
     displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLSegmentationNode"):
+        # Else Slicer takes segment by segment out of it, each time going through the whole labelmap.
+        node.SetAndObserveSegmentation(slicer.vtkSegmentation())
     for one in (node, *displays):
         slicer.mrmlScene.RemoveNode(one)
+
+
+def removeRowsWithoutNodes():
+    """A scene that was saved with a case open brings the rows of its nodes back into the Data tree, and not the nodes."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    if hierarchy is None:
+        return
+    items = vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    for item in (items.GetId(place) for place in range(items.GetNumberOfIds())):
+        if hierarchy.GetItemAttribute(item, ROW_OF_CASE) and hierarchy.GetItemDataNode(item) is None:
+            hierarchy.RemoveItem(item, False, True)

@@ -110,10 +110,12 @@ class PlotNodes:
                 slicer.mrmlScene.RemoveNode(node)
 
     def _add(self, kind, name):
-        node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
+        node = getattr(slicer, kind)()
+        node.SetName(name)
+        # Before the scene has it: Slicer's lists ask once.
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
-        self._identifiers.append(node.GetID())
+        self._identifiers.append(slicer.mrmlScene.AddNode(node).GetID())
         return node
 
     def clear(self):

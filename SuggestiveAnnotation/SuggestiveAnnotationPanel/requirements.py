@@ -78,9 +78,7 @@ def ensure(*groups):
                 _installTorch(requirement.removeprefix("torch"))
         others = [requirement for requirement in wanted if _name(requirement) != "torch"]
         if others:
-            from slicer.packaging import pip_ensure
-
-            pip_ensure(others, prompt_install=False, requester="Suggestive Annotation", skip_in_testing=False)
+            _install(others)
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         logging.exception("SuggestiveAnnotation: packages could not be installed")
         raise NotInstalled(f"{without} ({error})") from error
@@ -93,6 +91,16 @@ def ensure(*groups):
 
 def _name(requirement):
     return requirement.partition(">")[0]
+
+
+def _install(wanted):
+    try:
+        from slicer.packaging import pip_ensure
+    except ImportError:
+        # Slicer 5.10 and older.
+        slicer.util.pip_install(wanted)
+    else:
+        pip_ensure(wanted, prompt_install=False, requester="Suggestive Annotation", skip_in_testing=False)
 
 
 def _installTorch(versions):

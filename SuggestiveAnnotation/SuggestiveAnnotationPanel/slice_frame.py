@@ -9,10 +9,9 @@ from .connect import guarded
 
 LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
 """Positive and negative end of each RAS axis."""
-INSET = 3
 FONT, SMALLEST_FONT = 14, 9
-LINE = FONT + 8
-"""Height of a line of text, pixels."""
+INSET, MARGIN, LINE = 3, 8, FONT + 8
+"""Distance of the frame and of text from the edges, and height of a line of text, in pixels of a screen of 72 dots per inch."""
 
 
 class SliceFrameOverlay:
@@ -28,7 +27,7 @@ class SliceFrameOverlay:
         self._view = sliceWidget.sliceView()
         self._node = sliceWidget.mrmlSliceNode()
         self._describe = guarded(describe)
-        self._fitted = None
+        self._fitted, self._scale = None, 1.0
         self._renderer = self._view.renderWindow().GetRenderers().GetFirstRenderer()
         self._points = vtk.vtkPoints()
         self._points.SetNumberOfPoints(5)
@@ -59,7 +58,10 @@ class SliceFrameOverlay:
 
     def update(self, *_arguments):
         """Ask what to draw, and draw it."""
-        width, height = self._view.renderWindow().GetSize()
+        window = self._view.renderWindow()
+        width, height = window.GetSize()
+        # Text is drawn at the screen's resolution, which on a dense screen is a multiple of this.
+        self._scale = window.GetDPI() / 72
         what = self._describe()
         self.frame.SetVisibility(what is not None)
         self.label.SetVisibility(what is not None)
@@ -69,7 +71,8 @@ class SliceFrameOverlay:
         self._view.scheduleRender()
 
     def _draw(self, text, colour, thickness, width, height):
-        left, right, bottom, top = INSET, width - 1 - INSET, INSET, height - 1 - INSET
+        inset, margin = self._pixels(INSET), self._pixels(INSET + MARGIN)
+        left, right, bottom, top = inset, width - 1 - inset, inset, height - 1 - inset
         for i, (x, y) in enumerate(((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))):
             self._points.SetPoint(i, x, y, 0)
         self._points.Modified()
@@ -77,10 +80,13 @@ class SliceFrameOverlay:
         self.frame.GetProperty().SetLineWidth(thickness)
         self.label.SetInput(text)
         self.label.GetTextProperty().SetColor(*colour)
-        self.label.SetPosition(INSET + 8, height - INSET - LINE - 4)
-        if (text, width) != self._fitted:
-            self._fit(width - 2 * (INSET + 8))
-            self._fitted = (text, width)
+        self.label.SetPosition(margin, height - self._pixels(INSET + LINE + MARGIN / 2))
+        if (text, width, self._scale) != self._fitted:
+            self._fit(width - 2 * margin)
+            self._fitted = (text, width, self._scale)
+
+    def _pixels(self, length):
+        return round(length * self._scale)
 
     def _fit(self, room):
         """A narrow view gets smaller letters, down to what can still be read."""
@@ -95,11 +101,12 @@ class SliceFrameOverlay:
         matrix = self._node.GetSliceToRAS()
         right = np.array([matrix.GetElement(i, 0) for i in range(3)])
         up = np.array([matrix.GetElement(i, 1) for i in range(3)])
+        margin = self._pixels(MARGIN)
         places = (
-            (-right, 8, height // 2),
-            (right, width - 20, height // 2),
-            (-up, width // 2, 8),
-            (up, width // 2, height - 2 * LINE - 8),
+            (-right, margin, height // 2),
+            (right, width - self._pixels(20), height // 2),
+            (-up, width // 2, margin),
+            (up, width // 2, height - self._pixels(2 * LINE + MARGIN)),
         )
         for actor, (direction, x, y) in zip(self.letters, places, strict=True):
             actor.SetInput(letter(direction))

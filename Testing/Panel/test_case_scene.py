@@ -22,8 +22,9 @@ A, OTHER = SliceRef("case0", 0, 3), SliceRef("case1", 0, 4)
 @pytest.fixture(scope="module", autouse=True)
 def _imports(host: Any) -> None:
     """Slicer's modules are there once the host runs."""
-    global slicer, segments, settings
+    global slicer, segments, settings, vtk
     import slicer
+    import vtk
     from SuggestiveAnnotationPanel import segments, settings
 
 
@@ -168,6 +169,45 @@ def test_a_saved_scene_holds_no_copy_of_images_and_labels(opened: Any, tmp_path:
     assert slicer.mrmlScene.Commit()
     text = (tmp_path / "scene.mrml").read_text(encoding="utf-8")
     assert "case0" not in text
+
+
+def test_rows_of_a_case_in_a_saved_scene_go_when_it_is_loaded(opened: Any, tmp_path: Path) -> None:
+    """Slicer's subject hierarchy gives every node a row, and saves rows also of nodes that are not saved."""
+    from SuggestiveAnnotationPanel.case_scene import removeRowsWithoutNodes
+
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    own = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "my folder")
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def giveRow(_scene: Any, _event: str, node: Any) -> None:
+        if node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLSegmentationNode"):
+            item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+            hierarchy.CreateHierarchyItem(item, "a segment", "segments") if node.IsA("vtkMRMLSegmentationNode") else None
+
+    def rows(of: Any) -> list[str]:
+        items = vtk.vtkIdList()
+        of.GetItemChildren(of.GetSceneItemID(), items, True)
+        return [of.GetItemName(items.GetId(n)) for n in range(items.GetNumberOfIds())]
+
+    tag = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, giveRow)
+    show(opened, OTHER)
+    slicer.mrmlScene.RemoveObserver(tag)
+    there = rows(hierarchy)
+    assert len(there) > 3
+    removeRowsWithoutNodes()
+    assert rows(hierarchy) == there
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer.mrmlScene.Commit()
+    opened.closeStudy()
+    removeRowsWithoutNodes()
+    hierarchy.RemoveItem(own)
+    assert rows(hierarchy) == []
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer.mrmlScene.Import()
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    assert sorted(rows(hierarchy)) == sorted(there)
+    removeRowsWithoutNodes()
+    assert rows(hierarchy) == ["my folder"]
 
 
 def test_nothing_of_a_case_is_saved_with_the_scene(opened: Any, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_every_slice_is_drawn_in_its_group_and_no_point_is_joined(plot: Any) -> 
 
 def test_nodes_are_hidden_and_never_saved_and_go_with_the_module(host: Any, panel: Any, plot: Any) -> None:
     import slicer
+    import vtk
 
     def ours() -> list[Any]:
         kinds = ("vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode")
@@ -139,10 +140,20 @@ def test_nodes_are_hidden_and_never_saved_and_go_with_the_module(host: Any, pane
     assert all(node.GetHideFromEditors() and not node.GetSaveWithScene() for node in ours())
     for colours in ("case", "round", "largest structure", "state"):
         panel.sections[4].ui.colourBox.setCurrentText(colours)
-    before = len(ours())
+    before, seen = len(ours()), []
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onAdded(_scene: Any, _event: str, node: Any) -> None:
+        seen.append(node.GetHideFromEditors() and not node.GetSaveWithScene())
+
+    tag = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, onAdded)
     panel.sections[4].ui.colourBox.setCurrentText("case")
     panel.sections[4].ui.colourBox.setCurrentText("state")
+    slicer.mrmlScene.RemoveObserver(tag)
     assert len(ours()) == before, "drawing leaves nodes behind"
+    # Slicer's lists and its data tree ask when a node comes, and not again.
+    assert seen
+    assert all(seen)
     host.unload("SuggestiveAnnotation")
     assert ours() == []
 

@@ -96,6 +96,18 @@ def test_after_consent_torch_is_installed_by_the_pytorch_extension_and_the_rest_
     assert len(host.dialogs.said) == 1
 
 
+def test_a_slicer_without_its_packaging_module_installs_by_pip(requirements: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+
+    asked: list[list[str]] = []
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    monkeypatch.setattr(slicer.util, "pip_install", asked.append)
+    host.dialogs.answers = [True]
+    with pytest.raises(requirements.NotInstalled, match="Still missing"):
+        requirements.ensure(ABSENT)
+    assert asked == [[*ABSENT]]
+
+
 def test_without_the_pytorch_extension_a_sentence_says_where_to_get_it(requirements: Any, host: Any, absent: Any) -> None:
     absent("torch", "PyTorchUtils")
     host.dialogs.answers = [True]

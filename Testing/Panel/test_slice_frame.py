@@ -65,6 +65,28 @@ GREEN = (0.0, 0.62, 0.451)
 GREY = (0.533, 0.533, 0.533)
 
 
+@pytest.mark.parametrize("scale", [1, 1.5, 2, 3])
+def test_text_stays_inside_the_view_on_a_dense_screen(workspace: Any, scale: float) -> None:
+    import slicer
+
+    window = slicer.app.layoutManager().sliceWidget(SLICE).sliceView().renderWindow()
+    before = window.GetDPI()
+    try:
+        window.SetDPI(round(72 * scale))
+        overlay(workspace).update()
+        width, height = window.GetSize()
+        for actor in (overlay(workspace).label, *overlay(workspace).letters):
+            size = [0, 0]
+            actor.GetSize(overlay(workspace)._renderer, size)
+            x, y = actor.GetPosition()
+            assert min(x, y) > 0
+            assert x + size[0] < width
+            assert y + size[1] < height
+    finally:
+        window.SetDPI(before)
+        overlay(workspace).update()
+
+
 @pytest.mark.parametrize(
     ("direction", "expected"),
     [((1, 0, 0), "R"), ((-1, 0, 0), "L"), ((0.1, 0.9, -0.3), "A"), ((0.1, -0.9, 0.3), "P"), ((0, 0.5, 0.8), "S"), ((0, 0, -1), "I")],
