@@ -152,7 +152,8 @@ def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
     reader.host.press("J")
     reader.host.waitUntil(lambda: ui.acceptButton.isEnabled(), 3, "the slice again")
     node.GetSegmentation().RemoveSegment("value-4")
-    reader.host.waitUntil(lambda: "right lobe" in ui.guidance.text, 3)
+    assert reader.section.obstacle() == "The segment right lobe was removed; it is being put back."
+    reader.host.waitUntil(lambda: not reader.section.obstacle(), 3, "the segment again")
     slicer.mrmlScene.RemoveNode(node)
     reader.host.waitUntil(lambda: "being loaded" in ui.guidance.text, 3)
     workspace.closeStudy()

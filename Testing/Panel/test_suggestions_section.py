@@ -125,6 +125,7 @@ def test_arrow_keys_run_through_the_list_and_open_where_they_stop(host: Any, wor
     section.ui.suggestionTree.setFocus()
     for _time in range(3):
         qt.QTest.keyClick(section.ui.suggestionTree, qt.Qt.Key_Down)
+    host.waitUntil(lambda: changes, 5, "the slice")
     host.pump(0.3)
     assert changes == [AUDIT]
 
