@@ -21,7 +21,7 @@ from slicer.util import VTKObservationMixin
 
 if sys.version_info < (3, 11):  # noqa: UP036
     # Slicer's log then says this instead of what the first import does not find.
-    raise ImportError("Suggestive Annotation needs 3D Slicer 5.12 or newer.")
+    raise ImportError("Suggestive Annotation needs a 3D Slicer with Python 3.11 or newer: take 5.12 or newer.")
 
 try:
     import SuggestiveAnnotationLib  # noqa: F401

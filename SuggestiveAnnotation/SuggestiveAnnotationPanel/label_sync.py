@@ -30,6 +30,8 @@ class LabelSync:
         self._node = None
         self._tags = []
         self._touched = False
+        # Label values of segments that were put back empty, until they have their labels again.
+        self._again = set()
         # Native volumes: as it is, and as each slice was before the person began.
         self._now = self._start = None
         # Native indices: changed since the last save; with a draft begun here; with a draft of another day; with something from the study.
@@ -60,7 +62,8 @@ class LabelSync:
         self._learn(self._shown())
         self._touched = False
         # Undo and redo tell only that segments were modified.
-        for event in (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentModified):
+        of = slicer.vtkSegmentation
+        for event in (of.SourceRepresentationModified, of.SegmentModified, of.SegmentRemoved):
             self._tags.append(node.AddObserver(event, self._onModified))
 
     def detach(self):
@@ -75,8 +78,8 @@ class LabelSync:
         self._looked.stop()
         self._saves.stop()
         self._node = self._now = self._start = None
-        for indices in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotated):
-            indices.clear()
+        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotated, self._again):
+            known.clear()
 
     @property
     def _scene(self):
@@ -94,11 +97,13 @@ class LabelSync:
             return
         scene = self._scene
         again, changed = segments.restoreSegments(self._node, scene.schema)
+        self._again.update(again)
         now = segments.readVolume(self._node, scene.geometry, scene.schema)
-        if again:
+        if self._again:
             # A structure that was removed as a segment was not erased from the slices.
-            now = np.where((now == 0) & np.isin(self._now, again), self._now, now)
+            now = np.where((now == 0) & np.isin(self._now, list(self._again)), self._now, now)
             segments.importVolume(self._node, now, scene.geometry, scene.schema)
+            self._again.clear()
         if changed:
             text = _("Structures with their names, colours and terminology belong to the study; what was removed or changed was put back.")
             self._workspace.message("warning", text)

@@ -97,7 +97,7 @@ def _install(wanted):
     try:
         from slicer.packaging import pip_ensure
     except ImportError:
-        # Slicer 5.10 and older.
+        # Slicer before 5.12.
         slicer.util.pip_install(wanted)
     else:
         pip_ensure(wanted, prompt_install=False, requester="Suggestive Annotation", skip_in_testing=False)

@@ -47,7 +47,7 @@ def convert(
         StorageError: the folder cannot be written.
         Cancelled: between two volumes.
     """
-    waiting = [case for case in cases if case.role != "excluded" and not sources.keys().isdisjoint(_paths(case))]
+    waiting = [case for case in cases if case.role != "excluded" and not sources.keys().isdisjoint(paths_of(case))]
     stage = Stage("convert", len(waiting), progress=progress, cancel=cancel)
     made: dict[str, Case] = {}
     for case in waiting:
@@ -59,7 +59,8 @@ def convert(
     return tuple(made.get(case.name, case) for case in cases)
 
 
-def _paths(case: Case) -> set[str]:
+def paths_of(case: Case) -> set[str]:
+    """Of images, labels and mask."""
     return {*case.images.values(), *filter(None, (case.label, case.mask))}
 
 

@@ -89,7 +89,7 @@ class Origin:
         try:
             data = json.loads(_beside(Path(image)).read_text(encoding="utf-8"))
             instances = tuple(Instance(**one) for one in data["instances"])
-            return cls(Source.from_json(data["source"]), data["stamps"], instances, bool(data["by_name"]))
+            return cls(Source.from_json(data["source"]), data["stamps"], instances, bool(data.get("by_name")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from SuggestiveAnnotationLib.cohort.convert import convert
+from SuggestiveAnnotationLib.cohort.convert import convert, paths_of
 from SuggestiveAnnotationLib.cohort.files.read import read_geometry
 from SuggestiveAnnotationLib.cohort.labels.label_file import read_label_file
 from SuggestiveAnnotationLib.cohort.labels.schema import guess_schema, load_schema
@@ -216,6 +216,11 @@ def _make(
         reference=plan.reference,
         settings={**settings, **labels, "layout": plan.layout, "warnings": list(plan.warnings)},
         identities=plan.identities,
+        said_of_sources={
+            case.name: case.problems
+            for case, planned in zip(cases, plan.cases, strict=True)
+            if case.role != "excluded" and case.problems and not plan.sources.keys().isdisjoint(paths_of(planned))
+        },
     )
 
 

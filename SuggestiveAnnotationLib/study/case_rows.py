@@ -17,8 +17,8 @@ from SuggestiveAnnotationLib.study.trust import check_cases, check_properties, g
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
 
 _ROLE_BEFORE = "role before exclusion: "
-SAID_AT_FIRST = "said of cases when they were found"
-"""Property: case -> sentences that no later look at its files would find again."""
+SAID_OF_SOURCES = "said of the sources of cases"
+"""Property: case -> sentences that no later look at its files would find, since they are of what the files were made from."""
 
 
 class CaseRows:
@@ -103,10 +103,10 @@ class CaseRows:
                 connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role=role))
 
     def set_problems(self, name: str, problems: Sequence[str]) -> None:
-        """Keep the sentences of the last look at a case, and those that were said when it was found."""
+        """Keep the sentences of the last look at a case, and those that were said of what its files were made from."""
         table = tables.properties
         with self.database.write() as connection:
-            first = connection.execute(select(table.c.value).where(table.c.name == SAID_AT_FIRST)).scalar() or {}
+            first = connection.execute(select(table.c.value).where(table.c.name == SAID_OF_SOURCES)).scalar() or {}
             kept = list(dict.fromkeys((*problems, *first.get(name, ()))))
             connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(problems=kept))
 

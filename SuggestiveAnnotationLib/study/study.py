@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.files import storage_error, whole_file
 from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
 from SuggestiveAnnotationLib.study.arrays import read_npz
-from SuggestiveAnnotationLib.study.case_rows import SAID_AT_FIRST, CaseRows, insert_cases, put_property
+from SuggestiveAnnotationLib.study.case_rows import SAID_OF_SOURCES, CaseRows, insert_cases, put_property
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.location import WorkerLock, refuse_network_share
 from SuggestiveAnnotationLib.study.records import Model, now
@@ -88,11 +88,13 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         reference: str,
         settings: Mapping[str, Any] | None = None,
         identities: Mapping[str, Mapping[str, str]] | None = None,
+        said_of_sources: Mapping[str, Sequence[str]] | None = None,
     ) -> Study:
         """Make a new study at `path`, which must be absent or empty but for images that were converted for it.
 
         Args:
             identities: patient -> what identifies the person in the source of the images. It is kept apart from all that goes out.
+            said_of_sources: case -> sentences that stay with it, of what its files were made from.
 
         Raises:
             StudyError: something is there already.
@@ -119,7 +121,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
                 "reference": reference,
                 "schema": schema_to_json(schema),
                 "settings": dict(settings or {}),
-                SAID_AT_FIRST: {case.name: list(case.problems) for case in cases if case.role != "excluded" and case.problems},
+                SAID_OF_SOURCES: {case: list(sentences) for case, sentences in (said_of_sources or {}).items()},
                 IDENTITIES: {patient: dict(known) for patient, known in (identities or {}).items()},
             }.items():
                 put_property(connection, key, value)

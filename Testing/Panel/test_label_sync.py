@@ -162,6 +162,24 @@ def test_a_segment_removed_by_hand_is_put_back_with_its_labels(desk: Desk) -> No
     assert list(desk.drafts()) == [A]
 
 
+def test_a_segment_that_could_not_be_put_back_at_once_is_not_taken_for_erased(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.open(A)
+    importVolume = segments.importVolume
+
+    def fails(*_arguments: Any) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(segments, "importVolume", fails)
+    desk.node.GetSegmentation().RemoveSegment("value-1")
+    with pytest.raises(RuntimeError, match="no memory"):
+        desk.sync.look()
+    monkeypatch.setattr(segments, "importVolume", importVolume)
+    desk.sync.look()
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+    assert all(np.array_equal(desk.labels(ref), labels) for ref, labels in PREDICTED.items())
+
+
 def test_a_segmentation_that_leaves_the_scene_takes_no_labels_with_it(desk: Desk) -> None:
     """Slicer's subject hierarchy removes every segment from a node that is about to go."""
     desk.open(A)

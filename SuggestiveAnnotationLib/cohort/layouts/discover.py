@@ -79,6 +79,10 @@ def discover(
             chosen_reference = better
             cases = [build.case(name, better) for name in names]
     person = people_of_visits([case.patient for case in cases])
+    if person:
+        name, owner = next(iter(person.items()))
+        visits = f"By their names {len(person)} cases are visits of {len(set(person.values()))} people ({name}: {owner})"
+        warnings.append(f"{visits}; visits of a person stay on one side of a split. A table of patients (--table) says otherwise.")
     finished: Sequence[Case] = [replace(case, patient=person.get(case.patient, case.patient)) for case in cases]
     if table is not None:
         finished, notes = apply_table(finished, read_table(table), source=str(table))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SuggestiveAnnotationLib.cohort.origin import Source
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.engine.check import check
 from SuggestiveAnnotationLib.engine.cohort import (
@@ -187,15 +188,18 @@ def test_a_cohort_that_is_held_out_whole_is_refused(folder: Path) -> None:
         as_created(replace(plan, cases=tuple(replace(case, role="test") for case in plan.cases)))
 
 
-def test_what_was_said_of_a_case_when_it_was_found_outlives_check_and_prepare(folder: Path, tmp_path: Path) -> None:
-    plan = plan_from_files(volumes(folder))
-    said = "2 series fit T1; the newest was taken."
-    plan = replace(with_guessed_schema(plan), cases=(replace(plan.cases[0], problems=(said,)), *plan.cases[1:]))
+def test_what_was_said_of_the_source_of_a_case_outlives_check_and_prepare(folder: Path, tmp_path: Path) -> None:
+    """What was said of a file that is used as it stands is found again, or mended."""
+    plan = with_guessed_schema(plan_from_files(volumes(folder)))
+    said = "There are 2 segmentations; the newest was taken."
+    label = plan.cases[0].label or ""
+    cases = (replace(plan.cases[0], problems=(said,)), replace(plan.cases[1], problems=("It covers only 20 %.",)), plan.cases[2])
+    plan = replace(plan, cases=cases, sources={label: Source("segmentation", (label,))})
     study = create_from_plan(tmp_path / "study", plan=plan)
     check(study)
     assert study.case("case0").problems == (said,)
     prepared = prepare(study, plane="axial", pixels=32)
-    assert study.case("case0").problems == (said,)
+    assert [case.problems for case in study.cases()] == [(said,), (), ()]
     assert prepared.warnings == {}
 
 

@@ -54,6 +54,18 @@ def test_noise_in_the_air_is_no_foreground_however_low(noise: float, whole: bool
     scores = normalise(image, found.voxels, cut_out=found.cut_out).astype(float)
     assert scores[HEAD].std() == pytest.approx(1, abs=0.05)
     assert scores[~HEAD].max() < scores[HEAD].mean() - 2
+    # Beyond the image the network sees 0.
+    assert np.median(scores[~HEAD]) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("ratio", [4, 5, 6, 7, 9, 12])
+def test_strong_noise_in_the_air_is_not_taken_for_tissue(ratio: float) -> None:
+    """As in diffusion-weighted images and at low field."""
+    rng = np.random.default_rng(2)
+    real, imaginary = (rng.normal(0, 400 / ratio, HEAD.shape) for _ in range(2))
+    found = foreground_of(np.hypot(np.where(HEAD, 400, 0) + real, imaginary).astype(np.float32), None)
+    assert found.voxels[HEAD].mean() > 0.93
+    assert found.voxels[~HEAD].mean() < 0.03
 
 
 def test_bright_fat_does_not_make_the_rest_of_the_body_air() -> None:

@@ -140,6 +140,7 @@ def test_visits_of_one_person_share_the_patient(write_image: Write, tmp_path: Pa
         # Nothing says that these are visits.
         (("left", "right"), 6),
         (("m01", "m02"), 6),
+        (("10023456", "10023457"), 6),
     ],
 )
 def test_visits_in_flat_names_share_the_patient(write_image: Write, tmp_path: Path, visits: tuple[str, ...], people: int) -> None:
@@ -149,6 +150,8 @@ def test_visits_in_flat_names_share_the_patient(write_image: Write, tmp_path: Pa
     plan = discover(tmp_path)
     assert len(plan.usable) == 6
     assert len({c.patient for c in plan.usable}) == people
+    assert [w for w in plan.warnings if "visits of 3 people" in w and "--table" in w] == list(plan.warnings)
+    assert len(plan.warnings) == (people == 3)
 
 
 def test_one_person_with_dates_is_not_guessed_to_be_one(write_image: Write, tmp_path: Path) -> None:
