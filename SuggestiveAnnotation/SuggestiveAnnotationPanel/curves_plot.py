@@ -7,7 +7,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from . import state_style
-from .plot_nodes import Look, PlotNodes, putLegendAbove
+from .plot_nodes import Look, PlotNodes, addHidden, putLegendAbove
 
 VIEW_NAME = "SuggestiveCurves"
 CURVE = Look("circle", state_style.BLUE, 9.0, "Solid", 2.0)
@@ -103,21 +103,14 @@ class CurvesPlot:
         """An embedded plot needs a view node; one with an owner is left alone by the layout manager."""
         if self._viewNode is not None and slicer.mrmlScene.IsNodePresent(self._viewNode):
             return
-        owner = self._addHidden(slicer.vtkMRMLScriptedModuleNode())
+        owner = addHidden(slicer.vtkMRMLScriptedModuleNode(), VIEW_NAME)
         view = slicer.vtkMRMLPlotViewNode()
         view.SetLayoutName(VIEW_NAME)
         view.SetLayoutLabel("C")
         view.SetAndObserveParentLayoutNodeID(owner.GetID())
-        self._viewNode = self._addHidden(view)
+        self._viewNode = addHidden(view, VIEW_NAME)
         self._owner = owner
         self.widget.setMRMLPlotViewNode(self._viewNode)
-
-    @staticmethod
-    def _addHidden(node):
-        node.SetName(VIEW_NAME)
-        node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
-        return slicer.mrmlScene.AddNode(node)
 
     def clear(self):
         """Remove the chart's nodes."""

@@ -110,7 +110,7 @@ class LabelSync:
         # Putting them back told of a change too.
         self._touched = False
         self._looked.stop()
-        others = tuple(a for a in range(3) if a != self._scene.frame.axis)
+        others = tuple(a for a in range(3) if a != scene.frame.axis)
         changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
         self._now = now
         if not changed:

@@ -38,6 +38,15 @@ def putLegendAbove(view):
     legend.SetVerticalAlignment(vtk.vtkChartLegend.TOP)
 
 
+def addHidden(node, name):
+    """Put a new node into the scene that no list shows and no saved scene holds. Returns it."""
+    node.SetName(name)
+    # Before the scene has it: Slicer's lists ask once.
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    return slicer.mrmlScene.AddNode(node)
+
+
 class PlotNodes:
     """The nodes of one plot, by id: the scene may remove them at any time."""
 
@@ -110,12 +119,8 @@ class PlotNodes:
                 slicer.mrmlScene.RemoveNode(node)
 
     def _add(self, kind, name):
-        node = getattr(slicer, kind)()
-        node.SetName(name)
-        # Before the scene has it: Slicer's lists ask once.
-        node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
-        self._identifiers.append(slicer.mrmlScene.AddNode(node).GetID())
+        node = addHidden(getattr(slicer, kind)(), name)
+        self._identifiers.append(node.GetID())
         return node
 
     def clear(self):

@@ -125,8 +125,8 @@ class SliceStore:
             Cancelled: nothing of the case is there.
         """
         settings = self.settings
-        reference = read_volume(Path(case.images[settings.reference]))
         path = case.images[settings.reference]
+        reference = read_volume(Path(path))
         problems, notes = thin(path, reference.geometry, settings.plane)
         for problem in (*moved_grid(case, reference.geometry, settings.reference), *problems):
             raise InputError(problem)
@@ -135,7 +135,7 @@ class SliceStore:
         found = foreground_of(reference.array, mask)
         foreground = frame.stack(found.voxels)
         if not foreground.any():
-            raise InputError(f"{case.images[settings.reference]} has no foreground.", hint="Check the image, or give a mask with --mask.")
+            raise InputError(f"{path} has no foreground.", hint="Check the image, or give a mask with --mask.")
         channels = []
         grids = {}
         for modality in settings.modalities:
@@ -152,7 +152,7 @@ class SliceStore:
         if case.label is not None:
             labels, grid = read_labels(Path(case.label))
             if not grid.same_grid(reference.geometry, tolerance=DRAWN_ON):
-                sentence = f"{case.label} lies on another voxel grid than {case.images[settings.reference]}."
+                sentence = f"{case.label} lies on another voxel grid than {path}."
                 raise InputError(sentence, hint="Resample the labels onto the image.")
             merged = apply_merge(labels, schema_of_values(case.label, settings.schema), mask, name=case.label)
             notes += without_structure(case.label, merged, settings.schema)

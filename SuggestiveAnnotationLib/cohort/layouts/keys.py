@@ -14,13 +14,10 @@ from pathlib import PurePath
 
 from SuggestiveAnnotationLib.cohort.layouts.naming import Guess, ImageFile, guess, nnunet_channel, words
 
-_VISIT = re.compile(
-    r"(?:ses|session|visit|tp|timepoint|time|baseline|followup|fu|month|year|day|m|v|y)[-_ ]?\d*|\d{4}-?\d{2}-?\d{2}", re.IGNORECASE
-)
+_VISIT_WORDS = "ses|session|visit|tp|timepoint|baseline|followup|fu"
+_VISIT = re.compile(rf"(?:{_VISIT_WORDS}|time|month|year|day|m|v|y)[-_ ]?\d*|\d{{4}}-?\d{{2}}-?\d{{2}}", re.IGNORECASE)
 _DAY = r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
-_VISIT_IN_NAME = re.compile(
-    rf"(?P<person>.+)[-_. ](?:(?:ses|session|visit|tp|timepoint|baseline|follow[-_ ]?up|fu)[-_ ]?\d*|{_DAY})", re.IGNORECASE
-)
+_VISIT_IN_NAME = re.compile(rf"(?P<person>.+)[-_. ](?:(?:{_VISIT_WORDS}|follow[-_ ]up)[-_ ]?\d*|{_DAY})", re.IGNORECASE)
 _BIDS = re.compile(r"(sub-[a-z0-9]+)_ses-.+", re.IGNORECASE)
 
 
