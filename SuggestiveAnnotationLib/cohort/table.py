@@ -1,8 +1,8 @@
 """Who a case is and which part of the study it belongs to, from a table.
 
 A text table with a header: comma, semicolon or tab between columns. Columns, whatever the case: `case` (or `id`), `patient` (or
-`subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`); others are left alone. Roles are pool, validation, test and
-excluded; `train` means pool.
+`subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`, `set`: the first that holds roles); others are left alone. Roles
+are pool, validation, test and excluded; `train` means pool.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,23 +75,30 @@ def read_table(path: str | Path) -> tuple[TableRow, ...]:
 
 
 def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
-    columns = {what: _column(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
-    if columns["case"] is None:
+    found = {what: _columns(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
+    if not found["case"]:
         raise InputError(f"The table {file} has no column for the case.", hint='Name it "case"; the others are patient, site and role.')
+    case = found["case"][0]
+    records = [(reader.line_num, record) for record in reader if (record[case] or "").strip()]
+    found["role"].sort(key=lambda name: not _holds_roles(record.get(name) for _, record in records))
     rows = []
-    for record in reader:
-        cells = {what: (record.get(name) or "").strip() if name else "" for what, name in columns.items()}
-        if not cells["case"]:
-            continue
+    for line, record in records:
+        cells = {what: (record.get(names[0]) or "").strip() if names else "" for what, names in found.items()}
         role = cells["role"].casefold()
         if role and role not in _ROLES:
             raise InputError(
-                f'{file}, line {reader.line_num}: "{cells["role"]}" is no role.',
+                f'{file}, line {line}: "{cells["role"]}" is no role.',
                 hint="Roles are pool (or train), validation, test and excluded.",
             )
-        rows.append(TableRow(cells["case"], cells["patient"], cells["site"], _ROLES.get(role), reader.line_num))
+        rows.append(TableRow(cells["case"], cells["patient"], cells["site"], _ROLES.get(role), line))
     _check_rows(rows, file)
     return tuple(rows)
+
+
+def _holds_roles(cells: Iterable[str | None]) -> bool:
+    """Whether there are roles in a column and nothing else."""
+    values = {(cell or "").strip().casefold() for cell in cells} - {""}
+    return bool(values) and values <= _ROLES.keys()
 
 
 def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str = "the table") -> tuple[tuple[Case, ...], tuple[str, ...]]:
@@ -178,9 +185,9 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
+def _columns(header: Sequence[str], names: Sequence[str]) -> list[str]:
     found = {column.strip().casefold(): column for column in header if column}
-    return next((found[name] for name in names if name in found), None)
+    return [found[name] for name in names if name in found]
 
 
 def _some(names: Sequence[str]) -> str:

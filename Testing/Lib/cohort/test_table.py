@@ -36,12 +36,28 @@ def test_a_table_in_the_layout_of_the_malc_set_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "lines", "roles"),
+    [
+        ("case,group,split", ["a,patient,train", "b,control,test"], ["pool", "test"]),
+        ("case,set,group", ["a,train,patient", "b,,control"], ["pool", None]),
+        ("case,group,split", ["a,,train", "b,,test"], ["pool", "test"]),
+        ("case,role,split", ["a,test,train", "b,pool,test"], ["test", "pool"]),
+    ],
+)
+def test_a_group_that_is_no_role_leaves_the_roles_to_another_column(
+    tmp_path: Path, header: str, lines: list[str], roles: list[str | None]
+) -> None:
+    assert [row.role for row in read_table(table(tmp_path, "\n".join([header, *lines])))] == roles
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("name_of,role\na,pool\n", "no column for the case"),
         ("", "no column for the case"),
         ("case,role\n", "no rows"),
         ("case,role\na,pool\na2,holdout\n", 'line 3: "holdout" is no role'),
+        ("case,group,split\na,patient,a\nb,control,b\n", 'line 2: "patient" is no role'),
         ("case,role\na,pool\nA,test\n", "lists case A twice, in lines 2 and 3"),
         ("case,patient,role\na,P,pool\nb,P,test\n", "patient P on both sides of a split: a is pool .line 2., b is test .line 3."),
     ],
