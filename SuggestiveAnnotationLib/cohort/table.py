@@ -2,7 +2,7 @@
 
 A text table with a header: comma, semicolon or tab between columns. Columns, whatever the case: `case` (or `id`), `patient` (or
 `subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`, `set`: the first that holds roles); others are left alone. Roles
-are pool, validation, test and excluded; `train` means pool.
+are pool, validation, test and excluded; `train` means pool. Patients whose names differ in capitals and blanks only are one.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
     records = [(reader.line_num, record) for record in reader if (record[case] or "").strip()]
     found["role"].sort(key=lambda name: not _holds_roles(record.get(name) for _, record in records))
     rows = []
+    people: dict[str, str] = {}
     for line, record in records:
         cells = {what: (record.get(names[0]) or "").strip() if names else "" for what, names in found.items()}
         role = cells["role"].casefold()
@@ -90,7 +91,8 @@ def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
                 f'{file}, line {line}: "{cells["role"]}" is no role.',
                 hint="Roles are pool (or train), validation, test and excluded.",
             )
-        rows.append(TableRow(cells["case"], cells["patient"], cells["site"], _ROLES.get(role), line))
+        patient = people.setdefault(_person(cells["patient"]), " ".join(cells["patient"].split()))
+        rows.append(TableRow(cells["case"], patient, cells["site"], _ROLES.get(role), line))
     _check_rows(rows, file)
     return tuple(rows)
 
@@ -122,6 +124,7 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
         number = f"{len(strangers)} unknown case{'' if len(strangers) == 1 else 's'}"
         notes.append(f"{source} names {number}: {_some([r.case for r in strangers])}.")
     has_roles = any(row.role for row in rows)
+    people = {_person(row.patient): row.patient for row in rows if row.patient}
     out = []
     for case in cases:
         row = by_name.get(_folded(case.name))
@@ -135,7 +138,8 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
             new, reason = "excluded", f"{source} gives no role to {case.name}."
         else:
             new, reason = role or case.role, ""
-        patient, site = (row.patient or case.patient, row.site or case.site) if row else (case.patient, case.site)
+        patient = (row.patient if row else "") or people.get(_person(case.patient), case.patient)
+        site = (row.site if row else "") or case.site
         out.append(replace(case, role=new, excluded_reason=reason, patient=patient, site=site))
     check_split(out, source=source)
     return tuple(out), tuple(notes)
@@ -183,6 +187,11 @@ def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
 def _folded(name: str) -> str:
     """The name whatever its capitals, and whichever system it was typed on."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _person(patient: str) -> str:
+    """What is the same for two ways to write a patient's name."""
+    return "".join(_folded(patient).split())
 
 
 def _columns(header: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -50,6 +50,20 @@ def test_a_group_that_is_no_role_leaves_the_roles_to_another_column(
     assert [row.role for row in read_table(table(tmp_path, "\n".join([header, *lines])))] == roles
 
 
+def test_a_patient_is_one_person_whatever_the_capitals_and_blanks(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, "case,patient\na,P 01\nb,p01\nc,P  01\nd,Müller\ne,MU\u0308LLER\n"))
+    assert [row.patient for row in rows] == ["P 01", "P 01", "P 01", "Müller", "Müller"]
+    for other in ("p01", "P 01", "p  0 1"):
+        with pytest.raises(InputError, match="patient P01 on both sides of a split"):
+            read_table(table(tmp_path, f"case,patient,role\na,P01,pool\nb,{other},test\n"))
+
+
+def test_a_case_of_its_own_name_is_the_person_that_the_table_writes_in_another_way(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, "case,patient,role\na,P01,pool\nb,,test\n"))
+    with pytest.raises(InputError, match="patient P01 on both sides of a split"):
+        apply_table([case("a"), case("b", patient="p01")], rows)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
