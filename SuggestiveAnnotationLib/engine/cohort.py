@@ -19,7 +19,7 @@ from SuggestiveAnnotationLib.cohort.table import check_split
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
 from SuggestiveAnnotationLib.study.study import CONVERTED, Study, check_free
-from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, Role
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelClass, LabelSchema, LabelUse, Role
 
 find = plan_folder
 """What `create` would take from a folder, for the person to confirm."""
@@ -144,9 +144,23 @@ def with_guessed_schema(plan: CohortPlan) -> CohortPlan:
 
 
 def _named_structures(plan: CohortPlan) -> LabelSchema | None:
-    """A schema of the structures that segmentation files name; None where no label is such a file."""
-    files = [plan.sources[c.label].files[0] for c in plan.usable if c.label is not None and c.label in plan.sources]
-    return schema_of_classes(read_label_file(file).classes for file in files)
+    """A schema of the structures that segmentation files name; None where no label is such a file.
+
+    Raises:
+        InputError: there are such files, and none can be read.
+    """
+    found: list[Sequence[LabelClass]] = []
+    damaged: list[InputError] = []
+    for case in plan.usable:
+        if case.label is not None and case.label in plan.sources:
+            try:
+                found.append(read_label_file(plan.sources[case.label].files[0]).classes)
+            except InputError as error:
+                # Its case is excluded with the reason when the file is converted.
+                damaged.append(error)
+    if damaged and not found:
+        raise damaged[0]
+    return schema_of_classes(found)
 
 
 def create_from_plan(
