@@ -111,9 +111,9 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
     Raises:
         InputError: no row names a case, or a patient ends up on both sides of a split.
     """
-    by_name = {_folded(row.case): row for row in rows}
-    known = {_folded(c.name) for c in cases}
-    strangers = [row for row in rows if _folded(row.case) not in known]
+    by_name = {folded(row.case): row for row in rows}
+    known = {folded(c.name) for c in cases}
+    strangers = [row for row in rows if folded(row.case) not in known]
     if len(strangers) == len(rows):
         raise InputError(
             f"{source} names none of the cases that were found.",
@@ -127,7 +127,7 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
     people = {_person(row.patient): row.patient for row in rows if row.patient}
     out = []
     for case in cases:
-        row = by_name.get(_folded(case.name))
+        row = by_name.get(folded(case.name))
         role = row.role if row else None
         new: Role
         if case.role == "excluded":
@@ -163,13 +163,18 @@ def check_split(cases: Sequence[Case], *, source: str = "The split") -> None:
             )
 
 
+def folded(name: str) -> str:
+    """The name whatever its capitals, and whichever system it was typed on."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
     if not rows:
         raise InputError(f"The table {file} has no rows.", hint="Write one line per case.")
     first: dict[str, TableRow] = {}
     roles: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
-        twin = first.setdefault(_folded(row.case), row)
+        twin = first.setdefault(folded(row.case), row)
         if twin is not row:
             raise InputError(f"{file} lists case {row.case} twice, in lines {twin.line} and {row.line}.", hint="Remove one of them.")
         if row.patient and row.role and row.role != "excluded":
@@ -184,14 +189,9 @@ def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
             )
 
 
-def _folded(name: str) -> str:
-    """The name whatever its capitals, and whichever system it was typed on."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _person(patient: str) -> str:
     """What is the same for two ways to write a patient's name."""
-    return "".join(_folded(patient).split())
+    return "".join(folded(patient).split())
 
 
 def _columns(header: Sequence[str], names: Sequence[str]) -> list[str]:
