@@ -106,13 +106,12 @@ def _names(root: Path, warnings: list[str]) -> list[BidsName]:
     left_out = ignored(root)
     names, strange, elsewhere = [], [], Counter[str]()
     absent = 0
-    for file in scan(root):
-        top = file.components[0]
-        if left_out(file.relative) or (top in _NO_DATA and len(file.components) > 1):
+    for file in scan(root, notes=warnings, without=_NO_DATA):
+        if left_out(file.relative):
             continue
         name = parse(file)
         if name is None:
-            strange += [] if top == "derivatives" else [file.relative]
+            strange += [] if file.components[0] == "derivatives" else [file.relative]
         elif name.datatype in ("anat", "") or name.pipeline is not None:
             names.append(name)
             absent += os.path.islink(file.path) and not os.path.exists(file.path)

@@ -162,6 +162,18 @@ def test_other_data_and_other_names_are_left_out_and_said(write_image: Write, tm
     )
 
 
+def test_folders_that_cannot_be_used_are_said(write_image: Write, tmp_path: Path) -> None:
+    dataset(write_image, tmp_path, sessions=())
+    write_image("sub-03/anat/sub-03_T1w.nii.gz")
+    os.rename(tmp_path / "sub-03" / "anat", os.fsencode(tmp_path / "sub-03") + b"/anat\x82")
+    for top in ("sourcedata", "derivatives"):
+        write_image(f"{top}/{'/'.join('abcdefgh')}/sub-01_T1w.nii.gz")
+    deep, strange = plan_bids(tmp_path).warnings
+    assert f"The folder {tmp_path / 'derivatives'}" in deep
+    assert "lies too deep" in deep
+    assert "sub-03/anat\\udc82' has characters in its name that cannot be shown" in strange
+
+
 def test_ignored_files_are_left_out(write_image: Write, tmp_path: Path) -> None:
     dataset(write_image, tmp_path, sessions=())
     (tmp_path / ".bidsignore").write_text("# not scanned well\n*_FLAIR.nii.gz\nsub-02/\n")
