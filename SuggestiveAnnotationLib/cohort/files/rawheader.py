@@ -40,6 +40,7 @@ class RawHeader:
         voxels: number of them, all axes; None where values and voxels differ.
         frames: name -> matrix from i, j, k to RAS millimetres, `(4, 4)`, of every frame that a NIfTI header gives; None for other formats.
         version: of the NIfTI format.
+        scale: that a NIfTI header has its voxels multiplied by; 1 where it asks for none.
     """
 
     spacing: tuple[float, ...] = ()
@@ -48,6 +49,7 @@ class RawHeader:
     voxels: int | None = None
     frames: dict[str, NDArray[np.float64]] | None = field(default=None)
     version: int = 1
+    scale: float = 1.0
 
 
 def inspect(path: Path, *, thorough: bool) -> RawHeader:

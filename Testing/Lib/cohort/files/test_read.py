@@ -247,6 +247,35 @@ def test_labels_that_are_not_whole_numbers_are_refused(write_image: Write, label
         read_labels(write_image(name, wrong))
 
 
+def scaled(path: Path, labels: np.ndarray, kind: type) -> Path:
+    """Floating-point labels under the header of an integer image: stretched over all values of the type, and scaled back."""
+    low, high = (0, 255) if kind is np.uint8 else (np.iinfo(kind).min, np.iinfo(kind).max)
+    slope = float(labels.max()) / (high - low)
+    stored = np.rint(labels / slope + low).astype(kind)
+    sitk.WriteImage(sitk.GetImageFromArray(stored), str(path))
+    return patch(path, 112, "2f", slope, -low * slope)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+@pytest.mark.parametrize("top", [1, 2, 3, 4, 5])
+def test_labels_that_a_header_scales_are_rounded(tmp_path: Path, labels: np.ndarray, kind: type, top: int) -> None:
+    labels[0, 0, 0] = top
+    labels[labels > top] = 0
+    array, _ = read_labels(scaled(tmp_path / "a.nii", labels, kind))
+    np.testing.assert_array_equal(array, labels)
+
+
+def test_labels_that_a_header_scales_too_coarsely_are_refused_with_the_cause(tmp_path: Path, labels: np.ndarray) -> None:
+    labels[0, 0, 0] = 100
+    with pytest.raises(InputError, match=r"not whole numbers \(1\.17.*under a header that scales them .scl_slope 0\.39.*header of their own"):
+        read_labels(scaled(tmp_path / "a.nii", labels, np.uint8))
+    path = tmp_path / "b.nii"
+    chance = np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(chance), str(path))
+    with pytest.raises(InputError, match="not whole numbers"):
+        read_labels(patch(path, 112, "2f", 1 / 255, 0.0))
+
+
 def test_labels_beyond_32_bits_are_refused(write_image: Write) -> None:
     with pytest.raises(InputError, match="no labelmap"):
         read_labels(write_image("a.nrrd", np.full((5, 6, 7), 2**40, np.int64)))
