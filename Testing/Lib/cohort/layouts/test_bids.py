@@ -274,6 +274,13 @@ def test_labels_follow_the_run_and_the_acquisition_of_their_image(write_image: W
     assert case(plan, "sub-2")["label"] == "sub-2_acq-x_dseg.nii.gz"
 
 
+def test_a_pattern_may_fit_images_of_the_dataset_and_of_a_pipeline(write_image: Write, tmp_path: Path) -> None:
+    dataset(write_image, tmp_path, sessions=(), suffixes=("T1w",))
+    for n in (1, 2):
+        write_image(f"derivatives/prep/sub-0{n}/anat/sub-0{n}_desc-preproc_T1w.nii.gz")
+    assert case(plan_bids(tmp_path, images={"T1": "*T1w*"}), "sub-01") == {"T1": "sub-01_T1w.nii.gz"}
+
+
 def test_a_label_without_session_belongs_to_the_only_session(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     dataset(write_image, tmp_path, suffixes=("T1w",), sessions=("01",))
     write_image("sub-02/ses-02/anat/sub-02_ses-02_T1w.nii.gz")
