@@ -22,7 +22,7 @@ from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
 from SuggestiveAnnotationLib.strategies.registry import entry, requirements, strategy
 from SuggestiveAnnotationLib.strategies.stepping import SteppingStrategy
-from SuggestiveAnnotationLib.study.records import Annotation, Round
+from SuggestiveAnnotationLib.study.records import Annotation, Round, model_before
 from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.cost import micro_batch_size
@@ -111,7 +111,7 @@ def _check_model(study: Study, options: RoundOptions) -> None:
 def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
     """Predict every slice that the newest round suggests, where there is a model, and hand the round over to people.
 
-    Audit slices are predicted as well, by the model before too, and never shown: they tell what the last round gained.
+    Audit slices are predicted as well, by the model before too (`model_before`), and never shown: they tell what the last round gained.
     """
     round_ = study.rounds()[-1]
     watch = Stage("round", 1, cancel=cancel)
@@ -120,9 +120,10 @@ def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_p
         rows = study.suggestion_states(round_.number)
         predict_slices(study, [row.ref for row in rows], device=device, progress=progress, cancel=cancel)
         audits = [row.ref for row in rows if row.kind == "audit"]
-        if audits and len(models) > 1:
+        before = model_before(models, models[-1])
+        if audits and before is not None:
             try:
-                predict_slices(study, audits, model=models[-2], device=device, progress=progress, cancel=cancel)
+                predict_slices(study, audits, model=before, device=device, progress=progress, cancel=cancel)
             except StudyError as error:
                 # The comparison is an extra; people can annotate without it.
                 progress(ProgressEvent("predict", 1, 1, message=f"This round's gain cannot be measured: {error}"))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
-from SuggestiveAnnotationLib.study.records import Annotation
+from SuggestiveAnnotationLib.study.records import Annotation, Model, model_before
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, LabelSchema, SliceRef
 
@@ -73,7 +73,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class AuditSlice:
-    """An accepted audit slice: Dice with the hidden prediction of its round's model, and of the model before; None without one."""
+    """An accepted audit slice: Dice with the hidden prediction of its round's model, and of the model before (`model_before`); None without one."""
 
     ref: SliceRef
     round: int
@@ -127,14 +127,15 @@ def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> 
         accepted: its annotations, where they are at hand.
     """
     models = study.models("segmentation")
-    of_round = {model.round: place for place, model in enumerate(models)}
+    of_round = {model.round: model for model in models}
+    before = {number: model_before(models, model) for number, model in of_round.items()}
     by_ref = {a.ref: a for a in (study.annotations() if accepted is None else accepted) if a.prediction_id is None}
     rows = [r for r in study.suggestion_states() if r.kind == "audit" and r.ref in by_ref and r.round in of_round]
-    used = {place for row in rows for place in (of_round[row.round], of_round[row.round] - 1) if place >= 0}
-    hidden = {place: study.prediction_ids(models[place].id) for place in used}
+    used = {model.id for row in rows for model in (of_round[row.round], before[row.round]) if model is not None}
+    hidden = {identifier: study.prediction_ids(identifier) for identifier in used}
 
-    def agreement(ref: SliceRef, place: int) -> float | None:
-        identifier = hidden.get(place, {}).get(ref)
+    def agreement(ref: SliceRef, model: Model | None) -> float | None:
+        identifier = None if model is None else hidden[model.id].get(ref)
         if identifier is None:
             return None
         # Neither a prediction nor an annotation ever changes, and people wait for this.
@@ -148,7 +149,7 @@ def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> 
     for row in rows:
         dice = agreement(row.ref, of_round[row.round])
         if dice is not None:
-            found.append(AuditSlice(row.ref, row.round, dice, agreement(row.ref, of_round[row.round] - 1)))
+            found.append(AuditSlice(row.ref, row.round, dice, agreement(row.ref, before[row.round])))
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,21 @@ class Model:
     latents: Path | None
     card: Mapping[str, Any]
     created: str
+
+
+def model_before(models: Sequence[Model], model: Model) -> Model | None:
+    """The model that shows what the round before `model` gained: the newest earlier one of another round that was trained on other
+    annotations. A round that was abandoned leaves a model of the same annotations, which would show no gain whatever people did.
+
+    Args:
+        models: oldest first, of one kind.
+
+    Returns:
+        None where there is none. A model whose card does not name its annotations counts as trained on others.
+    """
+    learnt = model.card.get("annotations")
+    earlier = [one for one in models if one.id < model.id and one.round != model.round]
+    return next((one for one in reversed(earlier) if learnt is None or one.card.get("annotations") != learnt), None)
 
 
 @dataclass(frozen=True)

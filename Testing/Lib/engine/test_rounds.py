@@ -412,6 +412,7 @@ def test_audit_slices_are_predicted_by_the_model_before_too_and_nothing_else_is(
     run_round(study, options=options)
     assert study.models("segmentation")[0].round == 0
     Session(study, annotator="a").finish_round()
+    annotate(study, SliceRef("case1", 0, 4))
     run_round(study, options=options)
     before, own = study.models("segmentation")
     suggested_first = {row.ref for row in study.suggestion_states(0)}
@@ -421,10 +422,29 @@ def test_audit_slices_are_predicted_by_the_model_before_too_and_nothing_else_is(
         assert known == (row.kind == "audit" or row.ref in suggested_first)
 
 
+def test_audit_slices_are_not_compared_with_a_model_that_learnt_from_the_same_slices(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    annotate(study, SliceRef("case0", 0, 4))
+    options = replace(OPTIONS, strategy="random", budget=1, audit=1)
+    run_round(study, options=options)
+    study.finish_round(0)
+    annotate(study, SliceRef("case1", 0, 4))
+    # Round 1 is abandoned, so that rounds 1 and 2 train on the same slices.
+    run_round(study, options=options)
+    study.finish_round(1)
+    run_round(study, options=options)
+    first, abandoned, own = study.models("segmentation")
+    assert abandoned.card["annotations"] == own.card["annotations"]
+    (audit,) = (row.ref for row in study.suggestion_states(2) if row.kind == "audit")
+    assert study.prediction(audit, model_id=own.id) is not None
+    assert study.prediction(audit, model_id=first.id) is not None
+
+
 def test_a_model_that_is_gone_keeps_no_round_from_people(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     annotate(study, SliceRef("case0", 0, 4))
     train(study, options=OPTIONS).path.unlink()
+    annotate(study, SliceRef("case0", 0, 3))
     said: list[str] = []
     options = replace(OPTIONS, strategy="random", budget=2, audit=2)
     assert run_round(study, options=options, progress=lambda event: said.append(event.message)).stage == "annotating"

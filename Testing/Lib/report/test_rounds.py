@@ -29,11 +29,13 @@ def bar(length: int, value: int = 1) -> np.ndarray:
     return out
 
 
-def add_model(study: Study, number: int) -> int:
+def add_model(study: Study, number: int, *, trained_on: list[int] | None = None) -> int:
+    """A model of a round, trained on annotations of its own unless others are given."""
+    card = {"annotations": [number] if trained_on is None else trained_on}
     weights = study.path / "models" / f"m{number}.safetensors"
     weights.parent.mkdir(exist_ok=True)
     weights.write_bytes(b"")
-    return study.publish_model("segmentation", path=weights, card={}, record_key=study.record.key, round_number=number).id
+    return study.publish_model("segmentation", path=weights, card=card, record_key=study.record.key, round_number=number).id
 
 
 def begin(study: Study, kinds: dict[SliceRef, SuggestionKind]) -> int:
@@ -212,6 +214,21 @@ def test_no_gain_is_unlikely_to_become_one(study: Study) -> None:
     said = advice(study)
     assert (said.pays, said.change, said.high) == (False, 0, 0)
     assert "another round is unlikely to raise it much" in said.sentence
+
+
+def test_a_model_of_an_abandoned_round_is_not_the_one_before(study: Study) -> None:
+    first = add_model(study, begin(study, {}), trained_on=[1, 2])
+    study.finish_round(0)
+    abandoned = add_model(study, begin(study, {}), trained_on=[1, 2, 3])
+    study.finish_round(1)
+    own = add_model(study, begin(study, dict.fromkeys(EIGHT, "audit")), trained_on=[1, 2, 3])
+    for model, length in ((first, 5), (abandoned, 8), (own, 8)):
+        study.add_predictions(model, [(ref, bar(length)) for ref in EIGHT])
+    for ref in EIGHT:
+        Session(study, annotator="a").accept({ref: bar(10)})
+    said = advice(study)
+    assert said.pays is True
+    assert said.change == pytest.approx(dice(8, 10) - dice(5, 10))
 
 
 def test_a_loss_is_said_as_such(study: Study) -> None:
