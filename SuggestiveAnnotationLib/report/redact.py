@@ -11,6 +11,7 @@ from typing import Any
 from SuggestiveAnnotationLib.report.data import Arrow, ReportData
 from SuggestiveAnnotationLib.study.study import Study
 
+_LEFT_OUT = ("study, warnings", "study, labels by")
 _CASE_FIELDS = ("case", "cases", "held_out_cases")
 _SHORT = re.compile(r"\d{1,3}|.{1,2}")
 _PATH = r"(?:(?<!\w)[A-Za-z]:[\\/]|\\\\|(?<![\w.:/])/(?=\w))"
@@ -21,22 +22,28 @@ def redacted(content: ReportData, study: Study) -> ReportData:
     """The same report with numbers in place of names: `case 1`, `patient 1`, `site 1`, `reader 1`; paths become `a file`.
 
     A name of one or two letters or up to three digits is replaced wherever it stands for a case, and left alone inside other words and
-    numbers. The warnings of the cohort, which quote file names, and the commands are left out.
+    numbers; that of a person also after "by". The warnings of the cohort, which quote file names, who drew its labels, and the commands
+    are left out.
     """
     cases = {case.name: f"case {i}" for i, case in enumerate(study.cases(), 1)}
-    change = _replacer(cases, _other_names(study), _known_paths(study))
-    settings = {name: value for name, value in content.settings.items() if name != "study, warnings"}
+    people = _people(study)
+    change = _replacer(cases, people, people | _other_names(study), _known_paths(study))
+    settings = {name: value for name, value in content.settings.items() if name not in _LEFT_OUT}
     bare = replace(content, title="Report", study="Study", command="", settings=settings)
     done: ReportData = _walk(bare, "", cases, change)
     return done
 
 
-def _other_names(study: Study) -> dict[str, str]:
-    """Every name but those of cases -> what stands for it."""
+def _people(study: Study) -> dict[str, str]:
+    """Everybody who drew or judged labels -> what stands for them."""
     drawers = [a.annotator for a in study.all_annotations()] + [d.annotator for d in study.drafts()]
-    people = dict.fromkeys([*drawers, *(review.reviewer for review in study.reviews().values())])
-    names = {person: f"reader {i}" for i, person in enumerate(people, 1)}
-    names |= {case.patient: f"patient {i}" for i, case in enumerate(study.cases(), 1)}
+    people = dict.fromkeys([*drawers, *(review.reviewer for review in study.reviews().values()), study.labels_by])
+    return {person: f"reader {i}" for i, person in enumerate(people, 1) if person}
+
+
+def _other_names(study: Study) -> dict[str, str]:
+    """Every name but those of cases and people -> what stands for it."""
+    names = {case.patient: f"patient {i}" for i, case in enumerate(study.cases(), 1)}
     sites = dict.fromkeys(case.site for case in study.cases() if case.site)
     names |= {site: f"site {i}" for i, site in enumerate(sites, 1)}
     return names | {study.name: "Study", study.path.name: "study"}
@@ -48,10 +55,13 @@ def _known_paths(study: Study) -> set[str]:
     return {str(path) for file in files for path in (file, *file.parents) if len(path.parts) > 2}
 
 
-def _replacer(cases: Mapping[str, str], others: Mapping[str, str], known_paths: set[str]) -> Callable[[str], str]:
+def _replacer(
+    cases: Mapping[str, str], people: Mapping[str, str], others: Mapping[str, str], known_paths: set[str]
+) -> Callable[[str], str]:
     names = {**others, **cases}
     anywhere = [name for name in names if name and not _SHORT.fullmatch(name)]
-    pattern = re.compile(rf"(?<=[Cc]ase )(?:{_any_of(cases)})(?!\w)|(?<!\w)(?:{_any_of(anywhere)})(?!\w)")
+    said_of = ((r"(?<=[Cc]ase )", cases), (r"(?<=\b[Bb]y )", people), (r"(?<!\w)", anywhere))
+    pattern = re.compile("|".join(rf"{before}(?:{_any_of(listed)})(?!\w)" for before, listed in said_of))
 
     def number(match: re.Match[str]) -> str:
         said = match.string[: match.start()].lower().endswith("case ")

@@ -32,6 +32,7 @@ SECRETS = (
     "Charité",
     "Dr. Curie",
     "Reviewer Bohr",
+    "Dr. Planck",
     "Ward 7 glioma",
     "hidden-place",
 )
@@ -46,7 +47,7 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Study:
     warning = f"{cases[0].images['t1']} of Miller, Jane was left out, and so was hidden-place/SMITH_JOHN_scout.nii.gz."
     study = Study.create(
         tmp_path / "hidden-place", name="Ward 7 glioma", cases=cases, schema=cohort.schema, modalities=("t1",), reference="t1",
-        settings={"warnings": [warning], "source": str(tmp_path / "hidden-place" / "cohort.csv"), "share": r"C:\data\Jane.nii, and 3/4"},
+        settings={"warnings": [warning], "labels_by": "Dr. Planck", "source": str(tmp_path / "hidden-place" / "cohort.csv"), "share": r"C:\data\Jane.nii, and 3/4"},
     )  # fmt: skip
     prepare(study, pixels=32)
     number = study.start_round(strategy="random", budget=3, seed=0, unit="slice", settings={"budget": 12}).number
@@ -74,7 +75,7 @@ def everything_in(page: str) -> str:
 def test_no_name_is_left_anywhere_on_the_page(study: Study, tmp_path: Path) -> None:
     plain = everything_in(html.unescape(report(study, tmp_path / "plain.html").read_text(encoding="utf-8")))
     # The names would be there.
-    for secret in ("Miller, Jane (1957)", "SMITH_JOHN", "Ward 7 glioma", "hidden-place", "case 12, slice 5"):
+    for secret in ("Miller, Jane (1957)", "Dr. Planck", "SMITH_JOHN", "Ward 7 glioma", "hidden-place", "case 12, slice 5"):
         assert secret in plain
     page = everything_in(html.unescape(report(study, tmp_path / "redacted.html", redacted=True).read_text(encoding="utf-8")))
     assert not [secret for secret in SECRETS if secret in page]
@@ -95,6 +96,17 @@ def test_cases_become_numbers_in_sentences_and_tables_alike_and_other_numbers_st
     assert done.classes == {"left lobe": 1, "right lobe": 2}
     # Nothing but texts is changed.
     np.testing.assert_array_equal(done.gallery[0].image, collect(study, command="").gallery[0].image)
+
+
+@pytest.mark.parametrize("by", ["Dr. Planck", "MP", "7"])
+def test_who_drew_the_labels_of_the_cohort_is_told_neither_as_a_setting_nor_in_a_sentence(study: Study, by: str) -> None:
+    study.set_property("settings", {**study.settings, "labels_by": by})
+    study = Study(study.path)
+    content = replace(collect(study, command=""), disclaimer=f"Labels by {by}, of 7 slices.")
+    done = redacted(content, study)
+    assert content.settings["study, labels by"] == by
+    assert "study, labels by" not in done.settings
+    assert done.disclaimer == "Labels by reader 3, of 7 slices."
 
 
 def test_a_report_that_is_not_redacted_keeps_its_names(study: Study, tmp_path: Path) -> None:
