@@ -1,8 +1,9 @@
 """How the rounds went, and whether another one pays. Needs no torch and draws nothing.
 
 Audit slices are drawn at random and annotated without a pre-annotation. The model of their round and the one before had both not been
-trained on them, so their agreement with what was drawn says what the round in between gained. People, not slices, are the sample:
-intervals are bootstrapped over cases.
+trained on them, so their agreement with what was drawn says what the round in between gained. People, not slices, are the sample: every
+case counts the same, and intervals are Student's over cases, since a bootstrap of three to five cases is far too narrow; where a bootstrap
+is wider all the same, it counts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
 from SuggestiveAnnotationLib.study.records import Annotation, Model, model_before
@@ -25,15 +27,15 @@ LEAST_CASES = 3
 WORTH = 0.01
 """A gain in agreement below this is taken for none."""
 _RESAMPLES = 2000
-_LEVEL = (2.5, 97.5)
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class RoundPoint:
-    """One round in numbers; None where there is nothing to measure. low and high are 95 % bootstrap intervals over cases.
+    """One round in numbers; None where there is nothing to measure. low and high are 95 % intervals over cases.
 
     Attributes:
-        audit_dice: mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
+        audit_dice: mean over cases of the mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
             audit_slices: how many.
         held_out_dice: mean 3D Dice of the round's model over held-out cases and classes.
         retained: part of the accepted contour that the prediction first shown had, 0 to 1. slices: accepted in the round.
@@ -99,7 +101,7 @@ def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
         lengths = np.array([(q.totals.overall.shared_mm, q.totals.overall.reference_mm) for _, q in kept], float).reshape(-1, 2)
         retained = Ratio.of([ref for ref, _ in kept], lengths[:, 0], lengths[:, 1], seed=seed)
         audited = [one for one in audits if one.round == number]
-        agreement = Ratio.of([one.ref for one in audited], np.array([one.dice for one in audited], float), np.ones(len(audited)), seed=seed)
+        agreement = Ratio.of_means([one.ref for one in audited], [one.dice for one in audited], seed=seed)
         minutes = [a.minutes for a in own if a.minutes is not None]
         points.append(
             RoundPoint(
@@ -184,7 +186,7 @@ def advice(study: Study, *, seed: int = 0) -> Advice:
     if len(used) < LEAST_AUDITS or cases < LEAST_CASES:
         have = f"{_count(len(used), 'audit slice')} of {_count(cases, 'case')}"
         return Advice(f"{cannot} {have}, at least {LEAST_AUDITS} of {LEAST_CASES} cases are needed.", slices=len(used))
-    change = Ratio.of([ref for ref, _, _ in used], np.array([gain for _, _, gain in used], float), np.ones(len(used)), seed=seed)
+    change = Ratio.of_means([ref for ref, _, _ in used], [gain for _, _, gain in used], seed=seed, least=-1.0)
     if change.value is None or change.low is None or change.high is None:
         return Advice(f"{cannot} the audit slices hold nothing.", slices=len(used))
     verb = "rose" if change.value >= 0 else "fell"
@@ -204,15 +206,38 @@ def advice(study: Study, *, seed: int = 0) -> Advice:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A sum over a sum with its bootstrap interval over cases; None where it is undefined, the interval also with a single case."""
+    """A sum over a sum with its 95 % interval over cases; None where it is undefined, the interval also with a single case."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
 
     @classmethod
-    def of(cls, refs: Sequence[SliceRef], parts: NDArray[np.float64], wholes: NDArray[np.float64], *, seed: int) -> Ratio:
-        """sum(parts) / sum(wholes), one of each a slice; cases are drawn with all their slices."""
+    def of_means(cls, refs: Sequence[SliceRef], values: Sequence[float], *, seed: int, least: float = 0.0, most: float = 1.0) -> Ratio:
+        """The mean over cases of their mean over slices, one value a slice; else as `of`."""
+        by_case: dict[str, list[float]] = {}
+        for ref, value in zip(refs, values, strict=True):
+            by_case.setdefault(ref.case, []).append(value)
+        one_each = list({ref.case: ref for ref in refs}.values())
+        means = np.array([np.mean(by_case[ref.case]) for ref in one_each], float)
+        return cls.of(one_each, means, np.ones(len(means)), seed=seed, least=least, most=most)
+
+    @classmethod
+    def of(
+        cls,
+        refs: Sequence[SliceRef],
+        parts: NDArray[np.float64],
+        wholes: NDArray[np.float64],
+        *,
+        seed: int,
+        least: float = 0.0,
+        most: float = 1.0,
+    ) -> Ratio:
+        """sum(parts) / sum(wholes), one of each a slice, with an interval cut to what is possible, `least` to `most`.
+
+        The interval is Student's with one degree of freedom fewer than there are cases, of a case's deviation from the ratio relative to
+        the mean whole (which for wholes of 1 is the interval of a mean), or the percentile bootstrap of whole cases where that is wider.
+        """
         if not refs:
             return cls()
         names = sorted({ref.case for ref in refs})
@@ -226,8 +251,11 @@ class Ratio:
         drawn = np.random.default_rng(seed).integers(0, len(names), (_RESAMPLES, len(names)))
         sums = whole[drawn].sum(axis=1)
         ratios = part[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
-        low, high = np.percentile(ratios, _LEVEL)
-        return cls(value, float(low), float(high))
+        tail = (1 - _LEVEL) / 2
+        low, high = np.quantile(ratios, (tail, 1 - tail))
+        deviations = (part - value * whole) / whole.mean()
+        margin = float(stdtrit(len(names) - 1, 1 - tail)) * float(deviations.std(ddof=1)) / len(names) ** 0.5
+        return cls(value, max(least, min(float(low), value - margin)), min(most, max(float(high), value + margin)))
 
 
 def _count(number: int, noun: str) -> str:

@@ -91,8 +91,8 @@ def test_dice_of_a_slice_counts_every_pixel_for_its_own_class_and_leaves_out_wha
 # Intervals
 
 
-def test_an_interval_draws_whole_cases() -> None:
-    # Two cases of means 0 and 1: a bootstrap sample is 0, 1/2 or 1, with chances 1/4, 1/2 and 1/4.
+def test_an_interval_is_of_whole_cases() -> None:
+    # Two cases of means 0 and 1: more than what is possible, 0 to 1.
     two = Ratio.of(refs((0, 1), (0, 2), (1, 1), (1, 2)), np.array([0, 0, 1, 1.0]), np.ones(4), seed=0)
     assert (two.value, two.low, two.high) == (0.5, 0, 1)
     # The same four values, each of two in both cases: every sample of cases has the mean 1/2.
@@ -103,10 +103,28 @@ def test_an_interval_draws_whole_cases() -> None:
 def test_a_ratio_is_of_sums_and_undefined_without_a_whole() -> None:
     one = Ratio.of(refs((0, 1), (1, 1)), np.array([1.0, 30]), np.array([10.0, 30]), seed=0)
     assert one.value == pytest.approx(31 / 40)
-    assert (one.low, one.high) == (pytest.approx(0.1), 1)
+    assert (one.low, one.high) == (0, 1)
     assert Ratio.of(refs((0, 1), (0, 2)), np.ones(2), np.ones(2), seed=0) == Ratio(1.0)
     assert Ratio.of(refs((0, 1)), np.zeros(1), np.zeros(1), seed=0) == Ratio()
     assert Ratio.of([], np.zeros(0), np.zeros(0), seed=0) == Ratio()
+
+
+def test_an_interval_of_means_is_students() -> None:
+    # The cases' means are 0.4, 0.5 and 0.6: standard error 0.1 / sqrt(3), and 4.303 of them with two degrees of freedom.
+    three = Ratio.of_means(refs((0, 1), (0, 2), (1, 1), (2, 1)), [0.3, 0.5, 0.5, 0.6], seed=0)
+    assert three.value == pytest.approx(0.5)
+    assert three.low == pytest.approx(0.5 - 4.3027 * 0.1 / 3**0.5, abs=1e-4)
+    assert three.high == pytest.approx(0.5 + 4.3027 * 0.1 / 3**0.5, abs=1e-4)
+    gain = Ratio.of_means(refs((0, 1), (1, 1)), [-0.1, 0.9], seed=0, least=-1.0)
+    assert (gain.low, gain.high) == (-1, 1)
+
+
+def test_an_interval_of_a_ratio_is_of_what_each_case_lies_above_or_below_it() -> None:
+    parts, wholes = np.array([4.0, 12, 9]), np.array([10.0, 20, 20])
+    found = Ratio.of(refs((0, 1), (1, 1), (2, 1)), parts, wholes, seed=0)
+    # 25 / 50, from which the cases are -1, 2 and -1; relative to a mean whole of 50 / 3, a standard deviation of 3 / 10 * sqrt(3) / 5.
+    assert found.value == 0.5
+    assert found.high == pytest.approx(0.5 + 4.3027 * 0.3 * 3**0.5 / 5 / 3**0.5, abs=1e-4)
 
 
 def test_an_interval_is_the_same_for_the_same_seed() -> None:
@@ -115,7 +133,26 @@ def test_an_interval_is_the_same_for_the_same_seed() -> None:
     assert first == again
     assert first.low is not None
     assert first.high is not None
-    assert values.min() < first.low < values.mean() < first.high < values.max()
+    assert 0 <= first.low < values.mean() < first.high <= 1
+
+
+@pytest.mark.parametrize("cases", [3, 4, 5, 8])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_an_interval_holds_the_truth_as_often_as_it_says(cases: int, uneven: bool) -> None:
+    rng = np.random.default_rng(cases)
+    per_case = [8 if uneven and case == 0 else 2 for case in range(cases)]
+    slices = [SliceRef(f"case{case}", 0, index) for case in range(cases) for index in range(per_case[case])]
+    trials, held, above = 1500, 0, 0
+    for trial in range(trials):
+        gains = np.repeat(rng.normal(0, 0.05, cases), per_case) + rng.normal(0, 0.02, len(slices))
+        found = Ratio.of_means(slices, gains.tolist(), seed=trial, least=-1.0)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0 <= found.high
+        above += found.low > 0
+    # Four standard errors of 1500 trials.
+    assert held / trials > 0.95 - 4 * (0.95 * 0.05 / trials) ** 0.5
+    assert above / trials < 0.025 + 4 * (0.025 * 0.975 / trials) ** 0.5
 
 
 # Rounds
