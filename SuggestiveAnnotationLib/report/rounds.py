@@ -156,15 +156,20 @@ def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> 
 
 
 def slice_dice(prediction: LabelArray, reference: LabelArray, schema: LabelSchema) -> float | None:
-    """Dice of all classes together on one slice, each pixel counting for its own class; None where neither holds any class.
+    """Dice of all classes together on one slice, each pixel counting for its own class; None where the reference ignores every pixel.
+
+    Nothing drawn on a slice without any structure is full agreement, 1: a model that stops drawing false contours there has gained. The
+    prediction is there in either case, which sets this apart from the Dice of volumes, undefined where a class occurs in neither.
 
     Args:
         prediction, reference: schema values `(row, column)`; what the reference ignores is left out.
     """
     counted = reference != schema.ignore_value
+    if not counted.any():
+        return None
     p, r = prediction[counted], reference[counted]
     total = int((p != 0).sum() + (r != 0).sum())
-    return 2 * int(((p == r) & (r != 0)).sum()) / total if total else None
+    return 2 * int(((p == r) & (r != 0)).sum()) / total if total else 1.0
 
 
 def advice(study: Study, *, seed: int = 0) -> Advice:

@@ -84,7 +84,8 @@ def test_dice_of_a_slice_counts_every_pixel_for_its_own_class_and_leaves_out_wha
     assert slice_dice(prediction, reference, SCHEMA) == pytest.approx(2 * 3 / 10)
     assert slice_dice(prediction, prediction, SCHEMA) == 1
     empty = np.zeros((2, 2), np.uint16)
-    assert slice_dice(empty, empty, SCHEMA) is None
+    assert slice_dice(empty, empty, SCHEMA) == 1
+    assert slice_dice(empty, np.full((2, 2), 255, np.uint16), SCHEMA) is None
     assert slice_dice(empty, np.full((2, 2), 1, np.uint16), SCHEMA) == 0
 
 
@@ -266,6 +267,13 @@ def test_a_model_of_an_abandoned_round_is_not_the_one_before(study: Study) -> No
     said = advice(study)
     assert said.pays is True
     assert said.change == pytest.approx(dice(8, 10) - dice(5, 10))
+
+
+def test_false_contours_that_are_gone_from_slices_without_structure_are_a_gain(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(EIGHT, (6, 0)), drawn=0)
+    said = advice(study)
+    assert (said.pays, said.change, said.slices) == (True, 1, 8)
 
 
 def test_a_loss_is_said_as_such(study: Study) -> None:
