@@ -24,25 +24,38 @@ _NAMES: dict[str, Quantity] = {RetainedContour.name: "Retained contour", SavedEf
 def effort_rows(study: Study) -> tuple[EffortRow, ...]:
     """Sums over slices of what each annotation kept, and of audit slices against the prediction that was not shown.
 
+    A row is of the round whose model is judged, however late the slice was accepted.
+
     Raises:
         StudyError: an annotation's effort is no quantity this version knows.
     """
     names = {c.value: c.name for c in study.schema.classes}
-    audits = _audits(study)
+    audits, judged = _audits(study), study.prediction_rounds()
     sums: dict[tuple[int, bool, Quantity, str], list[Effort]] = {}
     for annotation in study.annotations():
         measured = _measured(study, annotation, audits)
         if measured is None:
             continue
         quantity, totals, audit = measured
+        number = audits[annotation.ref] if audit else effort_round(annotation, judged)
         spacing = study.frame(annotation.ref.case).spacing[0]
         for part in totals.classes:
             if part.value in names:
-                key = (annotation.round or 0, audit, quantity, names[part.value])
+                key = (number, audit, quantity, names[part.value])
                 sums.setdefault(key, []).append(_effort(part, slices=totals.slices, slice_spacing=spacing))
     order = {name: i for i, name in enumerate(names.values())}
     keys = sorted(sums, key=lambda k: (k[0], k[1], k[2], order[k[3]]))
     return tuple(EffortRow(key[0], key[3], key[2], total(sums[key]), audit=key[1]) for key in keys)
+
+
+def effort_round(annotation: Annotation, judged: Mapping[int, int]) -> int:
+    """The round whose model made the pre-annotation that effort was measured against; of none such, the round it was accepted in.
+
+    Args:
+        judged: prediction -> round, as of `Study.prediction_rounds`.
+    """
+    of_model = None if annotation.prediction_id is None else judged.get(annotation.prediction_id)
+    return (annotation.round or 0) if of_model is None else of_model
 
 
 def shown_effort(annotation: Annotation, *, slice_spacing: float) -> tuple[Quantity, Effort | None]:

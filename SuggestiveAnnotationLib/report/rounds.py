@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
+from SuggestiveAnnotationLib.report.collect_effort import effort_round
 from SuggestiveAnnotationLib.study.records import Annotation, Model, model_before
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, LabelSchema, SliceRef
@@ -38,7 +39,8 @@ class RoundPoint:
         audit_dice: mean over cases of the mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
             audit_slices: how many.
         held_out_dice: mean 3D Dice of the round's model over held-out cases and classes.
-        retained: part of the accepted contour that the prediction first shown had, 0 to 1. slices: accepted in the round.
+        retained: part of the accepted contour that the prediction first shown had, 0 to 1, where that was of the round's model.
+        slices: accepted in the round.
         minutes: active or simulated minutes of the round's slices.
     """
 
@@ -93,11 +95,13 @@ def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
     for metric in study.metrics():
         if metric.name == "dice_3d" and metric.label in classes and metric.value is not None:
             dice.setdefault(metric.round, []).append(metric.value)
+    judged = study.prediction_rounds()
+    retained_of = [a for a in accepted if a.effort and a.effort.get("quantity") == RetainedContour.name]
     points = []
     for round_ in study.rounds():
         number = round_.number
         own = [a for a in accepted if a.round == number]
-        kept = [(a.ref, RetainedContour.from_json(a.effort)) for a in own if a.effort and a.effort.get("quantity") == RetainedContour.name]
+        kept = [(a.ref, RetainedContour.from_json(a.effort or {})) for a in retained_of if effort_round(a, judged) == number]
         lengths = np.array([(q.totals.overall.shared_mm, q.totals.overall.reference_mm) for _, q in kept], float).reshape(-1, 2)
         retained = Ratio.of([ref for ref, _ in kept], lengths[:, 0], lengths[:, 1], seed=seed)
         audited = [one for one in audits if one.round == number]

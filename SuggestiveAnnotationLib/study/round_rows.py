@@ -279,6 +279,13 @@ class RoundRows(MetricRows):
         """Slice -> id of what one model said of it; reads no labels."""
         return self._prediction_ids(tables.predictions.c.model_id == model_id)
 
+    def prediction_rounds(self) -> dict[int, int]:
+        """Prediction -> round of the model that made it; without those of models of no round. Reads no labels."""
+        table, models = tables.predictions, tables.models
+        query = select(table.c.id, models.c.round).join(models, models.c.id == table.c.model_id).where(models.c.round.is_not(None))
+        with self.database.read() as connection:
+            return {row.id: row.round for row in connection.execute(query)}
+
     def _prediction_ids(self, wanted: ColumnElement[bool]) -> dict[SliceRef, int]:
         table = tables.predictions
         query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index).where(wanted).order_by(table.c.model_id)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from SuggestiveAnnotationLib.report.collect_effort import effort_rows
 from SuggestiveAnnotationLib.report.rounds import Ratio, advice, audit_slices, round_points, slice_dice
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.records import Metric
@@ -182,6 +183,28 @@ def test_a_round_in_numbers(study: Study) -> None:
     assert point.retained == pytest.approx(10 / 32)
     assert (point.retained_low, point.retained_high) == (0, 1)
     assert (point.slices, point.minutes) == (3, 2.5)
+
+
+def test_effort_is_of_the_round_whose_model_was_corrected_also_once_the_next_has_begun(study: Study) -> None:
+    begin(study, {})
+    study.finish_round(0)
+    shown, audit = refs((0, 4), (1, 4))
+    number = begin(study, {shown: "suggested", audit: "audit"})
+    study.add_predictions(add_model(study, number), [(ref, bar(7)) for ref in (shown, audit)])
+    study.enter_stage(number, "annotating")
+    study.finish_round(number)
+    study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    session = Session(study, annotator="a")
+    for ref in (shown, audit):
+        session.open(ref)
+        session.accept({ref: bar(10)})
+    assert [a.round for a in study.annotations()] == [2, 2]
+    points = round_points(study)
+    assert [p.retained is not None for p in points] == [False, True, False]
+    assert [p.audit_slices for p in points] == [0, 1, 0]
+    assert [p.slices for p in points] == [0, 0, 2]
+    rows = {(row.round, row.quantity, row.audit) for row in effort_rows(study)}
+    assert rows == {(1, "Retained contour", False), (1, "Saved effort", True)}
 
 
 def test_a_round_without_any_of_it_says_so(study: Study) -> None:
