@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -49,7 +50,7 @@ def collect(
         return _unprepared(study, command)
     record = study.record
     rounds = study.rounds()
-    history = tuple(a for a in study.all_annotations() if a.state != "undone")
+    work = _Work.of(study)
     dice = _dice(study)
     last = rounds[-1].settings if rounds else {}
     used = {r.strategy for r in rounds}
@@ -67,7 +68,8 @@ def collect(
         study=study.name,
         created=_now(),
         classes={c.name: c.value for c in study.schema.classes},
-        rounds=(*(_round(study, r, history) for r in rounds), *_last_model(study, rounds, history, dice)),
+        rounds=(*(_round(study, r, work) for r in rounds), *_last_model(study, rounds, work, dice)),
+        annotated_slices=len(work.counted),
         pool_slices=len(study.pool_refs()),
         pool_cases=len(study.cases("pool")),
         held_out_cases=tuple(sorted({d.case for d in dice})),
@@ -107,16 +109,53 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _round(study: Study, round_: Round, history: Sequence[Annotation]) -> RoundRow:
+@dataclass(frozen=True)
+class _Work:
+    """What people did.
+
+    Attributes:
+        history: every annotation that was not undone, oldest first: what was paid for.
+        counted: accepted slices of the pool, one annotation a slice: what networks are trained on.
+        trained: round -> what its model was trained on, as the model itself says.
+    """
+
+    history: tuple[Annotation, ...]
+    counted: tuple[Annotation, ...]
+    trained: Mapping[int, tuple[Annotation, ...]]
+
+    @classmethod
+    def of(cls, study: Study) -> _Work:
+        every = {a.id: a for a in study.all_annotations()}
+        pool = {case.name for case in study.cases("pool")}
+        models = [m for m in study.models("segmentation") if m.round is not None and "annotations" in m.card]
+        return cls(
+            history=tuple(a for a in every.values() if a.state != "undone"),
+            counted=tuple(a for a in study.annotations() if a.ref.case in pool),
+            trained={m.round: tuple(every[i] for i in m.card["annotations"] if i in every) for m in models if m.round is not None},
+        )
+
+    def before(self, number: int) -> tuple[Annotation, ...]:
+        """What was paid for before a round."""
+        return tuple(a for a in self.history if a.round is None or a.round < number)
+
+    def trained_on(self, number: int) -> tuple[Annotation, ...]:
+        """What the model of a round was trained on; without a model, what one would be trained on."""
+        if number in self.trained:
+            return self.trained[number]
+        earlier = {a.ref for a in self.before(number)}
+        return tuple(a for a in self.counted if a.ref in earlier)
+
+
+def _round(study: Study, round_: Round, work: _Work) -> RoundRow:
     """A round's model was trained on what was accepted in the rounds before."""
-    before = [a for a in history if a.round is None or a.round < round_.number]
+    learnt = {a.ref for a in work.trained_on(round_.number)}
     suggestions = study.suggestions(round_.number)
     return RoundRow(
         number=round_.number,
         strategy=round_.strategy,
         seed=round_.seed,
-        **_cost(study, before),
-        annotated=len({a.ref for a in history if a.round == round_.number} - {a.ref for a in before}),
+        **_cost(study, work, round_.number),
+        annotated=len({a.ref for a in work.counted if a.round == round_.number} - learnt),
         open=sum(row.state in _OPEN for row in suggestions) if round_.stage != "finished" else 0,
         skipped=sum(row.state == "skipped" for row in suggestions),
         seconds=round_.seconds,
@@ -124,19 +163,19 @@ def _round(study: Study, round_: Round, history: Sequence[Annotation]) -> RoundR
     )
 
 
-def _last_model(study: Study, rounds: Sequence[Round], history: Sequence[Annotation], dice: Sequence[DiceValue]) -> tuple[RoundRow, ...]:
+def _last_model(study: Study, rounds: Sequence[Round], work: _Work, dice: Sequence[DiceValue]) -> tuple[RoundRow, ...]:
     """A simulation ends with a model trained on everything, measured as one more round without a batch."""
     after = sorted({d.round for d in dice} - {r.number for r in rounds})
-    return tuple(RoundRow(number=number, strategy="", seed=rounds[-1].seed if rounds else 0, **_cost(study, history)) for number in after)
+    return tuple(RoundRow(number=number, strategy="", seed=rounds[-1].seed if rounds else 0, **_cost(study, work, number)) for number in after)
 
 
-def _cost(study: Study, paid: Sequence[Annotation]) -> dict[str, Any]:
-    """What training slices cost. Work that was superseded was paid for as well; its contour is drawn once."""
-    kept = {a.ref: a for a in paid}
+def _cost(study: Study, work: _Work, number: int) -> dict[str, Any]:
+    """What the training slices of a round are, and what was paid up to it: work that was superseded, returned or excluded as well."""
+    kept, paid = work.trained_on(number), work.before(number)
     minutes = [a.minutes for a in paid if a.minutes is not None]
     return {
         "slices": len(kept),
-        "contour_mm": sum(drawn_mm(study, a) for a in kept.values()),
+        "contour_mm": sum(drawn_mm(study, a) for a in kept),
         "minutes": sum(minutes) if len(minutes) == len(paid) else None,
         "simulated": all(is_simulated(a) for a in paid),
     }

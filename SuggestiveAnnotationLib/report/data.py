@@ -148,9 +148,9 @@ class RoundRow:
         strategy: that chose the round's slices; empty for a last model after which none were chosen.
         slices: annotated slices that the round's model was trained on.
         contour_mm: length of the contours drawn in those slices (pixel-edge length).
-        minutes: annotation time of those slices.
+        minutes: annotation time of everything accepted before the round, also where it was superseded or does not count any more.
         simulated: the minutes come from the cost table, not from a clock.
-        annotated: slices annotated in this round.
+        annotated: slices of the pool annotated in this round.
         open: suggestions of this round that nobody has answered.
         skipped: suggestions of this round that were skipped.
         seconds: stage -> seconds the computer took.
@@ -264,7 +264,7 @@ class ReportData:
     Attributes:
         classes: name of each class, in the order of the schema, and its value there.
         regions: names of nested regions that Dice is given for beside the classes.
-        pool_slices, pool_cases: size of the pool that slices are chosen from.
+        annotated_slices: of the pool, accepted by now. pool_slices, pool_cases: size of the pool that slices are chosen from.
         held_out_cases: cases that Dice is measured on.
         settings: name -> value, as text.
         command: what reproduces the page.
@@ -278,6 +278,7 @@ class ReportData:
     created: str
     classes: Mapping[str, int]
     rounds: tuple[RoundRow, ...] = ()
+    annotated_slices: int = 0
     pool_slices: int = 0
     pool_cases: int = 0
     held_out_cases: tuple[str, ...] = ()

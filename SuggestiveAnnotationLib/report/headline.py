@@ -49,15 +49,11 @@ def headline(data: ReportData) -> Headline:
     return Headline(done=_done(data), gave=_gave(data), next=_next(data), stats=_stats(data))
 
 
-def annotated(data: ReportData) -> int:
-    """Slices annotated by now: what the last model had, and what came after."""
-    return max((r.slices + r.annotated for r in data.rounds), default=0)
-
-
 def _done(data: ReportData) -> tuple[str, ...]:
     if not data.rounds:
         return ("No round has been run yet.",)
-    slices = f"{annotated(data):,} of {count(data.pool_slices, 'slice')}" if data.pool_slices else count(annotated(data), "slice")
+    done = data.annotated_slices
+    slices = f"{done:,} of {count(data.pool_slices, 'slice')}" if data.pool_slices else count(done, "slice")
     where = f" in a pool of {count(data.pool_cases, 'case')}" if data.pool_cases else ""
     chosen = [r for r in data.rounds if r.strategy]
     strategies = list(dict.fromkeys(r.strategy for r in chosen))
@@ -151,7 +147,7 @@ def _stats(data: ReportData) -> tuple[Stat, ...]:
     stats = []
     if data.rounds:
         share = f"of {data.pool_slices:,} in {count(data.pool_cases, 'case')}" if data.pool_slices else ""
-        stats.append(Stat("Annotated slices", f"{annotated(data):,}", share))
+        stats.append(Stat("Annotated slices", f"{data.annotated_slices:,}", share))
     rounds = dice_rounds(data)
     if rounds:
         cases = len(case_dice(data, None, rounds[-1]))
@@ -172,7 +168,7 @@ def _stats(data: ReportData) -> tuple[Stat, ...]:
             Stat(
                 "Annotation time",
                 f"{last.minutes:,.0f}\N{NO-BREAK SPACE}min",
-                "simulated, not measured; of the slices trained on" if last.simulated else "measured, of the slices trained on",
+                f"{'simulated, not measured' if last.simulated else 'measured'}; of all work before the last round",
             )
         )
     return tuple(stats)

@@ -183,6 +183,7 @@ def make_report() -> ReportData:
         created="2026-03-14 10:22 UTC",
         classes=CLASSES,
         rounds=tuple(rounds),
+        annotated_slices=88,
         pool_slices=2400,
         pool_cases=20,
         held_out_cases=HELD_OUT,

@@ -9,6 +9,7 @@ from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.report.collect import collect
 from SuggestiveAnnotationLib.report.collect_latents import among_neighbours, flatten
 from SuggestiveAnnotationLib.report.data import POINT_STATES
+from SuggestiveAnnotationLib.report.headline import headline
 from SuggestiveAnnotationLib.report.page import render
 from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
@@ -100,6 +101,33 @@ def test_a_round_counts_what_its_model_was_trained_on(study):
     )
     assert second.seconds == {"suggest": 1.5, "predict": 0.5}
     assert not second.simulated
+
+
+def test_only_slices_that_are_trained_on_are_counted_but_all_work_costs_minutes(make_study):
+    study = make_study(cases=4, roles=("pool", "pool", "pool", "test"), prepared=True)
+    axis = study.frame("case0").axis
+    returned, kept, excluded, tested = refs = [SliceRef(f"case{case}", axis, 4) for case in range(4)]
+    study.start_round(strategy="strided", budget=3, seed=0, unit="slice", settings={})
+    suggest(study, refs)
+    session = Session(study, annotator="anna")
+    for ref in refs:
+        session.accept({ref: truth(study, ref)}, minutes={ref: 2.0})
+    Session(study, annotator="ben").review([returned], verdict="returned")
+    session.exclude_case(excluded.case, reason="another patient")
+    session.finish_round()
+    study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    data = collect(study, command="cmd")
+    assert [(r.slices, r.annotated, r.minutes) for r in data.rounds] == [(0, 1, 0), (1, 0, 8.0)]
+    assert "1 of 16 slices annotated in a pool of 2 cases" in headline(data).done[0]
+    # A model knows best what it was trained on, whatever became of it since.
+    card = {"annotations": [a.id for a in study.all_annotations() if a.ref in (returned, kept)]}
+    weights = study.path / "weights"
+    weights.write_bytes(b"")
+    study.publish_model("segmentation", path=weights, card=card, record_key=study.record.key, round_number=1)
+    first, second = collect(study, command="cmd").rounds
+    assert (first.annotated, second.slices, second.annotated) == (1, 2, 0)
+    lengths = [contour_agreement(truth(study, ref), truth(study, ref), values=(1, 2), spacing=SPACING) for ref in (returned, kept)]
+    assert second.contour_mm == pytest.approx(sum(part.reference_mm for one in lengths for part in one.classes))
 
 
 def test_effort_is_named_summed_and_audit_slices_stand_apart(study):
