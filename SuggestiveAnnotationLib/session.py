@@ -230,8 +230,8 @@ class Session(ReaderView):
         """Minutes this reader has worked on a slice since they last accepted it, from raw events; None without timing."""
         return self._active_minutes([ref]).get(ref)
 
-    def _active_minutes(self, refs: Collection[SliceRef]) -> dict[SliceRef, float]:
-        """See `active_minutes`; an accept that was undone does not count as one."""
+    def _active_minutes(self, refs: Collection[SliceRef]) -> dict[SliceRef, float | None]:
+        """See `active_minutes`; an accept that was undone does not count as one. None also where the clock was set back meanwhile."""
         if not self.timing:
             return {}
         since: dict[SliceRef, str] = {}
@@ -240,15 +240,22 @@ class Session(ReaderView):
             since |= {note.ref: note.at for note in own if note.state not in ("draft", "undone")}
         begun = [self.study.first_event_time(ref, annotator=self.annotator, after=since.get(ref, "")) for ref in refs]
         earliest = min((at for at in begun if at is not None), default=None)
+        last = self.study.last_event_time(self.annotator)
+        unknown: dict[SliceRef, float | None] = {ref: None for ref in refs if since.get(ref, "") > last}
         if earliest is None:
-            return dict.fromkeys(refs, 0.0)
+            return dict.fromkeys(refs, 0.0) | unknown
         # Nothing is worked on between an accept and whatever comes next.
         events = [
             (at, ref if kind != "accepted" and ref is not None and at > since.get(ref, "") else None)
             for at, kind, ref in self.study.event_times(self.annotator, since=earliest)
         ]
+        latest: dict[SliceRef | None, str] = {}
+        for at, ref in events:
+            if ref in refs and at < latest.get(ref, ""):
+                unknown[ref] = None
+            latest[ref] = at
         seconds = active_seconds(events, idle=self.idle_seconds)
-        return {ref: seconds.get(ref, 0.0) / 60 for ref in refs}
+        return {ref: seconds.get(ref, 0.0) / 60 for ref in refs} | unknown
 
     def undo(self) -> tuple[SliceRef, ...]:
         """Take back this reader's last accept of the last day; its labels become drafts again.

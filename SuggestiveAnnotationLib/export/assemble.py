@@ -85,7 +85,11 @@ class CaseGrid:
 
 
 def newest(grid: CaseGrid, annotations: Iterable[AcceptedSlice]) -> dict[SliceRef, AcceptedSlice]:
-    """For each slice the annotation accepted last; of two at the same moment the one that comes later.
+    """For each slice the annotation accepted last, which is the one that networks are trained on.
+
+    Args:
+        grid: of the case.
+        annotations: oldest first, as a study gives them. Their order decides, not their time: clocks are set back.
 
     Raises:
         InputError: an annotation does not fit the grid or the schema.
@@ -93,9 +97,7 @@ def newest(grid: CaseGrid, annotations: Iterable[AcceptedSlice]) -> dict[SliceRe
     chosen: dict[SliceRef, AcceptedSlice] = {}
     for annotation in annotations:
         grid.check(annotation.ref, annotation.labels)
-        other = chosen.get(annotation.ref)
-        if other is None or annotation.accepted_at >= other.accepted_at:
-            chosen[annotation.ref] = annotation
+        chosen[annotation.ref] = annotation
     return chosen
 
 

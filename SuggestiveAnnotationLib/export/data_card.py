@@ -168,7 +168,7 @@ def _annotations(case: CaseContent, content: StudyContent) -> list[dict[str, Any
     seeds = {one.number: one.seed for one in content.rounds}
     models = {one.id: one for one in content.models}
     out = []
-    for one in sorted(case.annotations, key=lambda a: (a.ref, a.accepted_at, a.id)):
+    for one in sorted(case.annotations, key=lambda a: (a.ref, a.id)):
         suggestion = case.suggestions.get(one.ref)
         model = models.get(case.models.get(one.prediction_id, -1)) if one.prediction_id is not None else None
         out.append(

@@ -99,7 +99,7 @@ def describe_annotations(
         models: prediction -> the model it came from.
     """
     entries = []
-    for a in sorted(annotations, key=lambda a: (a.ref, a.accepted_at)):
+    for a in sorted(annotations, key=lambda a: a.ref):
         suggestion = suggestions.get(a.ref)
         entries.append(
             {

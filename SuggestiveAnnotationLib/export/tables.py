@@ -74,7 +74,7 @@ def effort_rows(content: StudyContent, *, stage: Stage | None = None) -> Iterato
     kinds = {model.id: model.kind for model in content.models}
     for case in content.cases:
         shown = case.shown()
-        for annotation in sorted(case.annotations, key=lambda a: (a.ref, a.accepted_at, a.id)):
+        for annotation in sorted(case.annotations, key=lambda a: (a.ref, a.id)):
             yield {
                 "annotation": annotation.id,
                 "case": case.case.name,

@@ -284,6 +284,13 @@ class AnnotationRows:
             at: str | None = connection.execute(select(func.min(table.c.at)).where(*mine)).scalar()
         return at
 
+    def last_event_time(self, annotator: str) -> str:
+        """Stamp of an annotator's last raw event, in the order of events, not of stamps; empty where there is none."""
+        table = tables.events
+        query = select(table.c.at).where(table.c.annotator == annotator).order_by(table.c.id.desc()).limit(1)
+        with self.database.read() as connection:
+            return connection.execute(query).scalar() or ""
+
     def event_times(self, annotator: str, *, since: str = "") -> tuple[tuple[str, str, SliceRef | None], ...]:
         """Time, kind and slice of every raw event of an annotator from a moment on, oldest first: what times are derived from."""
         table = tables.events

@@ -415,6 +415,31 @@ def test_an_accept_keeps_the_minutes_since_the_last_accept_that_stands(study: St
     assert given.minutes == 3.0
 
 
+def test_no_minutes_are_said_of_work_during_which_the_clock_was_set_back(study: Study) -> None:
+    session = Session(study, annotator="one", timing=True)
+    at(study, 10, "stroke", SECOND)
+    for second in (20, 30, 5, 15):
+        at(study, second, "stroke", FIRST)
+    at(study, 25, "stroke", ELSEWHERE)
+    assert session.active_minutes(FIRST) is None
+    assert session.active_minutes(ELSEWHERE) is not None
+    (annotation,) = session.accept({FIRST: square()})
+    assert annotation.minutes is None
+
+
+def test_work_after_an_accept_that_is_still_to_come_by_the_clock_is_of_unknown_length(study: Study) -> None:
+    session = Session(study, annotator="one", timing=True)
+    at(study, 30, "stroke", FIRST)
+    session.accept({FIRST: square()})
+    stamp(study, accepted="2030-01-01T00:00:40.000+00:00")
+    assert session.active_minutes(FIRST) == 0
+    for second in (5, 15):
+        at(study, second, "stroke", FIRST)
+    assert session.active_minutes(FIRST) is None
+    (again,) = session.accept({FIRST: square()})
+    assert again.minutes is None
+
+
 def stamp(study: Study, **kinds: str) -> None:
     """Put the accept, or its undoing, on this test's own clock."""
     with study.database.write() as connection:

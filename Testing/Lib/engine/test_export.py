@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from SuggestiveAnnotationLib.engine.export import annotations_in, case_labelmap, export
 from SuggestiveAnnotationLib.errors import ExistsError, InputError, StudyError
 from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study import annotation_rows
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef
 
@@ -61,6 +62,15 @@ def test_a_labelmap_holds_the_slices_in_the_states_asked_for(study: Study, state
     np.testing.assert_array_equal(labels, expected(study, "case0", slices))
     assert labels.dtype == np.uint16
     np.testing.assert_array_equal(mask != 0, expected(study, "case0", slices) != IGNORE)
+
+
+def test_what_is_exported_is_what_is_trained_on_also_after_the_clock_was_set_back(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = SliceRef("case0", study.frame("case0").axis, 2)
+    monkeypatch.setattr(annotation_rows, "now", lambda: "2020-01-01T00:00:00.000+00:00")
+    Session(study, annotator="two").accept({ref: drawing(study, 2)})
+    (trained_on,) = (a for a in study.annotations() if a.ref == ref)
+    assert trained_on.annotator == "two"
+    np.testing.assert_array_equal(case_labelmap(study, "case0")[0], expected(study, "case0", {2: 2, 5: 2}))
 
 
 def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path: Path) -> None:

@@ -125,9 +125,10 @@ def test_the_json_holds_the_hashes_of_its_own_files(tmp_path, plain_grid, accept
 
 
 def test_of_two_annotators_the_last_is_in_the_labelmap_and_both_are_listed(tmp_path, plain_grid, accept):
-    early = accept(plain_grid, 1, annotator="anna", labels=np.full((6, 7), 2, np.uint16), accepted_at="2026-01-01T10:00:00.000+00:00")
-    late = accept(plain_grid, 1, annotator="ben", labels=np.full((6, 7), 7, np.uint16), accepted_at="2026-01-02T10:00:00.000+00:00")
-    files = export_annotations(tmp_path, plain_grid, [late, early])
+    early = accept(plain_grid, 1, annotator="anna", labels=np.full((6, 7), 2, np.uint16), accepted_at="2026-01-02T10:00:00.000+00:00")
+    # The order decides: the clock was set back in between.
+    late = accept(plain_grid, 1, annotator="ben", labels=np.full((6, 7), 7, np.uint16), accepted_at="2026-01-01T10:00:00.000+00:00")
+    files = export_annotations(tmp_path, plain_grid, [early, late])
     assert (read(files.labelmap)[1] == 7).all()
     entries = json.loads(files.sidecar.read_text(encoding="utf-8"))["annotations"]
     assert [(e["annotator"], e["in_labelmap"]) for e in entries] == [("anna", False), ("ben", True)]

@@ -143,7 +143,7 @@ def test_the_index_says_whose_work_it_is_and_which_split_it_is_in(tmp_path):
 def test_of_two_readers_the_last_is_shown_and_the_other_counted(tmp_path):
     one = make_case(tmp_path / "in", "a", slices=(1,))
     late = replace(one.annotations[0], id=9, annotator="ben", accepted_at="2027-01-01T10:00:00.000+00:00")
-    exported = write(png, tmp_path, make_content(replace(one, annotations=(late, *one.annotations))))
+    exported = write(png, tmp_path, make_content(replace(one, annotations=(*one.annotations, late))))
     assert [e["annotator"] for e in index_of(tmp_path)["slices"]] == ["ben"]
     assert exported.left_out == ("1 annotation is left out because somebody accepted the same slice later.",)
 
