@@ -13,7 +13,7 @@ import numpy as np
 
 from SuggestiveAnnotationLib.effort.activity import IDLE_SECONDS, active_seconds
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, RetainedContour
-from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.reader_view import WAITING, CaseStatus, Origin, ReaderView, ShownLabels, SliceState, SliceStatus
@@ -22,7 +22,7 @@ from SuggestiveAnnotationLib.study.round_rows import GO_ON
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef, Verdict, describe
 
-__all__ = ["SIMULATED_ANNOTATOR", "WAITING", "CaseStatus", "Origin", "Session", "ShownLabels", "SliceState", "SliceStatus"]
+__all__ = ["SIMULATED_ANNOTATOR", "WAITING", "CaseStatus", "Origin", "Session", "ShownLabels", "SliceState", "SliceStatus", "reader_name"]
 
 SIMULATED_ANNOTATOR = "simulated annotator"
 """The name of the annotator that is a program; its minutes come from a price list."""
@@ -33,12 +33,14 @@ class Session(ReaderView):
 
     Args:
         study: may be open elsewhere at the same time.
-        annotator: name or pseudonym that annotations are kept under.
+        annotator: name or pseudonym that annotations are kept under, without the white space around it.
         quantity: what the measured effort is: retained contour for people, saved effort where the labels come from a reference that
             nobody drew over the pre-annotation.
         blind: what other readers drew is hidden, and slices they accepted wait for this reader too.
         timing: what the reader does is kept as raw events, from which active minutes are derived.
         idle_seconds: a longer pause between two events is taken for doing something else.
+
+    Raises: StudyError, InputError, as `reader_name`.
     """
 
     def __init__(
@@ -51,9 +53,7 @@ class Session(ReaderView):
         timing: bool = False,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        if not annotator.strip():
-            raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
-        super().__init__(study, annotator=annotator, blind=blind)
+        super().__init__(study, annotator=reader_name(annotator), blind=blind)
         self.quantity = quantity
         self.timing = timing
         self.idle_seconds = idle_seconds
@@ -299,6 +299,21 @@ class Session(ReaderView):
             self.study.schema.to_channels(labels)
         except ValueError as error:
             raise StudyError(f"The labels of {describe(ref)} do not fit: {error}.", hint="Use the structures of the study only.") from error
+
+
+def reader_name(given: str) -> str:
+    """A reader's name as it is kept, without white space around it.
+
+    Raises:
+        StudyError: there is none.
+        InputError: it holds what is no text, as typed into a terminal of another encoding.
+    """
+    name = given.strip()
+    if not name:
+        raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InputError(f"The annotator's name {ascii(name)} holds letters that cannot be kept.", hint="Type it in UTF-8.")
+    return name
 
 
 def _provenance(labels: LabelArray, shown: Prediction | None, ignore_value: int) -> Provenance:

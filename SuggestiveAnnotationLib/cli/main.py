@@ -7,6 +7,7 @@ holds the study, 5 disk, 130 cancelled.
 from __future__ import annotations
 
 import argparse
+import io
 import shlex
 import signal
 import sys
@@ -36,6 +37,10 @@ EXTRAS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns: the exit code."""
+    # What a terminal cannot show is spelt out: by then the work is done, and must not end in a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     share_the_processor()
     cancel = CancelToken()

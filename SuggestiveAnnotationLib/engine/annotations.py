@@ -11,12 +11,11 @@ from typing import Literal
 import numpy as np
 
 from SuggestiveAnnotationLib.engine.labels import file_hash, publish_imported
-from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid
 from SuggestiveAnnotationLib.export.read_back import annotations_from_labelmap, parse_slice_numbers
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.report.numbers import count
-from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
+from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session, reader_name
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import AnnotatedRule, SliceRef, slice_number
 
@@ -63,9 +62,11 @@ def import_annotations(
         The slices taken, and what to know of them. A slice that the same annotator accepted before is superseded.
 
     Raises:
-        InputError: no such case, another grid, values or structures outside the schema, slices that do not exist, or no slice counts.
+        InputError: no such case, another grid, values or structures outside the schema, slices that do not exist, no slice counts, or a name that is
+            no text.
         StudyError: the annotator has no name.
     """
+    annotator = reader_name(annotator)
     frame = study.frame(case)
     grid = CaseGrid(case, study.case(case).geometry, frame, study.schema)
     numbers = None if slices is None else parse_slice_numbers(slices, count=frame.count)
@@ -78,8 +79,6 @@ def import_annotations(
         session = Session(study, annotator=annotator)
         notes += _to_know(study, case, labels.keys(), annotator)
         return Imported(tuple(a.ref for a in session.import_annotations(labels)), tuple(notes))
-    if not annotator.strip():
-        raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
     about = {"file_sha256": file_hash(path), "slices": [slice_number(ref) for ref in labels]}
     model = publish_imported(study, by=annotator, labels={case: about}, rule=rule or ("listed" if slices or mask else "as the file tells"))
     ignore = study.schema.ignore_value

@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.study import Study
@@ -370,6 +370,17 @@ def test_an_accept_of_which_a_part_was_returned_is_not_undone(study: Study) -> N
     with pytest.raises(StudyError, match="undone or returned"):
         one.undo()
     assert {a.ref for a in study.annotations()} == {SECOND}
+
+
+def test_a_reader_is_the_same_with_white_space_around_the_name(study: Study) -> None:
+    Session(study, annotator="B").accept({FIRST: square()})
+    with pytest.raises(StudyError, match="nothing of another reader"):
+        Session(study, annotator=" B ").review([FIRST], verdict="approved")
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_kept(study: Study) -> None:
+    with pytest.raises(InputError, match="cannot be kept"):
+        Session(study, annotator="M\udcfcller")
 
 
 # Timing

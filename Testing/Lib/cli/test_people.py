@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,6 +52,29 @@ def refusal(capsys: Capture, *arguments: str | Path) -> str:
     with pytest.raises(SystemExit):
         main([*map(str, arguments)])
     return capsys.readouterr().err
+
+
+def test_nobody_approves_their_own_slices_under_the_same_name_with_a_space(drawn: Path, capsys: Capture) -> None:
+    told = refused(capsys, *review(drawn, "--slices", "3", "--reviewer", " Dr A ", "--verdict", "approved"), code=3)
+    assert "nothing of another reader" in told
+
+
+def test_a_name_that_the_terminal_cannot_show_is_spelt_out_once_the_work_is_done(drawn: Path) -> None:
+    command = review(drawn, "--slices", "3", "--reviewer", "Dr Müller", "--verdict", "approved")
+    run = subprocess.run(
+        [sys.executable, "-m", "SuggestiveAnnotationLib", *map(str, command)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert run.stdout.startswith(rb"Dr M\xfcller approved 1 slice")
+    assert [one.reviewer for one in Study(drawn).reviews().values()] == ["Dr Müller"]
+
+
+def test_a_name_that_is_no_text_is_refused(drawn: Path, capsys: Capture) -> None:
+    assert "cannot be kept" in refused(capsys, *review(drawn, "--slices", "3", "--reviewer", "M\udcfc", "--verdict", "approved"), code=2)
+    assert Study(drawn).reviews() == {}
 
 
 def test_returned_slices_go_back_to_their_drawer(drawn: Path, capsys: Capture) -> None:
