@@ -264,10 +264,10 @@ class Verbs:
     def _evaluate(self) -> Data:
         from SuggestiveAnnotationLib.engine.evaluate import evaluate
 
-        newest = self.study.current_round()
-        number = 0 if newest is None else newest.number
-        evaluate(self.study, number=number, **self._context)
-        return {"metrics": len(self.study.metrics(number))}
+        # A round that has begun without a model of its own is not what is judged.
+        newest = self.study.latest_model("segmentation")
+        found = evaluate(self.study, number=None if newest is None else newest.round, **self._context)
+        return {"metrics": sum(len(dice) for dice in found.values())}
 
     # Looking
 

@@ -100,6 +100,16 @@ def test_rounds_with_their_progress(worker: Worker, study: Study) -> None:
     assert volume.shape == study.case("case0").geometry.shape
 
 
+def test_a_model_is_judged_under_its_own_round_also_once_the_next_has_begun(study: Study, worker: Worker) -> None:
+    worker.ask(RunRound({**OPTIONS, "strategy": "random"}, VAE))
+    judged = study.metrics(0)
+    study.finish_round(0)
+    study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    # Two lobes and the region of both, in one test case.
+    assert worker.ask(Evaluate()) == {"metrics": 3}
+    assert study.metrics() == judged
+
+
 @pytest.mark.parametrize(
     ("command", "stage"),
     [(FitManifold({**VAE, "manifold_steps": 100_000}), "fit manifold"), (Train({**TRAINING, "steps": 100_000}), "train")],
