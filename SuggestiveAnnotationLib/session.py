@@ -251,7 +251,7 @@ class Session(ReaderView):
         ]
         latest: dict[SliceRef | None, str] = {}
         for at, ref in events:
-            if ref in refs and at < latest.get(ref, ""):
+            if ref is not None and ref in refs and at < latest.get(ref, ""):
                 unknown[ref] = None
             latest[ref] = at
         seconds = active_seconds(events, idle=self.idle_seconds)

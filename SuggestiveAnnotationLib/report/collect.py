@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib import __version__
-from SuggestiveAnnotationLib.report.collect_effort import ceilings, drawn_mm, effort_rows, is_simulated, shown_effort
+from SuggestiveAnnotationLib.report.collect_effort import ceilings, drawn_mm, effort_rows, is_simulated, not_excluded, shown_effort
 from SuggestiveAnnotationLib.report.collect_latents import Embedding, latent_map
 from SuggestiveAnnotationLib.report.data import DiceValue, GalleryItem, LossCurve, NextSlice, ReportData, RoundRow
+from SuggestiveAnnotationLib.report.held_out import held_out_dice
 from SuggestiveAnnotationLib.study.records import Annotation, Model, Round
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import SliceRef, slice_number
@@ -51,7 +52,7 @@ def collect(
     record = study.record
     rounds = study.rounds()
     work = _Work.of(study)
-    dice = _dice(study)
+    dice = held_out_dice(study)
     last = rounds[-1].settings if rounds else {}
     used = {r.strategy for r in rounds}
     grid = " x ".join(str(s) for s in record.size)
@@ -181,21 +182,10 @@ def _cost(study: Study, work: _Work, number: int) -> dict[str, Any]:
     }
 
 
-def _dice(study: Study) -> tuple[DiceValue, ...]:
-    """Dice of test cases; of validation cases where no test case was measured. Pool cases are never held out."""
-    rows = [m for m in study.metrics() if m.name == "dice_3d" and m.case]
-    for role in ("test", "validation"):
-        names = {case.name for case in study.cases() if case.role == role}
-        found = tuple(DiceValue(m.round, m.label, m.case, m.value) for m in rows if m.case in names)
-        if found:
-            return found
-    return ()
-
-
 def _gallery(study: Study, most: int) -> tuple[GalleryItem, ...]:
     """Annotated suggestions, spread evenly over the rounds, best first inside a round."""
     suggested = {row.suggestion.ref: row for row in study.suggestions() if row.suggestion.kind == "suggested"}
-    found = [a for a in study.annotations() if a.ref in suggested]
+    found = [a for a in not_excluded(study) if a.ref in suggested]
     found.sort(key=lambda a: (suggested[a.ref].round, suggested[a.ref].suggestion.rank))
     if not found or most < 1:
         return ()

@@ -32,7 +32,7 @@ def effort_rows(study: Study) -> tuple[EffortRow, ...]:
     names = {c.value: c.name for c in study.schema.classes}
     audits, judged = _audits(study), study.prediction_rounds()
     sums: dict[tuple[int, bool, Quantity, str], list[Effort]] = {}
-    for annotation in study.annotations():
+    for annotation in not_excluded(study):
         measured = _measured(study, annotation, audits)
         if measured is None:
             continue
@@ -46,6 +46,12 @@ def effort_rows(study: Study) -> tuple[EffortRow, ...]:
     order = {name: i for i, name in enumerate(names.values())}
     keys = sorted(sums, key=lambda k: (k[0], k[1], k[2], order[k[3]]))
     return tuple(EffortRow(key[0], key[3], key[2], total(sums[key]), audit=key[1]) for key in keys)
+
+
+def not_excluded(study: Study) -> tuple[Annotation, ...]:
+    """The accepted annotations, one a slice, without those of excluded cases, which take part in nothing."""
+    excluded = {case.name for case in study.cases("excluded")}
+    return tuple(a for a in study.annotations() if a.ref.case not in excluded)
 
 
 def effort_round(annotation: Annotation, judged: Mapping[int, int]) -> int:

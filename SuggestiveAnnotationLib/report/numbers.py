@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from SuggestiveAnnotationLib.report.data import DiceValue, Effort, EffortRow, Quantity, ReportData, total
 
@@ -58,9 +58,14 @@ def case_dice(data: ReportData, label: str | None, number: int) -> dict[str, flo
     rows = [d for d in data.dice if d.round == number]
     if label is not None:
         return {d.case: d.value for d in rows if d.label == label}
+    return mean_over_classes(rows, data.classes)
+
+
+def mean_over_classes(rows: Iterable[DiceValue], classes: Container[str]) -> dict[str, float | None]:
+    """Case -> mean Dice over the classes it is defined for. Regions are left out: they hold classes that count already."""
     cases: dict[str, list[DiceValue]] = {}
     for row in rows:
-        if row.label in data.classes:
+        if row.label in classes:
             cases.setdefault(row.case, []).append(row)
     return {case: mean(d.value for d in values) for case, values in cases.items()}
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
-from SuggestiveAnnotationLib.report.collect_effort import effort_round
+from SuggestiveAnnotationLib.report.collect_effort import effort_round, not_excluded
+from SuggestiveAnnotationLib.report.held_out import held_out_dice
+from SuggestiveAnnotationLib.report.numbers import mean, mean_over_classes
 from SuggestiveAnnotationLib.study.records import Annotation, Model, model_before
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, LabelSchema, SliceRef
@@ -38,7 +40,7 @@ class RoundPoint:
     Attributes:
         audit_dice: mean over cases of the mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
             audit_slices: how many.
-        held_out_dice: mean 3D Dice of the round's model over held-out cases and classes.
+        held_out_dice: mean over held-out cases of the mean 3D Dice of the round's model over classes, as in the report.
         retained: part of the accepted contour that the prediction first shown had, 0 to 1, where that was of the round's model.
         slices: accepted in the round.
         minutes: active or simulated minutes of the round's slices.
@@ -87,14 +89,9 @@ class AuditSlice:
 
 def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
     """Every round, oldest first."""
-    accepted = study.annotations()
-    audits = audit_slices(study, accepted)
-    dice: dict[int, list[float]] = {}
-    # Regions hold classes that count already.
+    accepted = not_excluded(study)
+    audits, dice = audit_slices(study, accepted), held_out_dice(study)
     classes = {c.name for c in study.schema.classes}
-    for metric in study.metrics():
-        if metric.name == "dice_3d" and metric.label in classes and metric.value is not None:
-            dice.setdefault(metric.round, []).append(metric.value)
     judged = study.prediction_rounds()
     retained_of = [a for a in accepted if a.effort and a.effort.get("quantity") == RetainedContour.name]
     points = []
@@ -114,7 +111,7 @@ def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
                 audit_low=agreement.low,
                 audit_high=agreement.high,
                 audit_slices=len(audited),
-                held_out_dice=float(np.mean(dice[number])) if number in dice else None,
+                held_out_dice=mean(mean_over_classes((d for d in dice if d.round == number), classes).values()),
                 retained=retained.value,
                 retained_low=retained.low,
                 retained_high=retained.high,
@@ -130,12 +127,12 @@ def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> 
 
     Args:
         study: to read.
-        accepted: its annotations, where they are at hand.
+        accepted: its annotations of cases that are not excluded, where they are at hand.
     """
     models = study.models("segmentation")
     of_round = {model.round: model for model in models}
     before = {number: model_before(models, model) for number, model in of_round.items()}
-    by_ref = {a.ref: a for a in (study.annotations() if accepted is None else accepted) if a.prediction_id is None}
+    by_ref = {a.ref: a for a in (not_excluded(study) if accepted is None else accepted) if a.prediction_id is None}
     rows = [r for r in study.suggestion_states() if r.kind == "audit" and r.ref in by_ref and r.round in of_round]
     used = {model.id for row in rows for model in (of_round[row.round], before[row.round]) if model is not None}
     hidden = {identifier: study.prediction_ids(identifier) for identifier in used}
@@ -179,7 +176,7 @@ def slice_dice(prediction: LabelArray, reference: LabelArray, schema: LabelSchem
 def advice(study: Study, *, seed: int = 0) -> Advice:
     """Whether the next round is likely to make the first prediction better, from audit slices alone.
 
-    The newest rounds are taken together until there are enough slices; each slice gives the difference of two models on itself.
+    The newest rounds are taken together until there are enough slices of enough cases; each slice gives the difference of two models on itself.
     """
     cannot = "Whether another round pays cannot be said yet:"
     pairs = [(one.ref, one.round, one.dice - one.before) for one in audit_slices(study) if one.before is not None]
@@ -187,12 +184,12 @@ def advice(study: Study, *, seed: int = 0) -> Advice:
         missing = "no audit slice is accepted that two models in a row had predicted"
         return Advice(f"{cannot} {missing}; run rounds with `run-round --audit 4` and annotate their audit slices.")
     newest = max(number for _, number, _ in pairs)
-    first = next(
-        (n for n in range(newest, -1, -1) if len([p for p in pairs if p[1] >= n]) >= LEAST_AUDITS), min(number for _, number, _ in pairs)
-    )
-    used = [pair for pair in pairs if pair[1] >= first]
-    cases = len({ref.case for ref, _, _ in used})
-    if len(used) < LEAST_AUDITS or cases < LEAST_CASES:
+    for first in sorted({number for _, number, _ in pairs}, reverse=True):
+        used = [pair for pair in pairs if pair[1] >= first]
+        cases = len({ref.case for ref, _, _ in used})
+        if len(used) >= LEAST_AUDITS and cases >= LEAST_CASES:
+            break
+    else:
         have = f"{_count(len(used), 'audit slice')} of {_count(cases, 'case')}"
         return Advice(f"{cannot} {have}, at least {LEAST_AUDITS} of {LEAST_CASES} cases are needed.", slices=len(used))
     change = Ratio.of_means([ref for ref, _, _ in used], [gain for _, _, gain in used], seed=seed, least=-1.0)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from SuggestiveAnnotationLib.report.collect import collect
 from SuggestiveAnnotationLib.report.collect_effort import effort_rows
+from SuggestiveAnnotationLib.report.numbers import mean_dice
 from SuggestiveAnnotationLib.report.rounds import Ratio, advice, audit_slices, round_points, slice_dice
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.records import Metric
@@ -162,6 +164,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says(cases: int, uneven: boo
 
 def test_a_round_in_numbers(study: Study) -> None:
     audit, shown, other = refs((0, 1), (0, 4), (1, 4))
+    study.set_roles({"case3": "test"})
     begin(study, {audit: "audit", shown: "suggested", other: "suggested"})
     model = add_model(study, 0)
     study.add_predictions(model, [(audit, bar(6)), (shown, bar(4)), (other, bar(10))])
@@ -183,6 +186,29 @@ def test_a_round_in_numbers(study: Study) -> None:
     assert point.retained == pytest.approx(10 / 32)
     assert (point.retained_low, point.retained_high) == (0, 1)
     assert (point.slices, point.minutes) == (3, 2.5)
+
+
+def test_held_out_dice_is_the_reports_and_excluded_cases_have_no_part_in_it(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=5, roles=("pool", "pool", "test", "test", "test"))
+    begin(study, {})
+    values = {"case2": (0.9, None), "case3": (0.3, 0.5), "case4": (0.0, 0.0), "case0": (1.0, 1.0)}
+    for case, (left, right) in values.items():
+        study.put_metrics([Metric(0, "dice_3d", case, "left lobe", left), Metric(0, "dice_3d", case, "right lobe", right)])
+    study.exclude_case("case4", "another patient")
+    (point,) = round_points(study)
+    # A case counts once, whatever classes it holds; a case of the pool never.
+    assert point.held_out_dice == pytest.approx((0.9 + 0.4) / 2)
+    assert point.held_out_dice == mean_dice(collect(study, command=""), None, 0)
+
+
+def test_what_was_drawn_in_an_excluded_case_has_no_say(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, {ref: ((1, 10) if ref.case in ("case0", "case1") else (8, 8)) for ref in EIGHT})
+    for case in ("case0", "case1"):
+        study.exclude_case(case, "another patient")
+    assert "4 audit slices of 2 cases" in advice(study).sentence
+    assert round_points(study)[1].audit_dice == pytest.approx(dice(8, 10))
+    assert {row.effort.slices for row in effort_rows(study)} == {4}
 
 
 def test_effort_is_of_the_round_whose_model_was_corrected_also_once_the_next_has_begun(study: Study) -> None:
@@ -290,6 +316,15 @@ def test_a_model_of_an_abandoned_round_is_not_the_one_before(study: Study) -> No
     said = advice(study)
     assert said.pays is True
     assert said.change == pytest.approx(dice(8, 10) - dice(5, 10))
+
+
+def test_older_rounds_are_taken_in_where_the_newest_have_slices_enough_but_not_cases(study: Study) -> None:
+    audit_round(study, {})
+    audit_round(study, dict.fromkeys(EIGHT, (5, 8)))
+    audit_round(study, dict.fromkeys(refs(*((case, k) for case in (0, 1) for k in (3, 4, 5, 6))), (8, 8)))
+    said = advice(study)
+    assert said.slices == 16
+    assert "16 slices of rounds 1 to 2" in said.sentence
 
 
 def test_false_contours_that_are_gone_from_slices_without_structure_are_a_gain(study: Study) -> None:
