@@ -82,6 +82,7 @@ def collect(
         gallery=_gallery(study, gallery),
         losses=tuple(_loss(m) for m in study.models() if m.kind != "committee" and m.card.get("losses")),
         waiting=_waiting(study, rounds),
+        under_way=rounds[-1].number if rounds and rounds[-1].stage not in ("annotating", "finished") else None,
         settings=preprocessing | _flat("study", study.settings) | _flat("last round", last),
         command=command,
         seeds={f"round {r.number}": r.seed for r in rounds},
@@ -118,20 +119,26 @@ class _Work:
         history: every annotation that was not undone, oldest first: what was paid for.
         counted: accepted slices of the pool, one annotation a slice: what networks are trained on.
         trained: round -> what its model was trained on, as the model itself says.
+        unanswered: suggestions of pool cases that expired and were neither suggested again nor annotated since.
     """
 
     history: tuple[Annotation, ...]
     counted: tuple[Annotation, ...]
     trained: Mapping[int, tuple[Annotation, ...]]
+    unanswered: frozenset[int]
 
     @classmethod
     def of(cls, study: Study) -> _Work:
         every = {a.id: a for a in study.all_annotations()}
         pool = {case.name for case in study.cases("pool")}
         models = [m for m in study.models("segmentation") if m.round is not None and "annotations" in m.card]
+        counted = tuple(a for a in study.annotations() if a.ref.case in pool)
+        done = {a.ref for a in counted}
+        newest = {row.ref: row for row in study.suggestion_states() if row.ref.case in pool}
         return cls(
             history=tuple(a for a in every.values() if a.state != "undone"),
-            counted=tuple(a for a in study.annotations() if a.ref.case in pool),
+            counted=counted,
+            unanswered=frozenset(row.id for row in newest.values() if row.state == "expired" and row.ref not in done),
             trained={m.round: tuple(every[i] for i in m.card["annotations"] if i in every) for m in models if m.round is not None},
         )
 
@@ -158,7 +165,8 @@ def _round(study: Study, round_: Round, work: _Work) -> RoundRow:
         **_cost(study, work, round_.number),
         annotated=len({a.ref for a in work.counted if a.round == round_.number} - learnt),
         open=sum(row.state in _OPEN for row in suggestions) if round_.stage != "finished" else 0,
-        skipped=sum(row.state == "skipped" for row in suggestions),
+        skipped=sum(row.state in ("skipped", "unreadable") for row in suggestions),
+        unanswered=sum(row.id in work.unanswered for row in suggestions),
         seconds=round_.seconds,
         notes=round_.notes,
     )

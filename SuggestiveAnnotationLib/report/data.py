@@ -152,7 +152,8 @@ class RoundRow:
         simulated: the minutes come from the cost table, not from a clock.
         annotated: slices of the pool annotated in this round.
         open: suggestions of this round that nobody has answered.
-        skipped: suggestions of this round that were skipped.
+        skipped: suggestions of this round that were skipped or called unreadable.
+        unanswered: suggestions of this round that expired, and of which nothing became later.
         seconds: stage -> seconds the computer took.
         notes: sentences of the strategy (shortfall, warnings).
     """
@@ -167,6 +168,7 @@ class RoundRow:
     annotated: int = 0
     open: int = 0
     skipped: int = 0
+    unanswered: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -266,6 +268,7 @@ class ReportData:
         regions: names of nested regions that Dice is given for beside the classes.
         annotated_slices: of the pool, accepted by now. pool_slices, pool_cases: size of the pool that slices are chosen from.
         held_out_cases: cases that Dice is measured on.
+        under_way: the round that is still being computed.
         settings: name -> value, as text.
         command: what reproduces the page.
         seeds, versions: name -> value.
@@ -290,6 +293,7 @@ class ReportData:
     gallery: tuple[GalleryItem, ...] = ()
     losses: tuple[LossCurve, ...] = ()
     waiting: tuple[NextSlice, ...] = ()
+    under_way: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     seeds: Mapping[str, int] = field(default_factory=dict)

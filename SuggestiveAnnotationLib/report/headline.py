@@ -127,6 +127,10 @@ def _next(data: ReportData) -> tuple[str, ...]:
             words.append(f"Annotate the suggested slice that waits: {where}.")
         else:
             words.append(f"Annotate the {count(len(data.waiting), 'suggested slice')} that wait; the first is {where}.")
+    elif data.under_way is not None:
+        words.append(f"Round {data.under_way} is not ready yet; where nothing works on it any more, `run-round` goes on with it.")
+    elif unanswered := sum(r.unanswered for r in data.rounds):
+        words.append(f"Nothing waits, but {count(unanswered, 'suggestion')} expired unanswered: run the next round.")
     else:
         words.append("Every suggestion has been answered: run the next round.")
     if not data.dice:

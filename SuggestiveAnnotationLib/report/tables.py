@@ -48,7 +48,7 @@ def rounds_table(data: ReportData) -> TableView:
         "Contour (m)",
         _minutes_name(data),
         "Annotated in it",
-        "Skipped",
+        "Skipped or unreadable",
         "Open",
         *("Dice, mean" if label is None else f"Dice, {label}" for label in labels),
         "Computing",

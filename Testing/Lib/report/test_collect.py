@@ -11,6 +11,7 @@ from SuggestiveAnnotationLib.report.collect_latents import among_neighbours, fla
 from SuggestiveAnnotationLib.report.data import POINT_STATES
 from SuggestiveAnnotationLib.report.headline import headline
 from SuggestiveAnnotationLib.report.page import render
+from SuggestiveAnnotationLib.report.tables import rounds_table
 from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.records import Metric
@@ -128,6 +129,29 @@ def test_only_slices_that_are_trained_on_are_counted_but_all_work_costs_minutes(
     assert (first.annotated, second.slices, second.annotated) == (1, 2, 0)
     lengths = [contour_agreement(truth(study, ref), truth(study, ref), values=(1, 2), spacing=SPACING) for ref in (returned, kept)]
     assert second.contour_mm == pytest.approx(sum(part.reference_mm for one in lengths for part in one.classes))
+
+
+def test_it_is_said_that_all_is_answered_only_where_it_is(make_study):
+    study = make_study(cases=3, prepared=True)
+    axis = study.frame("case0").axis
+    accepted, unreadable, expired, excluded = (SliceRef(f"case{case}", axis, index) for case, index in ((0, 2), (0, 3), (1, 3), (2, 4)))
+    study.start_round(strategy="strided", budget=3, seed=0, unit="slice", settings={})
+    suggest(study, (accepted, unreadable, expired, excluded))
+    session = Session(study, annotator="anna")
+    session.accept({accepted: truth(study, accepted)})
+    session.unreadable(unreadable, reason="motion")
+    session.finish_round()
+    study.exclude_case(excluded.case, "another patient")
+    data = collect(study, command="cmd")
+    assert [(r.annotated, r.skipped, r.open, r.unanswered) for r in data.rounds] == [(1, 1, 0, 1)]
+    assert "Skipped or unreadable" in rounds_table(data).columns
+    assert headline(data).next[0] == "Nothing waits, but 1 suggestion expired unanswered: run the next round."
+    study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    assert headline(collect(study, command="cmd")).next[0].startswith("Round 1 is not ready yet")
+    # Annotated after all.
+    session.accept({expired: truth(study, expired)})
+    study.finish_round(1)
+    assert headline(collect(study, command="cmd")).next[0] == "Every suggestion has been answered: run the next round."
 
 
 def test_effort_is_named_summed_and_audit_slices_stand_apart(study):
