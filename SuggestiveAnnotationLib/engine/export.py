@@ -122,6 +122,7 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
         states=tuple(states),
         left_out=_left_out(study, cases, states, accepted, wanted),
         version=__version__,
+        key=study.key,
     )
 
 

@@ -51,7 +51,7 @@ class StudyContent:
     """Everything an exporter may write.
 
     Attributes:
-        title: of the study.
+        title: of the study. key: tells it from others of the same title.
         schema, modalities, reference, record: as the study has them; modalities in channel order.
         cases: those to export, each with at least one annotation.
         reviews: annotation -> the newest review of it.
@@ -76,6 +76,7 @@ class StudyContent:
     states: tuple[str, ...] = ("accepted", "reviewed")
     left_out: tuple[str, ...] = ()
     version: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)

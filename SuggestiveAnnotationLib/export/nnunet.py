@@ -57,8 +57,8 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
     if not folds:
         left_out += ("No splits are written because all training cases are of one person; nnU-Net can train on them with fold `all` only.",)
     mend(folder)
-    target = _target(Path(folder), content.title, overwrite=overwrite)
-    with whole_folder(target, marker=MARKER, overwrite=overwrite) as scratch:
+    target = _target(Path(folder), content, overwrite=overwrite)
+    with whole_folder(target, marker=MARKER, overwrite=overwrite, study=content.key) as scratch:
         for part in ("imagesTr", "labelsTr", *(("imagesTs", "labelsTs") if len(train) < len(cases) else ())):
             (scratch / part).mkdir()
         for one in content.cases:
@@ -115,26 +115,18 @@ def _usable(content: StudyContent) -> tuple[tuple[CaseContent, ...], tuple[str, 
     return tuple(good), left_out
 
 
-def _target(folder: Path, title: str, *, overwrite: bool) -> Path:
+def _target(folder: Path, content: StudyContent, *, overwrite: bool) -> Path:
     if overwrite:
-        for earlier in datasets(folder, MARKER):
-            if _FOLDER.match(earlier.name) and _title(earlier) == title:
+        for earlier in datasets(folder, MARKER, study=content.key):
+            if _FOLDER.match(earlier.name):
                 return earlier
     # An export that is under way counts too: its hidden folder bears the id.
     taken = {int(found[1]) for p in listing(folder) if (found := _FOLDER.match(p.name))}
     free = next((i for i in range(FIRST_ID, LAST_ID + 1) if i not in taken), None)
     if free is None:
         raise InputError(f"{folder} holds a dataset for every id from {FIRST_ID} to {LAST_ID}.", hint="Choose another folder.")
-    name = re.sub(r"[^A-Za-z0-9]+", "-", ascii_letters(title)).strip("-")[:40].strip("-")
+    name = re.sub(r"[^A-Za-z0-9]+", "-", ascii_letters(content.title)).strip("-")[:40].strip("-")
     return folder / f"Dataset{free}_{name or 'Study'}"
-
-
-def _title(dataset: Path) -> str | None:
-    try:
-        name = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(name)
 
 
 def _write_case(scratch: Path, target: Path, content: StudyContent, one: CaseContent, name: str) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from SuggestiveAnnotationLib.errors import ExistsError, InputError
 from SuggestiveAnnotationLib.files import storage_error, sync_folder
@@ -28,7 +29,7 @@ _DROPPINGS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 @contextmanager
-def whole_folder(path: Path, *, marker: str, overwrite: bool) -> Iterator[Path]:
+def whole_folder(path: Path, *, marker: str, overwrite: bool, study: str = "") -> Iterator[Path]:
     """Yield an empty folder; on success it takes the place of `path`, with a file `marker` that lists what was written.
 
     An error or a crash leaves at `path` what was there before; after a crash between the two renames the next call puts it back.
@@ -37,6 +38,7 @@ def whole_folder(path: Path, *, marker: str, overwrite: bool) -> Iterator[Path]:
         path: of the dataset. The folders above it are made.
         marker: file name that tells this kind of dataset from other folders.
         overwrite: an earlier dataset of this kind may be replaced.
+        study: key of the study that it is of, kept in the marker.
 
     Raises:
         ExistsError: `path` exists and `overwrite` is off.
@@ -52,7 +54,7 @@ def whole_folder(path: Path, *, marker: str, overwrite: bool) -> Iterator[Path]:
             new.mkdir()
             yield new
             listed = sorted(p.relative_to(new).as_posix() for p in _entries(new))
-            text = json.dumps({"format": FORMAT, "version": VERSION, "files": [*listed, marker]}, indent=1)
+            text = json.dumps({"format": FORMAT, "version": VERSION, "study": study, "files": [*listed, marker]}, indent=1)
             (new / marker).write_text(text, encoding="utf-8")
             _sync(new)
             # Somebody may have put something there in the meantime.
@@ -76,10 +78,14 @@ def mend(folder: Path) -> None:
             _mend(path, mine)
 
 
-def datasets(folder: Path, marker: str) -> tuple[Path, ...]:
-    """Folders in `folder` that hold the marker of an earlier export, by name. Raises: StorageError, when it cannot be listed."""
+def datasets(folder: Path, marker: str, *, study: str) -> tuple[Path, ...]:
+    """Folders in `folder` that hold the marker of an earlier export of a study, by name.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
     found = (p for p in listing(folder) if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
-    return tuple(p for p in found if _listed(p / marker) is not None)
+    return tuple(p for p in found if (data := _marker(p / marker)) is not None and data.get("study") == study)
 
 
 def listing(folder: Path) -> tuple[Path, ...]:
@@ -219,10 +225,16 @@ def _refuse(path: Path, marker: str, *, overwrite: bool) -> None:
 
 def _listed(marker: Path) -> frozenset[str] | None:
     """The files that a marker lists; None where it is no marker."""
+    data = _marker(marker)
+    return None if data is None else frozenset(data["files"])
+
+
+def _marker(path: Path) -> dict[str, Any] | None:
+    """What a marker says; None where it is no marker."""
     try:
-        data = json.loads(marker.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] == FORMAT and all(isinstance(name, str) for name in data["files"]):
-            return frozenset(data["files"])
+            return data
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None

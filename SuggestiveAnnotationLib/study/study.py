@@ -168,6 +168,11 @@ class Study(CaseRows, RoundRows, AnnotationRows):
         return str(self._created_with["name"])
 
     @property
+    def key(self) -> str:
+        """What tells it from other studies of the same name, also once it has been moved or copied: its name and when it was created."""
+        return f"{self.name}, created {self._created_with.get('created', '')}"
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Channel order."""
         return tuple(self._created_with["modalities"])

@@ -73,6 +73,24 @@ def test_what_is_exported_is_what_is_trained_on_also_after_the_clock_was_set_bac
     np.testing.assert_array_equal(case_labelmap(study, "case0")[0], expected(study, "case0", {2: 2, 5: 2}))
 
 
+def test_an_nnunet_dataset_is_replaced_by_its_own_study_only(study: Study, make_study: MakeStudy, tmp_path: Path) -> None:
+    def labels() -> dict[str, list[str]]:
+        return {path.name: sorted(p.name for p in (path / "labelsTr").iterdir()) for path in (tmp_path / "out").iterdir()}
+
+    other = make_study(prepared=True, name="other")
+    Session(other, annotator="one").accept({SliceRef("case2", 0, 4): drawing(other, 1)})
+    # As when two people call their studies alike.
+    other.set_property("name", study.name)
+    other = Study(other.path)
+    for one in (study, other):
+        export(one, tmp_path / "out", format="nnunet", overwrite=True)
+    first = {"Dataset501_study": ["case0.nii.gz", "case1.nii.gz"]}
+    assert labels() == {**first, "Dataset502_study": ["case2.nii.gz"]}
+    Session(other, annotator="one").accept({SliceRef("case1", 0, 4): drawing(other, 1)})
+    export(other, tmp_path / "out", format="nnunet", overwrite=True)
+    assert labels() == {**first, "Dataset502_study": ["case1.nii.gz", "case2.nii.gz"]}
+
+
 def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path: Path) -> None:
     files = export(study, tmp_path / "out", states=("reviewed",)).files
     labelmap, mask, sidecar = files

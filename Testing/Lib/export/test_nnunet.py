@@ -186,10 +186,11 @@ def test_the_smallest_free_id_is_taken(tmp_path):
 
 
 def test_overwriting_replaces_the_dataset_of_the_same_study_only(tmp_path):
-    mine, other = make_content(make_case(tmp_path / "in", "a")), make_content(make_case(tmp_path / "in", "b", number=1), title="My-study")
+    mine, other = (make_content(make_case(tmp_path / "in", name, number=i), key=name) for i, name in enumerate("ab"))
     write(tmp_path, other)
     write(tmp_path, mine)
-    write(tmp_path, make_content(make_case(tmp_path / "in", "c", number=2)), overwrite=True)
+    # Both are called the same.
+    write(tmp_path, replace(make_content(make_case(tmp_path / "in", "c", number=2)), key="a"), overwrite=True)
     assert os.listdir(tmp_path / "Dataset501_My-study" / "labelsTr") == ["b.nii.gz"]
     assert os.listdir(tmp_path / "Dataset502_My-study" / "labelsTr") == ["c.nii.gz"]
     assert sorted(os.listdir(tmp_path)) == ["Dataset501_My-study", "Dataset502_My-study", "in"]

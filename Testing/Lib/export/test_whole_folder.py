@@ -255,8 +255,11 @@ def test_the_datasets_of_a_folder_are_those_with_the_marker(tmp_path):
     build(tmp_path / "a")
     (tmp_path / "c").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a")
-    assert [p.name for p in datasets(tmp_path, MARKER)] == ["a", "b"]
-    assert datasets(tmp_path / "nowhere", MARKER) == ()
+    with whole_folder(tmp_path / "d", marker=MARKER, overwrite=False, study="pilot, 2026") as scratch:
+        (scratch / "one").write_text("1", encoding="utf-8")
+    assert [p.name for p in datasets(tmp_path, MARKER, study="")] == ["a", "b"]
+    assert [p.name for p in datasets(tmp_path, MARKER, study="pilot, 2026")] == ["d"]
+    assert datasets(tmp_path / "nowhere", MARKER, study="") == ()
 
 
 @pytest.mark.parametrize(
