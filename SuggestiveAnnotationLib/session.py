@@ -312,7 +312,7 @@ def reader_name(given: str) -> str:
     if not name:
         raise StudyError("An annotator needs a name.", hint="Give a name or a pseudonym.")
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise InputError(f"The annotator's name {ascii(name)} holds letters that cannot be kept.", hint="Type it in UTF-8.")
+        raise InputError(f"The annotator's name {name!a} holds letters that cannot be kept.", hint="Type it in UTF-8.")
     return name
 
 

@@ -62,8 +62,8 @@ def import_annotations(
         The slices taken, and what to know of them. A slice that the same annotator accepted before is superseded.
 
     Raises:
-        InputError: no such case, another grid, values or structures outside the schema, slices that do not exist, no slice counts, or a name that is
-            no text.
+        InputError: no such case, another grid, values or structures outside the schema, slices that do not exist, no slice counts, or a
+            name that is no text.
         StudyError: the annotator has no name.
     """
     annotator = reader_name(annotator)

@@ -175,7 +175,9 @@ def _round(study: Study, round_: Round, work: _Work) -> RoundRow:
 def _last_model(study: Study, rounds: Sequence[Round], work: _Work, dice: Sequence[DiceValue]) -> tuple[RoundRow, ...]:
     """A simulation ends with a model trained on everything, measured as one more round without a batch."""
     after = sorted({d.round for d in dice} - {r.number for r in rounds})
-    return tuple(RoundRow(number=number, strategy="", seed=rounds[-1].seed if rounds else 0, **_cost(study, work, number)) for number in after)
+    return tuple(
+        RoundRow(number=number, strategy="", seed=rounds[-1].seed if rounds else 0, **_cost(study, work, number)) for number in after
+    )
 
 
 def _cost(study: Study, work: _Work, number: int) -> dict[str, Any]:

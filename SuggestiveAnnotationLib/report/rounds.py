@@ -38,8 +38,8 @@ class RoundPoint:
     """One round in numbers; None where there is nothing to measure. low and high are 95 % intervals over cases.
 
     Attributes:
-        audit_dice: mean over cases of the mean Dice of the round's model and what was accepted on audit slices, which were drawn without seeing it.
-            audit_slices: how many.
+        audit_dice: mean over cases of the mean Dice of the round's model and what was accepted on audit slices, which were drawn without
+            seeing it. audit_slices: how many.
         held_out_dice: mean over held-out cases of the mean 3D Dice of the round's model over classes, as in the report.
         retained: part of the accepted contour that the prediction first shown had, 0 to 1, where that was of the round's model.
         slices: accepted in the round.
@@ -79,7 +79,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class AuditSlice:
-    """An accepted audit slice: Dice with the hidden prediction of its round's model, and of the model before (`model_before`); None without one."""
+    """An accepted audit slice: Dice with the hidden prediction of its round's model, and with that of `model_before`; None without one."""
 
     ref: SliceRef
     round: int
@@ -176,7 +176,8 @@ def slice_dice(prediction: LabelArray, reference: LabelArray, schema: LabelSchem
 def advice(study: Study, *, seed: int = 0) -> Advice:
     """Whether the next round is likely to make the first prediction better, from audit slices alone.
 
-    The newest rounds are taken together until there are enough slices of enough cases; each slice gives the difference of two models on itself.
+    The newest rounds are taken together until there are enough slices of enough cases; each slice gives the difference of two models on
+    itself.
     """
     cannot = "Whether another round pays cannot be said yet:"
     pairs = [(one.ref, one.round, one.dice - one.before) for one in audit_slices(study) if one.before is not None]

@@ -107,7 +107,7 @@ def test_a_round_counts_what_its_model_was_trained_on(study):
 def test_only_slices_that_are_trained_on_are_counted_but_all_work_costs_minutes(make_study):
     study = make_study(cases=4, roles=("pool", "pool", "pool", "test"), prepared=True)
     axis = study.frame("case0").axis
-    returned, kept, excluded, tested = refs = [SliceRef(f"case{case}", axis, 4) for case in range(4)]
+    returned, kept, excluded, _ = refs = [SliceRef(f"case{case}", axis, 4) for case in range(4)]
     study.start_round(strategy="strided", budget=3, seed=0, unit="slice", settings={})
     suggest(study, refs)
     session = Session(study, annotator="anna")

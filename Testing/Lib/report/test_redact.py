@@ -47,7 +47,8 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Study:
     warning = f"{cases[0].images['t1']} of Miller, Jane was left out, and so was hidden-place/SMITH_JOHN_scout.nii.gz."
     study = Study.create(
         tmp_path / "hidden-place", name="Ward 7 glioma", cases=cases, schema=cohort.schema, modalities=("t1",), reference="t1",
-        settings={"warnings": [warning], "labels_by": "Dr. Planck", "source": str(tmp_path / "hidden-place" / "cohort.csv"), "share": r"C:\data\Jane.nii, and 3/4"},
+        settings={"warnings": [warning], "labels_by": "Dr. Planck", "source": str(tmp_path / "hidden-place" / "cohort.csv"),
+                  "share": r"C:\data\Jane.nii, and 3/4"},
     )  # fmt: skip
     prepare(study, pixels=32)
     number = study.start_round(strategy="random", budget=3, seed=0, unit="slice", settings={"budget": 12}).number
