@@ -180,9 +180,7 @@ class Session(ReaderView):
 
     def exclude_case(self, case: str, *, reason: str) -> None:
         """Take a case out of everything. What was accepted in it stays in the study, and takes part in nothing."""
-        self.study.exclude_case(case, reason)
-        self.study.skip_case(case, reason=f"case excluded: {reason}")
-        self.study.record_event("case excluded", annotator=self.annotator, payload={"case": case, "reason": reason})
+        self.study.exclude_case_by(self.annotator, case, reason=reason)
 
     def reopen(self, ref: SliceRef) -> None:
         """Correct an accepted slice: its labels become a draft, unless there is one. The annotation counts until a draft is accepted.

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
+from SuggestiveAnnotationLib.study.case_rows import exclude
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import (
     Annotation,
@@ -27,7 +28,13 @@ from SuggestiveAnnotationLib.study.records import (
     row_ref,
     unpack,
 )
-from SuggestiveAnnotationLib.study.round_rows import answer_suggestion, draft_suggestion, reopen_suggestion, undraft_suggestion
+from SuggestiveAnnotationLib.study.round_rows import (
+    answer_suggestion,
+    draft_suggestion,
+    reopen_suggestion,
+    skip_suggestions_of_case,
+    undraft_suggestion,
+)
 from SuggestiveAnnotationLib.study.tables import same_slice
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef, Verdict, describe
 
@@ -217,6 +224,13 @@ class AnnotationRows:
     def accepted_counts(self) -> dict[str, int]:
         """Case -> number of slices with an accepted annotation; reads no labels."""
         return Counter(ref.case for ref in self.annotated_refs())
+
+    def exclude_case_by(self, annotator: str, case: str, *, reason: str) -> None:
+        """A reader takes a case out of everything; what waits in it is answered, in the same transaction."""
+        with self.database.write() as connection:
+            exclude(connection, case, reason)
+            skip_suggestions_of_case(connection, case, reason=f"case excluded: {reason}")
+            _event(connection, "case excluded", annotator, None, {"case": case, "reason": reason})
 
     def review(self, annotation_ids: Sequence[int], *, reviewer: str, verdict: Verdict, note: str = "") -> None:
         """Keep what a second reader says of annotations, in one transaction.

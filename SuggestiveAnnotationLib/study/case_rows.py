@@ -78,10 +78,7 @@ class CaseRows:
     def exclude_case(self, name: str, reason: str, *, retry: bool = False) -> None:
         """Take a case out of everything, with the reason. With `retry`, `prepare` may take it back when its files are mended."""
         with self.database.write() as connection:
-            role = connection.execute(select(tables.cases.c.role).where(tables.cases.c.name == name)).scalar()
-            if not retry or role != "excluded":
-                put_property(connection, _ROLE_BEFORE + name, role if retry else None)
-            connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role="excluded", excluded_reason=reason))
+            exclude(connection, name, reason, retry=retry)
 
     def include_case(self, name: str) -> None:
         """Give a case back the role that `exclude_case` took with `retry`; nothing happens to other cases."""
@@ -134,6 +131,14 @@ class CaseRows:
         if row is None:
             return None
         return record_of(row.record)
+
+
+def exclude(connection: Connection, name: str, reason: str, *, retry: bool = False) -> None:
+    """As `CaseRows.exclude_case`, inside a running transaction."""
+    role = connection.execute(select(tables.cases.c.role).where(tables.cases.c.name == name)).scalar()
+    if not retry or role != "excluded":
+        put_property(connection, _ROLE_BEFORE + name, role if retry else None)
+    connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role="excluded", excluded_reason=reason))
 
 
 def put_property(connection: Connection, name: str, value: Any) -> None:

@@ -177,13 +177,6 @@ class RoundRows(MetricRows):
         with self.database.write() as connection:
             answer_suggestion(connection, ref, state, reason=reason)
 
-    def skip_case(self, case: str, *, reason: str) -> None:
-        """Answer every suggestion of a case that waits, in one transaction."""
-        table = tables.suggestions
-        with self.database.write() as connection:
-            waiting = (table.c.case == case, table.c.state.in_(_OPEN_STATES))
-            connection.execute(update(table).where(*waiting).values(state="skipped", reason=reason))
-
     def newest_round_with_suggestions(self) -> int | None:
         """Number of the newest round that has published suggestions."""
         with self.database.read() as connection:
@@ -341,6 +334,13 @@ def answer_suggestion(connection: Any, ref: SliceRef, state: SuggestionState, *,
     row = _newest_suggestion(connection, ref)
     if row is not None:
         _set_state(connection, row.id, state, reason)
+
+
+def skip_suggestions_of_case(connection: Any, case: str, *, reason: str) -> None:
+    """Every suggestion of a case that waits is answered."""
+    table = tables.suggestions
+    waiting = (table.c.case == case, table.c.state.in_(_OPEN_STATES))
+    connection.execute(update(table).where(*waiting).values(state="skipped", reason=reason))
 
 
 def draft_suggestion(connection: Any, ref: SliceRef) -> None:

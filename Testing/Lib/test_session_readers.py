@@ -11,7 +11,7 @@ import pytest
 
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.session import Session
-from SuggestiveAnnotationLib.study import tables
+from SuggestiveAnnotationLib.study import annotation_rows, tables
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion, SuggestionKind
 
@@ -252,6 +252,18 @@ def test_an_accepted_slice_is_not_passed_over(study: Study) -> None:
         with pytest.raises(StudyError, match=r"Case case0, slice 3, is accepted already, by one\. Undo"):
             verb(FIRST, reason="motion")
     assert state(session, FIRST) == "accepted"
+
+
+def test_a_case_is_excluded_wholly_or_not_at_all(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    session = Session(study, annotator="one")
+    monkeypatch.setattr(annotation_rows, "_event", killed)
+    with pytest.raises(KeyboardInterrupt):
+        session.exclude_case("case0", reason="wrong scan")
+    assert study.case("case0").role == "pool"
+    assert state(session, FIRST) == "suggested"
 
 
 def test_an_excluded_case_asks_for_nothing_more_and_keeps_what_was_accepted(study: Study) -> None:
