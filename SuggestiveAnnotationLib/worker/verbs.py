@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from logging.handlers import RotatingFileHandler
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 OptionsKind = TypeVar("OptionsKind", bound=settings.Options)
 Data = dict[str, Any]
+_BEGUN = "creation under way"
+"""Property: the hash of the command that makes the study, until it is prepared."""
 LOG_BYTES = 1_000_000
 """The log is put aside when it is as long as this; three old ones are kept."""
 LEARNING = (
@@ -162,11 +166,15 @@ class Verbs:
         from SuggestiveAnnotationLib.engine.cohort import create_from_plan
 
         self.close()
-        study = create_from_plan(Path(command.study), plan=CohortPlan.from_json(command.plan), name=command.title, **self._context)
-        study.close()
-        opened = self._open(Path(command.study))
+        path, asked = Path(command.study), hashlib.sha256(json.dumps(dataclasses.asdict(command), sort_keys=True).encode()).hexdigest()
+        if not _begun(path, asked):
+            study = create_from_plan(path, plan=CohortPlan.from_json(command.plan), name=command.title, **self._context)
+            study.set_property(_BEGUN, asked)
+            study.close()
+        opened = self._open(path)
         problems = self._check()["problems"]
         prepared = self._prepare(command.plane, command.pixels)
+        self.study.set_property(_BEGUN, None)
         return {**opened, "prepared": True, "problems": problems, "taken": prepared["taken"], "left_out": prepared["left_out"]}
 
     def _create_sample(self, command: protocol.CreateSample) -> Data:
@@ -338,6 +346,19 @@ class Verbs:
         from SuggestiveAnnotationLib.engine.report import report
 
         return {"path": str(report(self.study, Path(command.path), redacted=command.redacted, **self._context))}
+
+
+def _begun(path: Path, asked: str) -> bool:
+    """Whether a study lies there that the same command made and did not prepare to the end."""
+    from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study
+
+    if not (path / DATABASE_NAME).exists():
+        return False
+    study = Study(path)
+    try:
+        return study.properties().get(_BEGUN) == asked
+    finally:
+        study.close()
 
 
 def options_from(kind: type[OptionsKind], given: Mapping[str, Any]) -> OptionsKind:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from worker_process import Worker
 
+from SuggestiveAnnotationLib.errors import Cancelled, StudyError
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent, no_progress
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.worker.protocol import (
     CheckStudy,
@@ -30,6 +33,7 @@ from SuggestiveAnnotationLib.worker.protocol import (
     WriteReport,
     command_line,
 )
+from SuggestiveAnnotationLib.worker.verbs import Verbs
 
 MakeStudy = Callable[..., Study]
 
@@ -95,6 +99,30 @@ def test_from_a_folder_to_a_case_on_the_screen(worker: Worker, write_phantoms: C
     assert (error.kind, error.hint) == ("study", "Annotate and accept a few slices first.")
     worker.ask(CloseStudy())
     assert worker.refuse(CheckStudy()).sentence == "No study is open."
+
+
+def test_a_study_whose_creation_was_cancelled_is_finished_by_the_same_command_only(
+    write_phantoms: Callable[..., Path], tmp_path: Path
+) -> None:
+    verbs, cancel = Verbs(), CancelToken()
+    plan = verbs.run(FindCohort(str(write_phantoms(tmp_path / "cohort", cases=3))), progress=no_progress, cancel=cancel)["plan"]
+    command = CreateStudy(str(tmp_path / "study"), plan, "Phantoms", pixels=32)
+
+    def stop(event: ProgressEvent) -> None:
+        if event.stage == "prepare" and event.done == 2:
+            cancel.cancel()
+
+    with pytest.raises(Cancelled):
+        verbs.run(command, progress=stop, cancel=cancel)
+    with pytest.raises(StudyError):
+        verbs.run(replace(command, title="Others"), progress=no_progress, cancel=CancelToken())
+    made = verbs.run(command, progress=no_progress, cancel=CancelToken())
+    assert (made["title"], made["prepared"]) == ("Phantoms", True)
+    assert len(verbs.study.pool_refs()) == 24
+    # Once it is whole it is there already, as for any other command.
+    with pytest.raises(StudyError):
+        verbs.run(command, progress=no_progress, cancel=CancelToken())
+    verbs.close()
 
 
 def test_volumes_that_a_person_named(worker: Worker, write_phantoms: Callable[..., Path], tmp_path: Path) -> None:
