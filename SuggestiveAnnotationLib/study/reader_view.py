@@ -137,9 +137,16 @@ class ReaderView:
 
     def pre_annotation(self, ref: SliceRef) -> Prediction | None:
         """The prediction to show for a suggested slice: the one first shown, else the newest; none on an audit slice or one drawn from
-        scratch, and none on a slice that is not suggested, where nothing is shown that the work could be compared with.
+        scratch, none on a slice that is not suggested, where nothing is shown that the work could be compared with, and none where another
+        reader's labels are shown instead.
         """
-        return self._pre_annotations(ref.case, {ref}).get(ref)
+        return None if self._shows_another(ref) else self._pre_annotations(ref.case, {ref}).get(ref)
+
+    def _shows_another(self, ref: SliceRef) -> bool:
+        """Whether another reader's labels are what is shown of a slice."""
+        notes = self.study.work_notes(ref=ref)
+        mine = any(note.annotator == self.annotator and note.state in ("draft", "accepted") for note in notes)
+        return not (mine or self.blind) and any(note.state == "accepted" for note in notes)
 
     def first_shown(self, ref: SliceRef) -> Prediction | None:
         """The prediction that this annotator's work on a slice began with, None when it began with none or has not begun."""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
-from SuggestiveAnnotationLib.errors import StudyError
+from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.session import Session
+from SuggestiveAnnotationLib.study import annotation_rows
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion
 
@@ -239,3 +240,45 @@ def test_undo_after_the_round_was_finished_makes_the_slice_free_again(study: Stu
     states = {row.suggestion.ref: row.state for row in study.suggestions(0)}
     assert states[REFS[0]] == "expired"
     assert states[REFS[1]] == "expired"
+
+
+# Readers
+
+
+def test_work_that_began_with_another_readers_labels_is_not_measured_against_a_prediction_never_shown(study: Study) -> None:
+    one, two = Session(study, annotator="one"), Session(study, annotator="two")
+    assert one.open(REFS[0]) is not None
+    one.accept({REFS[0]: square(1)})
+    assert two.shown_labels(REFS[0]).origin == "other reader"
+    assert two.open(REFS[0]) is None
+    (second,) = two.accept({REFS[0]: two.shown_labels(REFS[0]).labels})
+    assert (second.prediction_id, second.effort) == (None, None)
+    # Who does not see the first reader's work begins with the prediction.
+    blind = Session(study, annotator="three", blind=True)
+    assert blind.open(REFS[0]) is not None
+    (third,) = blind.accept({REFS[0]: square(left=7)})
+    assert third.provenance == "corrected"
+    assert third.effort is not None
+
+
+def test_a_reader_is_the_same_with_white_space_around_the_name(study: Study) -> None:
+    Session(study, annotator="B").accept({REFS[0]: square()})
+    with pytest.raises(StudyError, match="nothing of another reader"):
+        Session(study, annotator=" B ").review([REFS[0]], verdict="approved")
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_kept(study: Study) -> None:
+    with pytest.raises(InputError, match="cannot be kept"):
+        Session(study, annotator="M\udcfcller")
+
+
+def test_a_case_is_excluded_wholly_or_not_at_all(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    session = Session(study, annotator="one")
+    monkeypatch.setattr(annotation_rows, "_event", killed)
+    with pytest.raises(KeyboardInterrupt):
+        session.exclude_case("case0", reason="wrong scan")
+    assert study.case("case0").role == "pool"
+    assert {row.ref: row.state for row in study.suggestion_states(0)}[REFS[0]] == "suggested"

@@ -9,9 +9,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.session import Session
-from SuggestiveAnnotationLib.study import annotation_rows, tables
+from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion, SuggestionKind
 
@@ -254,18 +254,6 @@ def test_an_accepted_slice_is_not_passed_over(study: Study) -> None:
     assert state(session, FIRST) == "accepted"
 
 
-def test_a_case_is_excluded_wholly_or_not_at_all(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    session = Session(study, annotator="one")
-    monkeypatch.setattr(annotation_rows, "_event", killed)
-    with pytest.raises(KeyboardInterrupt):
-        session.exclude_case("case0", reason="wrong scan")
-    assert study.case("case0").role == "pool"
-    assert state(session, FIRST) == "suggested"
-
-
 def test_an_excluded_case_asks_for_nothing_more_and_keeps_what_was_accepted(study: Study) -> None:
     session = Session(study, annotator="one")
     session.accept({FIRST: square()})
@@ -382,17 +370,6 @@ def test_an_accept_of_which_a_part_was_returned_is_not_undone(study: Study) -> N
     with pytest.raises(StudyError, match="undone or returned"):
         one.undo()
     assert {a.ref for a in study.annotations()} == {SECOND}
-
-
-def test_a_reader_is_the_same_with_white_space_around_the_name(study: Study) -> None:
-    Session(study, annotator="B").accept({FIRST: square()})
-    with pytest.raises(StudyError, match="nothing of another reader"):
-        Session(study, annotator=" B ").review([FIRST], verdict="approved")
-
-
-def test_a_name_that_is_no_text_is_refused_before_anything_is_kept(study: Study) -> None:
-    with pytest.raises(InputError, match="cannot be kept"):
-        Session(study, annotator="M\udcfcller")
 
 
 # Timing
