@@ -228,7 +228,7 @@ class AnnotateSection(Section):
             return False
         sync = self.workspace.sync
         # Drafts first: whatever goes wrong after this, the work is in the study.
-        sync.save()
+        sync.accepting(refs)
         annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})
         sync.accepted(refs)
         self._tools.forgetUndo()

@@ -36,7 +36,8 @@ class LabelSync:
         self._now = self._start = None
         # Native indices: changed since the last save; with a draft begun here; with a draft of another day; with something from the study.
         self._changed, self._begun, self._drafted, self._placed = set(), set(), set(), set()
-        self._preAnnotated = set()
+        # Native index -> the pre-annotation that the study shows there, a `ShownLabels`.
+        self._preAnnotations = {}
         self._looked = qt.QTimer()
         self._looked.setSingleShot(True)
         self._looked.setInterval(DEBOUNCE_MS)
@@ -78,7 +79,7 @@ class LabelSync:
         self._looked.stop()
         self._saves.stop()
         self._node = self._now = self._start = None
-        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotated, self._again):
+        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._again):
             known.clear()
 
     @property
@@ -140,10 +141,7 @@ class LabelSync:
                 dropped.add(index)
             elif index in self._drafted:
                 kept[index] = np.array(stack[index], np.uint16)
-        for index in begun - self._begun:
-            if index in self._preAnnotated and self._ref(index) != self._workspace.current:
-                # Reached by scrolling or a three-dimensional tool: the pre-annotation was in view, and the effort is measured against it.
-                session.show(self._ref(index))
+        self._noteShown(begun - self._begun)
         session.draft_slices({self._ref(index): labels for index, labels in kept.items()})
         for index in dropped:
             session.discard(self._ref(index))
@@ -151,7 +149,17 @@ class LabelSync:
         self._changed.clear()
         self._workspace.statesChanged()
 
+    def _noteShown(self, indices):
+        """Reached by scrolling, by a range or by a three-dimensional tool: what was in view is what the effort is measured against."""
+        shown = {self._ref(index): self._preAnnotations[index].prediction_id for index in indices if index in self._preAnnotations}
+        self._workspace.session.note_shown(shown)
+
     # Slices
+
+    def accepting(self, refs):
+        """These slices are about to be accepted as they are: their work is kept, and what it is measured against."""
+        self.save()
+        self._noteShown(ref.native_index for ref in refs)
 
     def labels(self, ref):
         """Labels of a slice as they are now, canonical `(row, column)`."""
@@ -228,7 +236,7 @@ class LabelSync:
         self._begun -= gone
         self._drafted = (self._drafted - gone) | (drafts - self._begun)
         self._placed = set(shown)
-        self._preAnnotated = {index for index, one in shown.items() if one.origin == "pre-annotation"}
+        self._preAnnotations = {index: one for index, one in shown.items() if one.origin == "pre-annotation"}
 
     def _ref(self, index):
         return SliceRef(self._scene.case, self._scene.frame.axis, index)

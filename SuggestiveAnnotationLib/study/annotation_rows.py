@@ -256,6 +256,14 @@ class AnnotationRows:
         with self.database.write() as connection:
             _event(connection, kind, annotator, ref, payload or {})
 
+    def record_events(self, kind: str, payloads: Mapping[SliceRef, Mapping[str, Any]], *, annotator: str) -> None:
+        """Keep a raw event for each of several slices, in one transaction."""
+        if not payloads:
+            return
+        with self.database.write() as connection:
+            for ref, payload in payloads.items():
+                _event(connection, kind, annotator, ref, payload)
+
     def events(
         self, *, ref: SliceRef | None = None, case: str | None = None, kind: str | None = None, annotator: str | None = None
     ) -> tuple[Event, ...]:

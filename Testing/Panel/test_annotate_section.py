@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from panel_study import SHAPE, add_round, make_study, square
 
+from SuggestiveAnnotationLib.effort.quantities import RetainedContour
 from SuggestiveAnnotationLib.types import SliceRef
 
 A, B, C, OTHER = (SliceRef(case, 0, index) for case, index in (("case0", 3), ("case0", 5), ("case0", 7), ("case1", 4)))
@@ -247,6 +248,18 @@ def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
     assert len({a.batch for a in annotations}) == 1
     assert all(np.array_equal(a.labels, square(4, top=a.ref.native_index)) for a in annotations)
     assert "Accepted slice 3-5" in reader.ui.effortLabel.text
+
+
+def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened(reader: Reader) -> None:
+    between = SliceRef("case0", 0, 4)
+    for ref in (between, B):
+        reader.scroll(ref)
+    reader.ui.toBox.value = 6
+    reader.host.click(reader.ui.acceptRangeButton)
+    annotations = {a.ref: a for a in reader.workspace.study.annotations()}
+    assert {ref: a.provenance for ref, a in annotations.items()} == {A: "unchanged", between: "empty", B: "unchanged"}
+    assert annotations[between].effort is None
+    assert all(RetainedContour.from_json(annotations[ref].effort).totals.overall.of_reference == 1 for ref in (A, B))
 
 
 def test_undo_and_reopen(reader: Reader) -> None:
