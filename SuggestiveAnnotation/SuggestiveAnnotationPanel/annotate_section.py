@@ -154,7 +154,7 @@ class AnnotateSection(Section):
         if review is not None:
             ui.reviewLabel.text = _("{name} accepted this slice.").format(name=review.annotator)
         word = state_style.word(status.state) if status is not None else _("not suggested")
-        ui.sliceLabel.text = effort_text.stateText(ref, word, session.shown_labels(ref)) if known else ""
+        ui.sliceLabel.text = effort_text.stateText(ref, word, workspace.sync.held(ref) or session.shown_labels(ref)) if known else ""
         self._offerRange()
         self._showObstacle()
         self._showGauge()
@@ -274,7 +274,7 @@ class AnnotateSection(Section):
         if not self.ui.gaugeBox.checked or ref is None or workspace.scene.case != ref.case:
             label.text = ""
             return
-        shown = workspace.session.first_shown(ref)
+        shown = workspace.sync.held(ref) or workspace.session.first_shown(ref)
         text = effort_text.gaugeText(workspace.study, ref, workspace.sync.labels(ref), None if shown is None else shown.labels)
         minutes = workspace.session.active_minutes(ref)
         label.text = text if minutes is None else text + " " + effort_text.minutesText(minutes)

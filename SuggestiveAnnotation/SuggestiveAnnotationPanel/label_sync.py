@@ -7,7 +7,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import SliceRef, slice_number
 
 from . import segments
 from .connect import connect
@@ -19,6 +19,8 @@ AUTOSAVE_MS = 10_000
 
 class LabelSync:
     """Between the segmentation of the open case and the drafts of the study.
+
+    A pre-annotation stays as long as a person looks at it, whatever a new round brings: `held` tells of such slices.
 
     Signals: `edited()`, after a change by the person was seen; `rewritten()`, after labels came from the study: states that an undo
     would bring back are older than they are.
@@ -38,6 +40,8 @@ class LabelSync:
         self._changed, self._begun, self._drafted, self._placed = set(), set(), set(), set()
         # Native index -> the pre-annotation that the study shows there, a `ShownLabels`.
         self._preAnnotations = {}
+        # The same, of slices in view that the newest round shows otherwise.
+        self._held = {}
         self._looked = qt.QTimer()
         self._looked.setSingleShot(True)
         self._looked.setInterval(DEBOUNCE_MS)
@@ -46,9 +50,16 @@ class LabelSync:
         self._saves.setSingleShot(True)
         self._saves.setInterval(AUTOSAVE_MS)
         connect(self._saves, "timeout()", self.save)
-        workspace.leavingSlice.connect(self.save)
-        workspace.caseShown.connect(self._attach)
-        workspace.statesChanged.connect(self.refresh)
+        self._followed = [
+            (workspace.leavingSlice, self.save),
+            (workspace.caseShown, self._attach),
+            (workspace.sliceChanged, self._onSlice),
+            (workspace.statesChanged, self.refresh),
+        ]
+        if workspace.views is not None:
+            self._followed.append((workspace.views.moved, self._release))
+        for signal, call in self._followed:
+            signal.connect(call)
 
     # Following the segmentation
 
@@ -79,7 +90,7 @@ class LabelSync:
         self._looked.stop()
         self._saves.stop()
         self._node = self._now = self._start = None
-        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._again):
+        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._held, self._again):
             known.clear()
 
     @property
@@ -151,15 +162,15 @@ class LabelSync:
 
     def _noteShown(self, indices):
         """Reached by scrolling, by a range or by a three-dimensional tool: what was in view is what the effort is measured against."""
-        shown = {self._ref(index): self._preAnnotations[index].prediction_id for index in indices if index in self._preAnnotations}
-        self._workspace.session.note_shown(shown)
+        known = {**self._preAnnotations, **self._held}
+        self._workspace.session.note_shown({self._ref(index): known[index].prediction_id for index in indices if index in known})
 
     # Slices
 
     def accepting(self, refs):
         """These slices are about to be accepted as they are: their work is kept, and what it is measured against."""
         self.save()
-        self._noteShown(ref.native_index for ref in refs)
+        self._noteShown(ref.native_index for ref in refs if ref.case == self._scene.case)
 
     def labels(self, ref):
         """Labels of a slice as they are now, canonical `(row, column)`."""
@@ -182,6 +193,7 @@ class LabelSync:
             start[ref.native_index] = now[ref.native_index]
             for indices in (self._changed, self._begun, self._drafted):
                 indices.discard(ref.native_index)
+            self._held.pop(ref.native_index, None)
 
     def write(self, ref, labels):
         """Put labels, canonical `(row, column)`, on a slice, as a change by the person."""
@@ -194,19 +206,69 @@ class LabelSync:
     # What is new in the study
 
     def refresh(self):
-        """Show what is new in the study (fresh pre-annotations, undone accepts); slices the person is changing stay as they are."""
+        """Show what is new in the study (fresh pre-annotations, undone accepts); slices the person is changing stay as they are, and
+        so do pre-annotations in view.
+        """
         if self._node is None or self._workspace.session is None:
             return
         self.look()
         shown = self._shown()
+        self._hold(shown)
         now = self._stack(self._now)
         stale = {}
-        for index in (self._placed | set(shown)) - self._changed:
+        for index in (self._placed | set(shown)) - self._changed - set(self._held):
             labels = shown[index].labels if index in shown else np.zeros(now[index].shape, np.uint16)
             if not np.array_equal(now[index], labels):
                 stale[index] = labels
         self._bring(stale)
         self._learn(shown)
+
+    # What stays in view
+
+    def held(self, ref):
+        """The pre-annotation, a `ShownLabels`, that a slice shows only because it is in view; None for any other slice."""
+        return self._held.get(ref.native_index) if ref.case == self._scene.case else None
+
+    def _inView(self):
+        """Native indices of the open slice and of what the large view shows."""
+        shown = self._workspace.views.shownSlice() if self._workspace.views is not None else None
+        return {ref.native_index for ref in (self._workspace.current, shown) if ref is not None and ref.case == self._scene.case}
+
+    def _hold(self, shown):
+        """Keep the pre-annotations in view that the study shows no more, or with other labels."""
+        known, session = {**self._preAnnotations, **self._held}, self._workspace.session
+        now, before = self._stack(self._now), set(self._held)
+        self._held.clear()
+        for index in self._inView() & set(known) - self._changed:
+            fresh = shown.get(index)
+            if fresh is not None and (fresh.origin != "pre-annotation" or fresh.prediction_id == known[index].prediction_id):
+                continue
+            status = session.status(self._ref(index))
+            # An audit slice is drawn without.
+            if np.array_equal(now[index], known[index].labels) and (status is None or status.kind != "audit"):
+                self._held[index] = known[index]
+                if index not in before:
+                    self._sayHeld(self._ref(index), fresh)
+
+    def _sayHeld(self, ref, fresh):
+        if fresh is None:
+            text = _("The suggestion of slice {number} expired: a new round has come. What it shows stays until you leave it.")
+        else:
+            text = _("A new round has come. Slice {number} gets its newer pre-annotation when you leave it.")
+        self._workspace.message("info", text.format(number=slice_number(ref)))
+
+    def _onSlice(self):
+        """What is opened now shows what the newest round has for it."""
+        ref = self._workspace.current
+        if ref is not None and ref.case == self._scene.case and ref.native_index in self._held:
+            del self._held[ref.native_index]
+            self.refresh()
+        self._release()
+
+    def _release(self):
+        """Slices that went out of view show what the newest round has for them."""
+        if self._held and not set(self._held) <= self._inView():
+            self.refresh()
 
     def _shown(self):
         """Native index -> what the study shows there."""
@@ -235,7 +297,7 @@ class LabelSync:
             start[index] = now[index]
         self._begun -= gone
         self._drafted = (self._drafted - gone) | (drafts - self._begun)
-        self._placed = set(shown)
+        self._placed = set(shown) | set(self._held)
         self._preAnnotations = {index: one for index, one in shown.items() if one.origin == "pre-annotation"}
 
     def _ref(self, index):
@@ -247,9 +309,5 @@ class LabelSync:
     def cleanup(self):
         """Save and stop."""
         self.detach()
-        for signal, slot in (
-            (self._workspace.leavingSlice, self.save),
-            (self._workspace.caseShown, self._attach),
-            (self._workspace.statesChanged, self.refresh),
-        ):
-            signal.disconnect(slot)
+        for signal, call in self._followed:
+            signal.disconnect(call)

@@ -274,6 +274,7 @@ class SuggestionsSection(Section):
         """Accept the open slice as holding none of the structures."""
         ref = self.workspace.current
         self.workspace.saveNow()
+        self.workspace.sync.accepting([ref])
         self.workspace.session.mark_empty([ref])
         self.workspace.sync.accepted([ref])
         self._answered()

@@ -262,6 +262,31 @@ def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened
     assert all(RetainedContour.from_json(annotations[ref].effort).totals.overall.of_reference == 1 for ref in (A, B))
 
 
+@pytest.mark.parametrize("button", ["acceptButton", "acceptRangeButton", "emptyButton"])
+def test_a_round_that_ends_leaves_the_open_slice_to_be_accepted_as_it_is_seen(reader: Reader, button: str) -> None:
+    add_round(reader.workspace.study, {C: "suggested"}, {C: square(4, side=5)})
+    reader.workspace.statesChanged()
+    reader.host.pump(0.4)
+    assert np.array_equal(reader.labels(A), PREDICTED[A])
+    assert reader.ui.sliceLabel.text == "Slice 4 of case case0, expired; the labels are the model's pre-annotation."
+    ui = reader.panel.sections[2].ui if button == "emptyButton" else reader.ui
+    reader.host.click(getattr(ui, button))
+    (annotation,) = reader.workspace.study.annotations()
+    assert annotation.ref == A
+    assert annotation.provenance == ("empty" if button == "emptyButton" else "unchanged")
+    assert annotation.effort is not None
+
+
+def test_what_the_large_view_shows_stays_until_it_is_scrolled_away(reader: Reader) -> None:
+    reader.scroll(B)
+    add_round(reader.workspace.study, {C: "suggested"}, {C: square(4, side=5)})
+    reader.workspace.statesChanged()
+    assert [reader.labels(ref).any() for ref in (A, B)] == [True, True]
+    reader.scroll(C)
+    assert [reader.labels(ref).any() for ref in (A, B)] == [True, False]
+    assert np.array_equal(reader.labels(A), PREDICTED[A])
+
+
 def test_undo_and_reopen(reader: Reader) -> None:
     reader.workspace.sync.write(A, square(4))
     reader.host.click(reader.ui.acceptButton)

@@ -294,6 +294,8 @@ def test_many_fresh_pre_annotations_come_at_once_and_are_nobodys_drafts(desk: De
     desk.workspace.saveNow()
     assert told == [1]
     assert list(desk.drafts()) == [C]
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    del fresh[A]
     for ref, labels in fresh.items():
         assert np.array_equal(desk.labels(ref), square(4, side=4) if ref == C else labels)
 
@@ -302,8 +304,63 @@ def test_what_expired_without_work_is_taken_away(desk: Desk) -> None:
     desk.open(A)
     add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(1)})
     desk.workspace.statesChanged()
-    assert not desk.labels(A).any()
+    assert not desk.labels(B).any()
     assert np.array_equal(desk.labels(FREE), square(1))
+
+
+def test_what_expired_stays_on_the_open_slice_until_it_is_left(desk: Desk) -> None:
+    desk.open(A)
+    add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(1)})
+    desk.workspace.statesChanged()
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    assert desk.sync.held(A).origin == "pre-annotation"
+    assert desk.said[-1][1].startswith("The suggestion of slice 4 expired")
+    said = len(desk.said)
+    desk.workspace.statesChanged()
+    assert len(desk.said) == said
+    desk.open(FREE)
+    assert desk.sync.held(A) is None
+    assert not desk.labels(A).any()
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+
+
+def test_the_open_slice_gets_a_newer_pre_annotation_when_it_is_opened_anew(desk: Desk) -> None:
+    desk.open(A)
+    fresh = {ref: square(4, left=20) for ref in (A, B)}
+    add_round(desk.workspace.study, {ref: "suggested" for ref in fresh}, fresh)
+    desk.workspace.statesChanged()
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    assert np.array_equal(desk.labels(B), fresh[B])
+    desk.open(A)
+    assert np.array_equal(desk.labels(A), fresh[A])
+    (annotation,) = desk.workspace.session.accept({A: desk.sync.labels(A)})
+    assert annotation.provenance == "unchanged"
+
+
+def test_an_open_slice_that_becomes_an_audit_slice_shows_nothing(desk: Desk) -> None:
+    desk.open(A)
+    add_round(desk.workspace.study, {A: "audit", B: "suggested"}, {A: square(1), B: square(4)})
+    desk.workspace.statesChanged()
+    assert not desk.labels(A).any()
+
+
+def test_what_is_drawn_over_a_pre_annotation_that_expired_is_measured_against_it(desk: Desk) -> None:
+    desk.open(A)
+    add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(1)})
+    desk.workspace.statesChanged()
+    desk.paint(A, square(1, left=11))
+    desk.workspace.saveNow()
+    assert desk.sync.held(A) is None
+    assert np.array_equal(desk.workspace.session.first_shown(A).labels, PREDICTED[A])
+    desk.paint(A, PREDICTED[A])
+    desk.workspace.saveNow()
+    assert desk.drafts() == {}
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    desk.open(B)
+    desk.paint(A, square(1, left=11))
+    desk.workspace.saveNow()
+    assert np.array_equal(desk.workspace.session.first_shown(A).labels, PREDICTED[A])
 
 
 def test_an_audit_slice_shows_nothing(desk: Desk) -> None:
