@@ -73,9 +73,9 @@ class LabelSync:
         self._start = self._now.copy()
         self._learn(self._shown())
         self._touched = False
-        # Undo and redo tell only that segments were modified.
+        # Undo and redo tell only that segments were modified, clearing a segment by the table's menu only of a representation.
         of = slicer.vtkSegmentation
-        for event in (of.SourceRepresentationModified, of.SegmentModified, of.SegmentRemoved):
+        for event in (of.SourceRepresentationModified, of.RepresentationModified, of.SegmentModified, of.SegmentRemoved):
             self._tags.append(node.AddObserver(event, self._onModified))
 
     def detach(self):
@@ -169,6 +169,8 @@ class LabelSync:
 
     def accepting(self, refs):
         """These slices are about to be accepted as they are: their work is kept, and what it is measured against."""
+        # Whatever was told: what is accepted is what is there.
+        self._touched = True
         self.save()
         self._noteShown(ref.native_index for ref in refs if ref.case == self._scene.case)
 

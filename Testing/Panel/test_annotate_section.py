@@ -130,6 +130,18 @@ def test_erasing_and_the_ignore_brush(reader: Reader) -> None:
     assert set(np.unique(annotation.labels)) == {0, 1, 255}
 
 
+def test_a_structure_cleared_by_the_tables_menu_is_accepted_as_cleared(reader: Reader) -> None:
+    import slicer
+
+    slicer.util.findChild(reader.editor, "SegmentsTableView").clearSelectedSegments()
+    reader.host.press("Ctrl+Return")
+    (annotation,) = reader.workspace.study.annotations()
+    assert annotation.ref == A
+    assert annotation.provenance == "empty"
+    assert not annotation.labels.any()
+    assert reader.ui.effortLabel.text.startswith("Accepted slice 4: empty. ")
+
+
 def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
     import slicer
 

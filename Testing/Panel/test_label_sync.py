@@ -235,6 +235,33 @@ def test_undo_and_redo_of_the_segment_editor_are_seen(desk: Desk) -> None:
     assert np.array_equal(desk.drafts()[A], square(1, left=14))
 
 
+def test_a_segment_cleared_by_the_tables_menu_is_seen(desk: Desk) -> None:
+    """*Clear selected segments* tells neither of a stroke nor of an undo."""
+    desk.open(A)
+    seen: list[int] = []
+    desk.sync.edited.connect(lambda: seen.append(1))
+    assert slicer.vtkSlicerSegmentationsModuleLogic.ClearSegment(desk.node, "value-1")
+    desk.host.waitUntil(lambda: seen, seconds=2, what="the change")
+    assert desk.sync.changedSlices() == [A, C]
+    desk.workspace.saveNow()
+    assert not desk.drafts()[A].any()
+    # Labels from the study are no edit, whichever events they fire.
+    desk.workspace.session.discard(A)
+    desk.workspace.statesChanged()
+    desk.host.pump(0.4)
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    assert (desk.sync.changedSlices(), len(seen)) == ([C], 1)
+
+
+def test_what_is_accepted_is_what_is_there_though_nothing_told_of_it(desk: Desk) -> None:
+    desk.open(A)
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(desk.node, "value-1")[:] = 0
+    desk.host.pump(0.4)
+    assert desk.sync.labels(A).any()
+    desk.sync.accepting([A])
+    assert not desk.sync.labels(A).any()
+
+
 def test_a_draft_of_another_day_is_not_dropped_by_an_undo_to_it(desk: Desk) -> None:
     desk.workspace.session.draft(A, square(4, left=3))
     desk.open(A)
