@@ -32,6 +32,8 @@ class LabelSync:
         self._node = None
         self._tags = []
         self._touched = False
+        # Native indices of what the large view showed when something changed, until the next look.
+        self._seen = set()
         # Label values of segments that were put back empty, until they have their labels again.
         self._again = set()
         # Native volumes: as it is, and as each slice was before the person began.
@@ -57,7 +59,7 @@ class LabelSync:
             (workspace.statesChanged, self.refresh),
         ]
         if workspace.views is not None:
-            self._followed.append((workspace.views.moved, self._release))
+            self._followed.append((workspace.views.moved, self._onMoved))
         for signal, call in self._followed:
             signal.connect(call)
 
@@ -90,7 +92,7 @@ class LabelSync:
         self._looked.stop()
         self._saves.stop()
         self._node = self._now = self._start = None
-        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._held, self._again):
+        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._held, self._again, self._seen):
             known.clear()
 
     @property
@@ -99,6 +101,7 @@ class LabelSync:
 
     def _onModified(self, *_arguments):
         self._touched = True
+        self._seen |= self._shownNow()
         self._looked.start()
 
     def look(self):
@@ -125,6 +128,8 @@ class LabelSync:
         others = tuple(a for a in range(3) if a != scene.frame.axis)
         changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
         self._now = now
+        self._unsee(set(changed) - self._seen - self._shownNow())
+        self._seen.clear()
         if not changed:
             return
         self._changed.update(changed)
@@ -172,7 +177,7 @@ class LabelSync:
         # Whatever was told: what is accepted is what is there.
         self._touched = True
         self.save()
-        self._noteShown(ref.native_index for ref in refs if ref.case == self._scene.case)
+        self._noteShown(self._indices(refs))
 
     def labels(self, ref):
         """Labels of a slice as they are now, canonical `(row, column)`."""
@@ -223,6 +228,8 @@ class LabelSync:
             if not np.array_equal(now[index], labels):
                 stale[index] = labels
         self._bring(stale)
+        # Also in view where a pre-annotation was taken away: nobody has looked at the slice without it.
+        self._unsee({index for index in stale if index not in self._shownNow() or (index in self._preAnnotations and index not in shown)})
         self._learn(shown)
 
     # What stays in view
@@ -231,10 +238,26 @@ class LabelSync:
         """The pre-annotation, a `ShownLabels`, that a slice shows only because it is in view; None for any other slice."""
         return self._held.get(ref.native_index) if ref.case == self._scene.case else None
 
+    def _shownNow(self):
+        """Native index of what the large view shows, as a set."""
+        return self._indices([self._workspace.views.shownSlice()] if self._workspace.views is not None else [])
+
     def _inView(self):
         """Native indices of the open slice and of what the large view shows."""
-        shown = self._workspace.views.shownSlice() if self._workspace.views is not None else None
-        return {ref.native_index for ref in (self._workspace.current, shown) if ref is not None and ref.case == self._scene.case}
+        return self._shownNow() | self._indices([self._workspace.current])
+
+    def _indices(self, refs):
+        return {ref.native_index for ref in refs if ref is not None and ref.case == self._scene.case}
+
+    def _unsee(self, indices):
+        """Slices that changed out of view have to be shown before they are accepted."""
+        if self._workspace.views is not None:
+            self._workspace.views.displayed.difference_update(self._ref(index) for index in indices)
+
+    def _onMoved(self):
+        # What changed before is told apart from what comes into view now.
+        self.look()
+        self._release()
 
     def _hold(self, shown):
         """Keep the pre-annotations in view that the study shows no more, or with other labels."""
@@ -286,6 +309,7 @@ class LabelSync:
         # The whole case at once takes less time than one slice by itself, and tells the views once.
         segments.importVolume(self._node, self._now, self._scene.geometry, self._scene.schema)
         self._touched = False
+        self._seen.clear()
         self._looked.stop()
         self.rewritten()
 

@@ -262,6 +262,39 @@ def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
     assert "Accepted slice 3-5" in reader.ui.effortLabel.text
 
 
+def test_a_slice_that_a_tool_changed_out_of_view_has_to_be_shown_again(reader: Reader) -> None:
+    D = SliceRef("case0", 0, 4)
+    for ref in (D, B, A):
+        reader.scroll(ref)
+    reader.effect("Threshold").self().onApply()
+    # Before the panel had the time to look by itself.
+    reader.scroll(D)
+    reader.host.pump(0.4)
+    assert {A, D} <= reader.workspace.views.displayed
+    assert reader.section.obstacle([A, D]) == ""
+    assert "Slice 6 has not been shown yet" in reader.section.obstacle([A, D, B])
+    reader.scroll(B)
+    assert reader.section.obstacle([A, D, B]) == ""
+
+
+def test_a_slice_that_the_study_changed_out_of_view_has_to_be_shown_again(reader: Reader) -> None:
+    for ref in (B, A):
+        reader.scroll(ref)
+    add_round(reader.workspace.study, {B: "suggested", C: "suggested"}, {B: square(1, left=3)})
+    reader.workspace.statesChanged()
+    assert reader.section.obstacle([A]) == ""
+    assert "Slice 6 has not been shown yet" in reader.section.obstacle([A, B])
+
+
+def test_an_open_slice_that_becomes_an_audit_slice_has_to_be_shown_again(reader: Reader) -> None:
+    add_round(reader.workspace.study, {A: "audit"})
+    reader.workspace.statesChanged()
+    assert not reader.labels(A).any()
+    assert "Slice 4 has not been shown yet" in reader.section.obstacle()
+    reader.host.press("J")
+    assert reader.section.obstacle() == ""
+
+
 def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened(reader: Reader) -> None:
     between = SliceRef("case0", 0, 4)
     for ref in (between, B):
