@@ -34,6 +34,7 @@ class AnnotateSection(Section):
         self._refs = []
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
+        connect(ui.putBackButton, "clicked()", self.putBack)
         connect(ui.acceptButton, "clicked()", self.acceptAndNext)
         connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
         connect(ui.undoAcceptButton, "clicked()", self.undoAccept)
@@ -115,6 +116,11 @@ class AnnotateSection(Section):
         tools = {"segment": self._tools.segment, "effect": self._tools.effect}
         settings.setPlace(self.workspace.path, {**settings.place(self.workspace.path), "tools": tools})
 
+    def putBack(self):
+        """Give what other segments took back to the study's structures, and remove them."""
+        self.workspace.sync.putBack()
+        self._showObstacle()
+
     # State
 
     def obstacle(self, refs=None):
@@ -134,7 +140,8 @@ class AnnotateSection(Section):
             return _("The large view shows no slice of this case. J brings the suggested slice back.")
         unknown = segments.unknownSegments(node, schema)
         if unknown:
-            return _("The segment {name} is not part of the study. Remove it, or paint with the study's segments.").format(name=unknown[0])
+            text = _("The segment {name} is not part of the study. Undo (Ctrl+Z) what made it, or press Put back below.")
+            return text.format(name=unknown[0])
         missing = segments.missingSegments(node, schema)
         if missing:
             return _("The segment {name} was removed; it is being put back.").format(name=missing[0])
@@ -172,6 +179,8 @@ class AnnotateSection(Section):
         ui.acceptButton.setToolTip(why)
         self.guide(why or _("Correct the outlines, then Accept and next (Ctrl+Return)."))
         ui.ignoreButton.enabled = ui.modelButton.enabled = self.editor.segmentationNode() is not None
+        node, study = self.workspace.scene.segmentation, self.workspace.study
+        ui.putBackButton.visible = node is not None and study is not None and bool(segments.unknownSegments(node, study.schema))
         refs = self._range()
         # The range explains itself only where the open slice alone could be accepted.
         whyRange = why or (self.obstacle(refs) if refs else _("Choose a range from a lower to a higher slice."))

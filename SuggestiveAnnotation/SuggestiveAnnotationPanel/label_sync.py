@@ -114,6 +114,9 @@ class LabelSync:
         again, changed = segments.restoreSegments(self._node, scene.schema)
         self._again.update(again)
         now = segments.readVolume(self._node, scene.geometry, scene.schema)
+        if segments.unknownSegments(self._node, scene.schema):
+            # What a segment of their own took from a structure is not erased: nothing is accepted meanwhile, and it may be put back.
+            now = np.where((now == 0) & segments.readUnknown(self._node, scene.geometry, scene.schema), self._now, now)
         if self._again:
             # A structure that was removed as a segment was not erased from the slices.
             now = np.where((now == 0) & np.isin(self._now, list(self._again)), self._now, now)
@@ -209,6 +212,12 @@ class LabelSync:
         native = np.zeros(shape, self._now.dtype)
         self._stack(native)[0] = labels
         segments.writeSlice(self._node, self._scene.geometry, self._scene.schema, ref.axis, ref.native_index, native.squeeze(ref.axis))
+
+    def putBack(self):
+        """Give what segments that are not the study's took back to the structures it was taken from, and remove those segments."""
+        self.look()
+        segments.removeUnknownSegments(self._node, self._scene.schema)
+        self._import()
 
     # What is new in the study
 
@@ -306,6 +315,9 @@ class LabelSync:
         now, start = self._stack(self._now), self._stack(self._start)
         for index, labels in slices.items():
             now[index] = start[index] = labels
+        self._import()
+
+    def _import(self):
         # The whole case at once takes less time than one slice by itself, and tells the views once.
         segments.importVolume(self._node, self._now, self._scene.geometry, self._scene.schema)
         self._touched = False

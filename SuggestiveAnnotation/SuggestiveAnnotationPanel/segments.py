@@ -101,9 +101,19 @@ def _setTerminology(segment, entry):
 def unknownSegments(node, schema):
     """Names of segments that are not in the schema."""
     segmentation = node.GetSegmentation()
-    known = segmentValues(schema)
+    return [segmentation.GetSegment(identifier).GetName() for identifier in _unknownIds(node, schema)]
+
+
+def removeUnknownSegments(node, schema):
+    """Remove the segments that are not in the schema, with what is drawn in them."""
+    for identifier in _unknownIds(node, schema):
+        node.GetSegmentation().RemoveSegment(identifier)
+
+
+def _unknownIds(node, schema):
+    segmentation, known = node.GetSegmentation(), segmentValues(schema)
     ids = [segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments())]
-    return [segmentation.GetSegment(i).GetName() for i in ids if i not in known]
+    return [identifier for identifier in ids if identifier not in known]
 
 
 def missingSegments(node, schema):
@@ -152,8 +162,18 @@ def readVolume(node, geometry, schema):
 
 def readBox(node, geometry, schema, box):
     """Part of `readVolume`: `box` is a slice with start and stop for each of `(k, j, i)`."""
-    labels = np.zeros([side.stop - side.start for side in box], labelType(schema))
-    for image, valueOf in _layers(node, schema):
+    return _readBox(node, geometry, segmentValues(schema), box, labelType(schema))
+
+
+def readUnknown(node, geometry, schema):
+    """Where something is drawn in segments that are not in the schema, as a native array."""
+    values = dict.fromkeys(_unknownIds(node, schema), True)
+    return _readBox(node, geometry, values, tuple(slice(0, n) for n in geometry.shape), np.bool_)
+
+
+def _readBox(node, geometry, values, box, dtype):
+    labels = np.zeros([side.stop - side.start for side in box], dtype)
+    for image, valueOf in _layers(node, values):
         if not _onGrid(image, geometry):
             image = _resampled(image, geometry)
         i0, i1, j0, j1, k0, k1 = image.GetExtent()
@@ -175,12 +195,12 @@ def readBox(node, geometry, schema, box):
     return labels
 
 
-def _layers(node, schema):
-    """Every binary labelmap of the node with the labels in it: label -> value of the schema."""
+def _layers(node, values):
+    """Every binary labelmap of the node with the labels in it of the segments in `values`: label -> value."""
     segmentation = node.GetSegmentation()
     source = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     found = {}
-    for identifier, value in segmentValues(schema).items():
+    for identifier, value in values.items():
         segment = segmentation.GetSegment(identifier)
         image = None if segment is None else segment.GetRepresentation(source)
         if image is not None:

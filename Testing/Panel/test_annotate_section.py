@@ -174,6 +174,37 @@ def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
     assert not ui.acceptButton.isEnabled()
 
 
+@pytest.mark.parametrize("way", ["button", "undo"])
+def test_what_was_split_off_into_segments_of_its_own_is_no_work_and_can_be_put_back(reader: Reader, way: str) -> None:
+    island = square(1)
+    island[30:36, 25:31] = 1
+    reader.workspace.sync.write(A, island)
+    reader.workspace.saveNow()
+    assert not reader.ui.putBackButton.isVisible()
+    effect = reader.effect("Islands")
+    effect.setParameter("Operation", "SPLIT_ISLANDS_TO_SEGMENTS")
+    effect.setParameter("MinimumSize", 0)
+    effect.self().onApply()
+    reader.host.waitUntil(reader.ui.putBackButton.isVisible, 3, "the way out")
+    assert "left lobe_2" in reader.ui.guidance.text
+    assert "Ctrl+Z" in reader.ui.guidance.text
+    reader.workspace.saveNow()
+    (draft,) = reader.workspace.session.drafts()
+    assert np.array_equal(draft.labels, island)
+    if way == "button":
+        reader.host.click(reader.ui.putBackButton)
+    else:
+        reader.editor.undo()
+    reader.host.waitUntil(lambda: not reader.ui.putBackButton.isVisible(), 3, "the end of it")
+    reader.host.pump(0.4)
+    assert reader.section.obstacle() == ""
+    assert np.array_equal(reader.labels(A), island)
+    assert np.array_equal(reader.labels(B), PREDICTED[B])
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert np.array_equal(annotation.labels, island)
+
+
 def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
     reader.effect("Draw")
     corners = [(30.0, 10.0), (30.0, 20.0), (38.0, 20.0), (38.0, 10.0)]

@@ -172,6 +172,10 @@ def test_an_unknown_segment_is_named_and_read_as_nothing(node: Any) -> None:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetBinaryLabelmapToSegment(mine, node, "Segment_1", logic.MODE_REPLACE, mine.GetExtent())
     assert not segments.readVolume(node, grid(), SCHEMA).any()
+    assert segments.readUnknown(node, grid(), SCHEMA).all()
+    segments.removeUnknownSegments(node, SCHEMA)
+    assert segments.unknownSegments(node, SCHEMA) == []
+    assert not segments.readUnknown(node, grid(), SCHEMA).any()
 
 
 def test_segments_look_as_the_schema_says(node: Any) -> None:
