@@ -210,7 +210,11 @@ class Session(ReaderView):
 
     def discard(self, ref: SliceRef) -> None:
         """Throw this reader's draft of a slice away."""
-        self.study.discard_draft(ref, annotator=self.annotator)
+        self.discard_slices([ref])
+
+    def discard_slices(self, refs: Collection[SliceRef]) -> None:
+        """Throw this reader's drafts of several slices away, in one transaction."""
+        self.study.discard_drafts(refs, annotator=self.annotator)
 
     def to_review(self, ref: SliceRef) -> Annotation | None:
         """What another reader accepted on a slice, for this reader to judge; None where there is nothing, or when blind."""

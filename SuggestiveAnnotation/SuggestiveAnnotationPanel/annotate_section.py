@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
@@ -37,6 +38,7 @@ class AnnotateSection(Section):
         connect(ui.putBackButton, "clicked()", self.putBack)
         connect(ui.acceptButton, "clicked()", self.acceptAndNext)
         connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
+        connect(ui.dropButton, "clicked()", self.dropDrafts)
         connect(ui.undoAcceptButton, "clicked()", self.undoAccept)
         connect(ui.reopenButton, "clicked()", self.reopen)
         connect(ui.approveButton, "clicked()", self.approve)
@@ -55,6 +57,7 @@ class AnnotateSection(Section):
         self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.leavingSlice, self._rememberTools)
         self.follow(workspace.sync.edited, self.refresh)
+        self.follow(workspace.sync.spread, self._onSpread)
         self.follow(workspace.sync.rewritten, self._tools.forgetUndo)
         self.refresh()
 
@@ -166,6 +169,11 @@ class AnnotateSection(Section):
         self._showObstacle()
         self._showGauge()
 
+    def _onSpread(self, count):
+        what = self._tools.effect or _("That")
+        text = _("{what} changed {n} slices, which are drafts now. Undo (Ctrl+Z) takes it back while this slice is open, Drop drafts later.")
+        self.workspace.message("info", text.format(what=what, n=count))
+
     def _onWatch(self):
         if self._tools.unmask():
             text = _("Masking by intensity (key I, Use for masking) was switched off again: the brush would leave pixels out unseen.")
@@ -186,6 +194,7 @@ class AnnotateSection(Section):
         whyRange = why or (self.obstacle(refs) if refs else _("Choose a range from a lower to a higher slice."))
         ui.acceptRangeButton.enabled = not whyRange
         ui.acceptRangeButton.setToolTip(whyRange)
+        ui.dropButton.enabled = bool(self._draftsInRange())
         changed = _("{n} slices of this case have unaccepted work.").format(n=len(self._refs)) if self._refs else ""
         ui.changedLabel.text = changed if why or not whyRange else f"{changed} {whyRange}".strip()
 
@@ -211,6 +220,20 @@ class AnnotateSection(Section):
             return []
         numbers = range(self.ui.fromBox.value, self.ui.toBox.value + 1)
         return [ref for ref in scene.frame.refs(scene.case) if slice_number(ref) in numbers]
+
+    def _draftsInRange(self):
+        return [ref for ref in self._range() if ref in self._refs]
+
+    def dropDrafts(self):
+        """Throw the unaccepted work in the range away, after asking."""
+        refs = self._draftsInRange()
+        if not refs:
+            return
+        numbers = effort_text.numbers(refs)
+        question = _("Drop the unaccepted work on slice {numbers}? It cannot be brought back; what was accepted stays.")
+        if slicer.util.confirmYesNoDisplay(question.format(numbers=numbers), windowTitle=_("Drop drafts")):
+            self.workspace.sync.drop(refs)
+            self.workspace.message("info", _("The unaccepted work on slice {numbers} was dropped.").format(numbers=numbers))
 
     def _onRange(self, _value):
         self._showObstacle()

@@ -22,13 +22,14 @@ class LabelSync:
 
     A pre-annotation stays as long as a person looks at it, whatever a new round brings: `held` tells of such slices.
 
-    Signals: `edited()`, after a change by the person was seen; `rewritten()`, after labels came from the study: states that an undo
+    Signals: `edited()`, after a change by the person was seen; `spread(count)`, before it, when the change reaches beyond the slice in
+    view, with the number of slices that have become drafts by it; `rewritten()`, after labels came from the study: states that an undo
     would bring back are older than they are.
     """
 
     def __init__(self, workspace):
         self._workspace = workspace
-        self.edited, self.rewritten = Signal(), Signal()
+        self.edited, self.spread, self.rewritten = Signal(), Signal(), Signal()
         self._node = None
         self._tags = []
         self._touched = False
@@ -131,7 +132,8 @@ class LabelSync:
         others = tuple(a for a in range(3) if a != scene.frame.axis)
         changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
         self._now = now
-        self._unsee(set(changed) - self._seen - self._shownNow())
+        unseen = set(changed) - self._seen - self._shownNow()
+        self._unsee(unseen)
         self._seen.clear()
         if not changed:
             return
@@ -140,6 +142,10 @@ class LabelSync:
             self._workspace.session.record("stroke", self._ref(index))
         if not self._saves.active:
             self._saves.start()
+        start, stack = self._stack(self._start), self._stack(now)
+        work = [index for index in changed if not np.array_equal(stack[index], start[index])]
+        if unseen.intersection(work):
+            self.spread(len(work))
         self.edited()
 
     def save(self):
@@ -162,8 +168,7 @@ class LabelSync:
                 kept[index] = np.array(stack[index], np.uint16)
         self._noteShown(begun - self._begun)
         session.draft_slices({self._ref(index): labels for index, labels in kept.items()})
-        for index in dropped:
-            session.discard(self._ref(index))
+        session.discard_slices([self._ref(index) for index in dropped])
         self._begun = (self._begun | begun) - dropped
         self._changed.clear()
         self._workspace.statesChanged()
@@ -212,6 +217,13 @@ class LabelSync:
         native = np.zeros(shape, self._now.dtype)
         self._stack(native)[0] = labels
         segments.writeSlice(self._node, self._scene.geometry, self._scene.schema, ref.axis, ref.native_index, native.squeeze(ref.axis))
+
+    def drop(self, refs):
+        """Throw unaccepted work on slices away: they show again what the study has without it."""
+        # Work that is no draft yet becomes one: the study knows then what it was begun with.
+        self.save()
+        self._workspace.session.discard_slices(refs)
+        self._workspace.statesChanged()
 
     def putBack(self):
         """Give what segments that are not the study's took back to the structures it was taken from, and remove those segments."""

@@ -363,6 +363,52 @@ def test_what_the_large_view_shows_stays_until_it_is_scrolled_away(reader: Reade
     assert np.array_equal(reader.labels(A), PREDICTED[A])
 
 
+def test_a_tool_that_changed_many_slices_says_so_and_its_drafts_can_be_dropped(reader: Reader) -> None:
+    reader.workspace.session.accept({C: square(4, side=5)})
+    reader.workspace.statesChanged()
+    assert not reader.ui.dropButton.isEnabled()
+    reader.effect("Smoothing", "value-4").self().onApply()
+    reader.host.waitUntil(lambda: reader.said[-1][1].startswith("Smoothing changed 2 slices, which are drafts now"), 3, "the note")
+    reader.effect("Threshold").self().onApply()
+    reader.host.waitUntil(lambda: reader.said[-1][1].startswith("That changed"), 3, "the note")
+    # The editor's undo ends with the slice.
+    reader.open(B)
+    assert set(reader.workspace.sync.changedSlices()) >= {A, B, C}
+    reader.ui.rangePinBox.checked = True
+    reader.ui.fromBox.value, reader.ui.toBox.value = 1, 8
+    reader.host.dialogs.answers = [False]
+    reader.host.click(reader.ui.dropButton)
+    assert set(reader.workspace.sync.changedSlices()) >= {A, B, C}
+    reader.host.dialogs.answers = [True]
+    reader.host.click(reader.ui.dropButton)
+    assert reader.said[-1][1].startswith("The unaccepted work on slice 2-8 was dropped")
+    assert all(ref.native_index >= 8 for ref in reader.workspace.sync.changedSlices())
+    expected = {**PREDICTED, C: square(4, side=5), SliceRef("case0", 0, 4): square(0)}
+    assert all(np.array_equal(reader.labels(ref), labels) for ref, labels in expected.items())
+    assert [reader.state(ref) for ref in (A, B, C)] == ["suggested", "suggested", "accepted"]
+    (annotation,) = reader.workspace.study.annotations()
+    assert np.array_equal(annotation.labels, square(4, side=5))
+
+
+def test_work_that_was_not_saved_yet_is_dropped_too_and_undo_says_nothing_of_drafts(reader: Reader) -> None:
+    reader.brush()
+    reader.drag((30, 12), (30, 28))
+    assert reader.said == [] or "drafts now" not in reader.said[-1][1]
+    reader.effect("Threshold").self().onApply()
+    reader.host.waitUntil(lambda: "drafts now" in reader.said[-1][1], 3, "the note")
+    reader.said.clear()
+    reader.editor.undo()
+    reader.host.pump(0.4)
+    assert reader.said == []
+    reader.host.dialogs.answers = [True]
+    reader.host.click(reader.ui.dropButton)
+    assert np.array_equal(reader.labels(), PREDICTED[A])
+    assert reader.workspace.session.drafts() == ()
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert annotation.provenance == "unchanged"
+
+
 def test_undo_and_reopen(reader: Reader) -> None:
     reader.workspace.sync.write(A, square(4))
     reader.host.click(reader.ui.acceptButton)
