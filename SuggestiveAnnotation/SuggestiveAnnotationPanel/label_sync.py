@@ -11,6 +11,7 @@ from SuggestiveAnnotationLib.types import SliceRef, slice_number
 
 from . import segments
 from .connect import connect
+from .labelmap_memory import LabelmapMemory
 from .signal import Signal
 
 DEBOUNCE_MS = 200
@@ -37,6 +38,7 @@ class LabelSync:
         self._seen = set()
         # Label values of segments that were put back empty, until they have their labels again.
         self._again = set()
+        self._memory = LabelmapMemory()
         # Native volumes: as it is, and as each slice was before the person began.
         self._now = self._start = None
         # Native indices: changed since the last save; with a draft begun here; with a draft of another day; with something from the study.
@@ -74,6 +76,7 @@ class LabelSync:
         self._node = node
         self._now = segments.readVolume(node, self._scene.geometry, self._scene.schema)
         self._start = self._now.copy()
+        self._memory.keep(node, self._scene.geometry, self._scene.schema, slice(0, len(self._now)))
         self._learn(self._shown())
         self._touched = False
         # Undo and redo tell only that segments were modified, clearing a segment by the table's menu only of a representation.
@@ -93,6 +96,7 @@ class LabelSync:
         self._looked.stop()
         self._saves.stop()
         self._node = self._now = self._start = None
+        self._memory.forget()
         for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._held, self._again, self._seen):
             known.clear()
 
@@ -112,26 +116,25 @@ class LabelSync:
         if self._node is None or not self._touched or self._scene.segmentation is not self._node:
             return
         scene = self._scene
-        again, changed = segments.restoreSegments(self._node, scene.schema)
+        again, restored = segments.restoreSegments(self._node, scene.schema)
         self._again.update(again)
-        now = segments.readVolume(self._node, scene.geometry, scene.schema)
-        if segments.unknownSegments(self._node, scene.schema):
-            # What a segment of their own took from a structure is not erased: nothing is accepted meanwhile, and it may be put back.
-            now = np.where((now == 0) & segments.readUnknown(self._node, scene.geometry, scene.schema), self._now, now)
+        rows, labels = self._read()
         if self._again:
             # A structure that was removed as a segment was not erased from the slices.
-            now = np.where((now == 0) & np.isin(self._now, list(self._again)), self._now, now)
-            segments.importVolume(self._node, now, scene.geometry, scene.schema)
+            labels = np.where((labels == 0) & np.isin(self._now, list(self._again)), self._now, labels)
+            segments.importVolume(self._node, labels, scene.geometry, scene.schema)
+            self._memory.forget()
             self._again.clear()
-        if changed:
-            text = _("Structures with their names, colours and terminology belong to the study; what was removed or changed was put back.")
-            self._workspace.message("warning", text)
         # Putting them back told of a change too.
         self._touched = False
         self._looked.stop()
         others = tuple(a for a in range(3) if a != scene.frame.axis)
-        changed = [int(index) for index in np.flatnonzero((now != self._now).any(axis=others))]
-        self._now = now
+        first = rows.start if scene.frame.axis == 0 else 0
+        changed = [first + int(index) for index in np.flatnonzero((labels != self._now[rows]).any(axis=others))]
+        self._now[rows] = labels
+        if restored:
+            text = _("Structures with their names, colours and terminology belong to the study; what was removed or changed was put back.")
+            self._workspace.message("warning", text)
         unseen = set(changed) - self._seen - self._shownNow()
         self._unsee(unseen)
         self._seen.clear()
@@ -142,11 +145,27 @@ class LabelSync:
             self._workspace.session.record("stroke", self._ref(index))
         if not self._saves.active:
             self._saves.start()
-        start, stack = self._stack(self._start), self._stack(now)
+        start, stack = self._stack(self._start), self._stack(self._now)
         work = [index for index in changed if not np.array_equal(stack[index], start[index])]
         if unseen.intersection(work):
             self.spread(len(work))
         self.edited()
+
+    def _read(self):
+        """Native `k` between which something may have changed since the last look, as a slice, and the labels there."""
+        of = (self._node, self._scene.geometry, self._scene.schema)
+        unknown = segments.unknownSegments(self._node, self._scene.schema)
+        if unknown or self._again:
+            self._memory.forget()
+        rows = self._memory.changed(*of)
+        _slices, height, width = self._now.shape
+        labels = segments.readBox(*of, (rows, slice(0, height), slice(0, width)))
+        if unknown:
+            # What a segment of their own took from a structure is not erased: nothing is accepted meanwhile, and it may be put back.
+            labels = np.where((labels == 0) & segments.readUnknown(*of), self._now, labels)
+        else:
+            self._memory.keep(*of, rows)
+        return rows, labels
 
     def save(self):
         """Keep every changed slice as a draft now; one that is again as it was before the person began needs none."""
@@ -332,6 +351,7 @@ class LabelSync:
     def _import(self):
         # The whole case at once takes less time than one slice by itself, and tells the views once.
         segments.importVolume(self._node, self._now, self._scene.geometry, self._scene.schema)
+        self._memory.forget()
         self._touched = False
         self._seen.clear()
         self._looked.stop()

@@ -177,9 +177,9 @@ def _readBox(node, geometry, values, box, dtype):
         if not _onGrid(image, geometry):
             image = _resampled(image, geometry)
         i0, i1, j0, j1, k0, k1 = image.GetExtent()
-        if i1 < i0 or j1 < j0 or k1 < k0 or image.GetPointData().GetScalars() is None:
+        voxels = _voxels(image)
+        if voxels is None:
             continue
-        voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
         # Extents shrink to what is drawn, and a brush may reach beyond the image.
         low = [max(side.start, v) for side, v in zip(box, (k0, j0, i0), strict=True)]
         high = [min(side.stop, v + 1) for side, v in zip(box, (k1, j1, i1), strict=True)]
@@ -207,6 +207,24 @@ def _layers(node, values):
             # Segments that never overlapped share one image.
             found.setdefault(image, {})[segment.GetLabelValue()] = value
     return found.items()
+
+
+def rawLayers(node, geometry, schema):
+    """The labelmaps of the schema's segments as they are: `(extent, label -> value, voxels)` each, the voxels a view or None where there
+    are none. None where one lies on another grid than the image.
+    """
+    layers = _layers(node, segmentValues(schema))
+    if not all(_onGrid(image, geometry) for image, _valueOf in layers):
+        return None
+    return [(image.GetExtent(), valueOf, _voxels(image)) for image, valueOf in layers]
+
+
+def _voxels(image):
+    """Voxels of an image as a view `(k, j, i)`, None where it has none."""
+    i0, i1, j0, j1, k0, k1 = image.GetExtent()
+    if i1 < i0 or j1 < j0 or k1 < k0 or image.GetPointData().GetScalars() is None:
+        return None
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
 
 
 def _onGrid(image, geometry):

@@ -7,83 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel_study import SHAPE, add_round, make_study, square
-
-from SuggestiveAnnotationLib.effort.quantities import RetainedContour
-from SuggestiveAnnotationLib.types import SliceRef
-
-A, B, C, OTHER = (SliceRef(case, 0, index) for case, index in (("case0", 3), ("case0", 5), ("case0", 7), ("case1", 4)))
-PREDICTED = {A: square(1), B: square(4)}
-SLICE = "SuggestiveSlice"
-
-
-class Reader:
-    """A person at the panel, in section 4."""
-
-    def __init__(self, host: Any, panel: Any) -> None:
-        self.host, self.panel, self.workspace = host, panel, panel.workspace
-        self.section = panel.sections[3]
-        self.ui, self.editor = self.section.ui, self.section.editor
-        self.said: list[tuple[str, str]] = []
-        self.workspace.message.connect(lambda level, text: self.said.append((level, text)))
-
-    def open(self, ref: SliceRef) -> None:
-        if self.workspace.current != ref:
-            self.workspace.openSlice(ref)
-        self.host.waitUntil(lambda: self.workspace.scene.case == ref.case and ref in self.workspace.views.displayed, what=f"{ref}")
-        self.host.pump(0.05)
-
-    def scroll(self, ref: SliceRef) -> None:
-        import slicer
-
-        node = slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceNode()
-        node.JumpSliceByOffsetting(*self.workspace.scene.centre(ref))
-        self.host.pump(0.05)
-
-    def effect(self, name: str, segment: str = "value-1", **parameters: Any) -> Any:
-        self.editor.setCurrentSegmentID(segment)
-        self.editor.setActiveEffectByName(name)
-        effect = self.editor.activeEffect()
-        for key, value in parameters.items():
-            effect.setCommonParameter(key, value)
-        self.host.pump(0.02)
-        return effect
-
-    def brush(self, name: str = "Paint", segment: str = "value-1", diameter: float = 6) -> None:
-        self.effect(name, segment, BrushDiameterIsRelative=0, BrushAbsoluteDiameter=diameter)
-
-    def place(self, row: float, column: float) -> tuple[float, float, float]:
-        """A pixel of the open slice, RAS: rows run towards the back, columns to the left."""
-        right, anterior, superior = self.workspace.scene.centre(self.workspace.current)
-        return (right - (column - (SHAPE[2] - 1) / 2), anterior - (row - (SHAPE[1] - 1) / 2), superior)
-
-    def drag(self, *pixels: tuple[float, float]) -> None:
-        self.host.drag(SLICE, [self.place(*pixel) for pixel in pixels])
-        self.host.pump(0.3)
-
-    def labels(self, ref: SliceRef | None = None) -> np.ndarray:
-        return np.asarray(self.workspace.sync.labels(ref or self.workspace.current))
-
-    def state(self, ref: SliceRef) -> str:
-        status = self.workspace.session.status(ref)
-        return "" if status is None else status.state
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Three suggestions in case0, of which two have a pre-annotation, and one in case1."""
-    study = make_study(tmp_path)
-    add_round(study, {ref: "suggested" for ref in (A, B, C, OTHER)}, PREDICTED)
-    study.close()
-    return study.path
-
-
-@pytest.fixture
-def reader(host: Any, panel: Any, path: Path) -> Reader:
-    made = Reader(host, panel)
-    made.workspace.openStudy(path)
-    made.open(A)
-    return made
+from panel_reader import OTHER, PREDICTED, SLICE, A, B, C, Reader
+from panel_study import add_round, square
 
 
 def test_a_stroke_is_painted_where_the_mouse_went_and_accepted_as_it_is(reader: Reader) -> None:
@@ -274,141 +199,6 @@ def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: s
     assert (reader.labels()[2, 14:27] == 4).all()
 
 
-def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
-    refs = [SliceRef("case0", 0, index) for index in (2, 3, 4)]
-    for ref in refs:
-        reader.workspace.sync.write(ref, square(4, top=ref.native_index))
-    reader.host.waitUntil(lambda: reader.ui.toBox.value == 5, 3, "the range")
-    assert (reader.ui.fromBox.value, reader.ui.toBox.value) == (3, 5)
-    assert not reader.ui.acceptRangeButton.isEnabled()
-    assert "Slice 3 and 5 has not been shown yet" in reader.ui.changedLabel.text
-    for ref in refs:
-        reader.scroll(ref)
-    reader.host.waitUntil(lambda: reader.ui.acceptRangeButton.isEnabled(), 3, "the range to be accepted")
-    reader.host.click(reader.ui.acceptRangeButton)
-    annotations = reader.workspace.study.annotations()
-    assert [a.ref for a in annotations] == refs
-    assert len({a.batch for a in annotations}) == 1
-    assert all(np.array_equal(a.labels, square(4, top=a.ref.native_index)) for a in annotations)
-    assert "Accepted slice 3-5" in reader.ui.effortLabel.text
-
-
-def test_a_slice_that_a_tool_changed_out_of_view_has_to_be_shown_again(reader: Reader) -> None:
-    D = SliceRef("case0", 0, 4)
-    for ref in (D, B, A):
-        reader.scroll(ref)
-    reader.effect("Threshold").self().onApply()
-    # Before the panel had the time to look by itself.
-    reader.scroll(D)
-    reader.host.pump(0.4)
-    assert {A, D} <= reader.workspace.views.displayed
-    assert reader.section.obstacle([A, D]) == ""
-    assert "Slice 6 has not been shown yet" in reader.section.obstacle([A, D, B])
-    reader.scroll(B)
-    assert reader.section.obstacle([A, D, B]) == ""
-
-
-def test_a_slice_that_the_study_changed_out_of_view_has_to_be_shown_again(reader: Reader) -> None:
-    for ref in (B, A):
-        reader.scroll(ref)
-    add_round(reader.workspace.study, {B: "suggested", C: "suggested"}, {B: square(1, left=3)})
-    reader.workspace.statesChanged()
-    assert reader.section.obstacle([A]) == ""
-    assert "Slice 6 has not been shown yet" in reader.section.obstacle([A, B])
-
-
-def test_an_open_slice_that_becomes_an_audit_slice_has_to_be_shown_again(reader: Reader) -> None:
-    add_round(reader.workspace.study, {A: "audit"})
-    reader.workspace.statesChanged()
-    assert not reader.labels(A).any()
-    assert "Slice 4 has not been shown yet" in reader.section.obstacle()
-    reader.host.press("J")
-    assert reader.section.obstacle() == ""
-
-
-def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened(reader: Reader) -> None:
-    between = SliceRef("case0", 0, 4)
-    for ref in (between, B):
-        reader.scroll(ref)
-    reader.ui.toBox.value = 6
-    reader.host.click(reader.ui.acceptRangeButton)
-    annotations = {a.ref: a for a in reader.workspace.study.annotations()}
-    assert {ref: a.provenance for ref, a in annotations.items()} == {A: "unchanged", between: "empty", B: "unchanged"}
-    assert annotations[between].effort is None
-    assert all(RetainedContour.from_json(annotations[ref].effort).totals.overall.of_reference == 1 for ref in (A, B))
-
-
-@pytest.mark.parametrize("button", ["acceptButton", "acceptRangeButton", "emptyButton"])
-def test_a_round_that_ends_leaves_the_open_slice_to_be_accepted_as_it_is_seen(reader: Reader, button: str) -> None:
-    add_round(reader.workspace.study, {C: "suggested"}, {C: square(4, side=5)})
-    reader.workspace.statesChanged()
-    reader.host.pump(0.4)
-    assert np.array_equal(reader.labels(A), PREDICTED[A])
-    assert reader.ui.sliceLabel.text == "Slice 4 of case case0, expired; the labels are the model's pre-annotation."
-    ui = reader.panel.sections[2].ui if button == "emptyButton" else reader.ui
-    reader.host.click(getattr(ui, button))
-    (annotation,) = reader.workspace.study.annotations()
-    assert annotation.ref == A
-    assert annotation.provenance == ("empty" if button == "emptyButton" else "unchanged")
-    assert annotation.effort is not None
-
-
-def test_what_the_large_view_shows_stays_until_it_is_scrolled_away(reader: Reader) -> None:
-    reader.scroll(B)
-    add_round(reader.workspace.study, {C: "suggested"}, {C: square(4, side=5)})
-    reader.workspace.statesChanged()
-    assert [reader.labels(ref).any() for ref in (A, B)] == [True, True]
-    reader.scroll(C)
-    assert [reader.labels(ref).any() for ref in (A, B)] == [True, False]
-    assert np.array_equal(reader.labels(A), PREDICTED[A])
-
-
-def test_a_tool_that_changed_many_slices_says_so_and_its_drafts_can_be_dropped(reader: Reader) -> None:
-    reader.workspace.session.accept({C: square(4, side=5)})
-    reader.workspace.statesChanged()
-    assert not reader.ui.dropButton.isEnabled()
-    reader.effect("Smoothing", "value-4").self().onApply()
-    reader.host.waitUntil(lambda: reader.said[-1][1].startswith("Smoothing changed 2 slices, which are drafts now"), 3, "the note")
-    reader.effect("Threshold").self().onApply()
-    reader.host.waitUntil(lambda: reader.said[-1][1].startswith("That changed"), 3, "the note")
-    # The editor's undo ends with the slice.
-    reader.open(B)
-    assert set(reader.workspace.sync.changedSlices()) >= {A, B, C}
-    reader.ui.rangePinBox.checked = True
-    reader.ui.fromBox.value, reader.ui.toBox.value = 1, 8
-    reader.host.dialogs.answers = [False]
-    reader.host.click(reader.ui.dropButton)
-    assert set(reader.workspace.sync.changedSlices()) >= {A, B, C}
-    reader.host.dialogs.answers = [True]
-    reader.host.click(reader.ui.dropButton)
-    assert reader.said[-1][1].startswith("The unaccepted work on slice 2-8 was dropped")
-    assert all(ref.native_index >= 8 for ref in reader.workspace.sync.changedSlices())
-    expected = {**PREDICTED, C: square(4, side=5), SliceRef("case0", 0, 4): square(0)}
-    assert all(np.array_equal(reader.labels(ref), labels) for ref, labels in expected.items())
-    assert [reader.state(ref) for ref in (A, B, C)] == ["suggested", "suggested", "accepted"]
-    (annotation,) = reader.workspace.study.annotations()
-    assert np.array_equal(annotation.labels, square(4, side=5))
-
-
-def test_work_that_was_not_saved_yet_is_dropped_too_and_undo_says_nothing_of_drafts(reader: Reader) -> None:
-    reader.brush()
-    reader.drag((30, 12), (30, 28))
-    assert reader.said == [] or "drafts now" not in reader.said[-1][1]
-    reader.effect("Threshold").self().onApply()
-    reader.host.waitUntil(lambda: "drafts now" in reader.said[-1][1], 3, "the note")
-    reader.said.clear()
-    reader.editor.undo()
-    reader.host.pump(0.4)
-    assert reader.said == []
-    reader.host.dialogs.answers = [True]
-    reader.host.click(reader.ui.dropButton)
-    assert np.array_equal(reader.labels(), PREDICTED[A])
-    assert reader.workspace.session.drafts() == ()
-    reader.host.click(reader.ui.acceptButton)
-    (annotation,) = reader.workspace.study.annotations()
-    assert annotation.provenance == "unchanged"
-
-
 def test_undo_and_reopen(reader: Reader) -> None:
     reader.workspace.sync.write(A, square(4))
     reader.host.click(reader.ui.acceptButton)
@@ -472,13 +262,13 @@ def test_a_second_reader_reviews(reader: Reader) -> None:
     assert first.status(B).state == "returned"
 
 
-def test_tools_come_back_with_the_study(reader: Reader, path: Path) -> None:
+def test_tools_come_back_with_the_study(reader: Reader, suggested: Path) -> None:
     reader.open(B)
     reader.effect("Erase", "value-4")
     reader.workspace.closeStudy()
     assert reader.editor.segmentationNode() is None
     assert reader.editor.activeEffect() is None
-    reader.workspace.openStudy(path)
+    reader.workspace.openStudy(suggested)
     reader.open(B)
     assert reader.editor.currentSegmentID() == "value-4"
     assert reader.editor.activeEffect().name == "Erase"
