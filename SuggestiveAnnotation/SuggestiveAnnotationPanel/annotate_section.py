@@ -171,7 +171,7 @@ class AnnotateSection(Section):
 
     def _onSpread(self, count):
         what = self._tools.effect or _("That")
-        text = _("{what} changed {n} slices, which are drafts now. Undo (Ctrl+Z) takes it back while this slice is open, Drop drafts later.")
+        text = _("{what} changed {n} slices, which are drafts now. Undo (Ctrl+Z) takes it back on this slice, Drop drafts also later.")
         self.workspace.message("info", text.format(what=what, n=count))
 
     def _onWatch(self):
