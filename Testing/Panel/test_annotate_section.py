@@ -356,6 +356,39 @@ def test_the_scene_is_closed_and_the_slice_comes_back(reader: Reader) -> None:
     assert reader.state(A) == "accepted"
 
 
+def add_scene(host: Any, folder: Path) -> None:
+    """*Add data* with a scene of somebody else, in which there is a segmentation."""
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLSegmentationNode", "stranger")
+    other.SetURL(str(folder / "other.mrml"))
+    assert other.Commit()
+    slicer.mrmlScene.SetURL(str(folder / "other.mrml"))
+    assert slicer.mrmlScene.Import()
+
+
+def test_nothing_is_accepted_and_the_editor_takes_the_case_up_again_after_a_scene_was_added(reader: Reader, tmp_path: Path) -> None:
+    """Slicer's editor has no segmentation after an import, or the last one of the scene."""
+    import slicer
+
+    reader.brush(segment="value-4")
+    reader.workspace.saveNow()
+    add_scene(reader.host, tmp_path)
+    assert slicer.mrmlScene.GetFirstNodeByName("stranger") is not None
+    segmentation = reader.workspace.scene.segmentation
+    assert reader.editor.segmentationNode() is not segmentation
+    reader.section.acceptAndNext()
+    assert reader.state(A) == "suggested"
+    assert reader.said[-1] == ("warning", "The Segment Editor is being given the case again.")
+    reader.host.waitUntil(lambda: reader.editor.segmentationNode() is segmentation, 3, "the editor")
+    assert reader.section.obstacle() == ""
+    assert reader.editor.sourceVolumeNode() is reader.workspace.scene.volume()
+    assert (reader.editor.currentSegmentID(), reader.editor.activeEffect().name) == ("value-4", "Paint")
+    reader.drag((40, 12), (40, 28))
+    assert (reader.labels()[40, 14:27] == 4).all()
+
+
 def test_the_gauge_is_off_until_it_is_wanted(reader: Reader) -> None:
     from SuggestiveAnnotationPanel import settings
 
