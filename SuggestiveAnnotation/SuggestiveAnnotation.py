@@ -157,10 +157,11 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def enter(self):
         """The user opened the module."""
-        self.workspace.views.enter()
+        # Whatever became of the views: sections and keys have to be there.
+        connecting.guarded(self.workspace.views.enter)()
         for section in self.sections:
             section.enter()
-        # The scene may have been closed while another module was open.
+        # The scene may have been closed, or lost nodes of the case, while another module was open.
         self.workspace.scene.restore()
         self.shortcuts.install()
 

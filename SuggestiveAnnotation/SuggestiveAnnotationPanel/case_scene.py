@@ -67,9 +67,14 @@ class CaseScene:
 
     @property
     def modalities(self):
-        """Sequences of the case, the reference first."""
+        """Sequences of the case that are in the scene, the reference first."""
         reference = self._workspace.study.reference_modality
-        return [reference, *(m for m in self._volumes if m != reference)]
+        return [m for m in (reference, *(m for m in self._volumes if m != reference)) if self.volume(m) is not None]
+
+    @property
+    def whole(self):
+        """Whether every node of a case is there; any may have been deleted by hand."""
+        return self.segmentation is not None and all(self._node(volume) is not None for volume in self._volumes.values())
 
     def centre(self, ref):
         """Centre of a slice, RAS millimetres."""
@@ -93,8 +98,10 @@ class CaseScene:
             return
         if ref.case == self.case and self.segmentation is not None:
             self._stopLoading()
+            # Of a case that lost a volume, what is left is shown until it is loaded again.
             self._workspace.caseShown()
-            return
+            if self.whole:
+                return
         if self._wanted == ref.case:
             return
         self._stopLoading()
@@ -297,7 +304,7 @@ class CaseScene:
         self._volumes = {}
 
     def restore(self):
-        """After the scene was closed: bring the open slice back."""
+        """After the scene was closed, or lost nodes of the case: bring the open slice back."""
         if self._workspace.current is not None:
             self._follow()
 

@@ -280,8 +280,10 @@ class Layout:
         self.redraw()
 
     def returnToSuggested(self):
-        """Scroll, and if need be turn, back to the open slice."""
+        """Scroll, and if need be turn, back to the open slice; a case that lost nodes is loaded again."""
         self.showSlice()
+        if not self._workspace.scene.whole:
+            self._workspace.scene.restore()
 
     def redraw(self):
         """What the frames say may have changed."""
@@ -318,8 +320,7 @@ class Layout:
 
     @staticmethod
     def _volumes(scene):
-        volumes = {modality: scene.volume(modality) for modality in scene.modalities}
-        return {modality: volume for modality, volume in volumes.items() if volume is not None}
+        return {modality: scene.volume(modality) for modality in scene.modalities}
 
     def _onMoved(self, name):
         """The other parallel view follows; Slicer's own linking does not see moves by programs, and may be off."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from Support.panel_hands import press
-from Support.panel_study import SCHEMA, STRAIGHT, add_round, make_study, write_case
+from Support.panel_study import SCHEMA, STRAIGHT, add_round, make_study, square, write_case
 
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.study.study import Study
@@ -270,6 +270,54 @@ def test_an_orthogonal_view_with_another_volume_gets_the_case_back(host: Any, wo
     assert background(ORTHOGONAL_1) == "case0 t1"
     # A sequence of the case is the reader's choice.
     assert background("SuggestiveOrtho2") == "case0 flair"
+
+
+@pytest.mark.parametrize("lost", ["flair", "t1"], ids=["other", "reference"])
+def test_a_case_that_lost_a_volume_is_loaded_again_with_its_labels(host: Any, workspace: Any, lost: str) -> None:
+    import slicer
+
+    first, drawn = workspace.current, square(4)
+    workspace.sync.write(first, drawn)
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume(lost))
+    press(host, "N")
+    assert workspace.current == SliceRef("case0", 0, 6)
+    host.waitUntil(lambda: workspace.scene.whole and workspace.views.shownSlice() == workspace.current, 30, "the next slice")
+    assert (background(SLICE), background(OTHER)) == ("case0 t1", "case0 flair")
+    assert np.array_equal(workspace.sync.labels(first), drawn)
+    assert workspace.session.status(first).state == "draft"
+
+
+def test_what_is_left_of_a_case_that_lost_a_sequence_is_shown_meanwhile(panel: Any, workspace: Any) -> None:
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume("flair"))
+    assert workspace.scene.modalities == ["t1"]
+    workspace.openSlice(SliceRef("case0", 0, 6))
+    assert workspace.views.shownSlice() == workspace.current
+    assert (background(SLICE), background(OTHER)) == ("case0 t1", "case0 t1")
+
+
+def test_one_key_brings_the_reference_back(host: Any, panel: Any, workspace: Any) -> None:
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume())
+    assert "J brings the suggested slice back" in panel.sections[3].obstacle()
+    press(host, "J")
+    host.waitUntil(lambda: workspace.views.shownSlice() == workspace.current, 30, "the slice")
+    assert panel.sections[3].obstacle() == ""
+
+
+@pytest.mark.parametrize("lost", ["flair", "t1"], ids=["other", "reference"])
+def test_a_case_that_lost_a_volume_in_another_module_is_whole_again_after_entering(host: Any, workspace: Any, lost: str) -> None:
+    import slicer
+
+    host.exit("SuggestiveAnnotation")
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume(lost))
+    host.enter("SuggestiveAnnotation")
+    host.waitUntil(lambda: workspace.scene.whole and workspace.views.shownSlice() == workspace.current, 30, "the slice")
+    first = workspace.current
+    press(host, "N")
+    assert workspace.current != first
 
 
 def test_labels_of_a_tilted_case_are_shown_in_no_hidden_straight_view(host: Any, tmp_path: Path, opened: Callable[[Path], Any]) -> None:
