@@ -271,9 +271,14 @@ class SuggestionsSection(Section):
         self.workspace.nextSlice()
 
     def markEmpty(self):
-        """Accept the open slice as holding none of the structures."""
+        """Accept the open slice as holding none of the structures, after asking where somebody drew some."""
         ref = self.workspace.current
         self.workspace.saveNow()
+        shown = self.workspace.session.shown_labels(ref)
+        question = _("Structures are drawn on slice {n}. They will be gone. Accept it as empty?").format(n=slice_number(ref))
+        drawn = shown.origin != "pre-annotation" and shown.labels.any()
+        if drawn and not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Empty")):
+            return
         self.workspace.session.mark_empty([ref])
         self.workspace.sync.accepted([ref])
         self._answered()
