@@ -134,7 +134,8 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 ("J", _("back to the suggested slice"), workspace.views.returnToSuggested),
                 ("K", _("another sequence beside it"), workspace.views.cycleSequence),
                 ("M", _("show or hide the model's outline"), workspace.scene.toggleModelOutline),
-            ]
+            ],
+            repeating=("N", "P"),
         )
         workspace.settingsChanged.connect(self._updateShortcuts)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

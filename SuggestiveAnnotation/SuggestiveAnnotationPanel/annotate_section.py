@@ -52,6 +52,7 @@ class AnnotateSection(Section):
         self.follow(workspace.sliceChanged, self._onSlice)
         self.follow(workspace.statesChanged, self.refresh)
         self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.views.moved, self._showObstacle)
         self.follow(workspace.leavingSlice, self._rememberTools)
         self.follow(workspace.sync.edited, self.refresh)
         self.follow(workspace.sync.rewritten, self._tools.forgetUndo)

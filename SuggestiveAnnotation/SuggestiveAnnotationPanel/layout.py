@@ -72,8 +72,8 @@ class Layout:
     """Shows the open slice.
 
     Attributes:
-        displayed: slices that were shown in the large view; only such a slice can be accepted.
-        moved: signal, the large view came to another slice.
+        displayed: slices that were painted in the large view; only such a slice can be accepted.
+        moved: signal, the large view came to another slice, or a slice was painted there for the first time.
     """
 
     def __init__(self, workspace):
@@ -128,6 +128,8 @@ class Layout:
             node = self._widget(name).mrmlSliceNode()
             moved = guarded(lambda name=name: self._onMoved(name))
             self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_event, moved=moved: moved())))
+        window, rendered = self._widget(SLICE).sliceView().renderWindow(), guarded(self._onRendered)
+        self._observed.append((window, window.AddObserver(vtk.vtkCommand.EndEvent, lambda *_event: rendered())))
 
     def _onSettled(self):
         if self.active and self._fitted is not None and not self._looks.of(self._workspace.path, self._fitted)["zoom"]:
@@ -141,8 +143,8 @@ class Layout:
         self._settled.stop()
         self.rememberLook()
         self._fitted = None
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
         for overlay in self._overlays.values():
             overlay.remove()
         self._overlays, self._observed = {}, []
@@ -337,12 +339,15 @@ class Layout:
             finally:
                 self._following = False
         here = self._shownIn(SLICE)
-        seen = here is not None and here not in self.displayed and bool(self._node(SLICE).IsViewVisibleInLayout())
-        if seen:
-            # Also what was scrolled to: a range is accepted only where somebody looked.
-            self.displayed.add(here)
-        if seen or here != self._at:
+        if here != self._at:
             self._at = here
+            self.moved()
+
+    def _onRendered(self):
+        """What is on the screen now can be seen; also what was scrolled to: a range is accepted only where somebody looked."""
+        here = self._shownIn(SLICE) if self._ready() is not None else None
+        if here is not None and here not in self.displayed and self._node(SLICE).IsViewVisibleInLayout():
+            self.displayed.add(here)
             self.moved()
 
     # Frames

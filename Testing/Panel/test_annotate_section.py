@@ -249,6 +249,19 @@ def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
     assert "Accepted slice 3-5" in reader.ui.effortLabel.text
 
 
+def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> None:
+    """The event loop does not turn between the two: the second slice is open, and nobody can have seen it."""
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
+    assert (reader.state(A), reader.state(B)) == ("accepted", "suggested")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the picture")
+    reader.section.acceptAndNext()
+    assert reader.state(B) == "accepted"
+
+
 def test_undo_and_reopen(reader: Reader) -> None:
     reader.workspace.sync.write(A, square(4))
     reader.host.click(reader.ui.acceptButton)

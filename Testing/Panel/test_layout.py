@@ -193,22 +193,30 @@ def test_scrolling_is_free_and_the_other_sequence_follows_both_ways(host: Any, w
     assert (first.native_index, first) == (3, views.shownSlice())
     moved = []
     views.moved.connect(lambda: moved.append(views.shownSlice()))
-    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2 * 2.0)
+    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 1 * 2.0)
+    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 1 * 2.0)
     assert views.shownSlice() == views._shownIn(OTHER) == SliceRef("case0", 0, 5)
+    assert [ref.native_index for ref in moved] == [4, 5]
+    assert {ref.native_index for ref in views.displayed} == {3}
+    host.waitUntil(lambda: views.shownSlice() in views.displayed, 30, "the picture")
+    assert [ref.native_index for ref in moved] == [4, 5, 5]
     node(OTHER).SetSliceOffset(node(OTHER).GetSliceOffset() - 4 * 2.0)
     assert views.shownSlice() == views._shownIn(OTHER) == SliceRef("case0", 0, 1)
-    assert [ref.native_index for ref in moved] == [5, 1]
+    host.waitUntil(lambda: views.shownSlice() in views.displayed, 30, "the picture")
+    # What was run through too fast to be painted was not seen.
     assert {ref.native_index for ref in views.displayed} == {3, 5, 1}
     assert workspace.current == first
     press(host, "J")
     assert views.shownSlice() == first
 
 
-def test_a_reader_who_has_seen_nothing_yet_is_told_when_a_slice_is_seen(workspace: Any) -> None:
+def test_a_reader_who_has_seen_nothing_yet_is_told_when_a_slice_is_seen(host: Any, workspace: Any) -> None:
     seen = []
     workspace.views.displayed.clear()
     workspace.views.moved.connect(lambda: seen.append(set(workspace.views.displayed)))
     workspace.views.showSlice()
+    assert seen == []
+    host.waitUntil(lambda: seen, 30, "the picture")
     assert seen == [{workspace.current}]
 
 
@@ -219,13 +227,14 @@ def test_one_key_comes_back_from_a_view_that_was_turned_away(host: Any, workspac
     assert workspace.views.shownSlice() == workspace.current
 
 
-def test_another_volume_in_the_large_view_counts_as_nothing_displayed(workspace: Any) -> None:
+def test_another_volume_in_the_large_view_counts_as_nothing_displayed(host: Any, workspace: Any) -> None:
     import slicer
 
     stranger = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "stranger")
     slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceCompositeNode().SetBackgroundVolumeID(stranger.GetID())
     before = set(workspace.views.displayed)
     node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2.0)
+    host.pump(0.1)
     assert workspace.views.shownSlice() is None
     assert workspace.views.displayed == before
 
@@ -356,10 +365,11 @@ def test_opening_a_slice_brings_the_layout_back(host: Any, workspace: Any) -> No
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     assert arrangement() != 5371
     node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2.0)
+    host.pump(0.1)
     assert SliceRef("case0", 0, 4) not in workspace.views.displayed
     press(host, "N")
     assert arrangement() == 5371
-    assert workspace.current in workspace.views.displayed
+    host.waitUntil(lambda: workspace.current in workspace.views.displayed, 30, "the slice")
 
 
 def set_look(workspace: Any) -> None:
