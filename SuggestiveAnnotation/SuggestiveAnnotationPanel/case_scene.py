@@ -38,7 +38,7 @@ class CaseScene:
         self._workspace = workspace
         self.case = self.geometry = self.frame = self.schema = None
         self._volumes = {}
-        self._segmentation = self._model = None
+        self._segmentation = self._model = self._modelId = None
         self._wanted = self._path = None
         self._steps = self._made = None
         self._timer = qt.QTimer()
@@ -46,6 +46,7 @@ class CaseScene:
         connect(self._timer, "timeout()", self._step)
         workspace.sliceChanged.connect(self._follow)
         workspace.studyChanged.connect(self._onStudy)
+        workspace.statesChanged.connect(self._dropOldOutline)
 
     # What is there
 
@@ -255,7 +256,16 @@ class CaseScene:
         display = node.GetDisplayNode()
         display.SetVisibility2DFill(False)
         display.SetOpacity2DOutline(MODEL_OPACITY)
-        self._model = node.GetID()
+        self._model, self._modelId = node.GetID(), self._newestModel()
+
+    def _newestModel(self):
+        model = self._workspace.study.latest_model("segmentation")
+        return None if model is None else model.id
+
+    def _dropOldOutline(self):
+        # Once there is a newer model, it is no longer the model's outline.
+        if self.modelSegmentation is not None and self._modelId != self._newestModel():
+            self.hideModelOutline()
 
     def hideModelOutline(self):
         """Remove the model's outline."""
@@ -265,14 +275,20 @@ class CaseScene:
         self._model = None
 
     def toggleModelOutline(self):
-        """Show the model's outline, or hide it; predicts the case the first time."""
-        node = self.modelSegmentation
+        """Show the model's outline, or hide it; predicts the case the first time, and the first time with a newer model."""
+        self._dropOldOutline()
+        node, workspace = self.modelSegmentation, self._workspace
         if node is not None:
             node.GetDisplayNode().SetVisibility(not node.GetDisplayNode().GetVisibility())
         elif self.case is not None:
-            case = self.case
-            self._workspace.message("info", _("Case {case} is being predicted.").format(case=case))
-            self._workspace.ask(protocol.PredictCase(case), lambda data: self._onPredicted(case, data))
+            case, task, command = self.case, workspace.task, protocol.PredictCase(self.case)
+            if not workspace.requests.isWaitingFor(command):
+                workspace.ask(command, lambda data: self._onPredicted(case, data))
+            if task is None:
+                workspace.message("info", _("Case {case} is being predicted.").format(case=case))
+            else:
+                text = _("The model's outline of case {case} waits until this is done: {title}.")
+                workspace.message("info", text.format(case=case, title=task.title))
 
     def _onPredicted(self, case, data):
         if self.case == case:
@@ -313,6 +329,7 @@ class CaseScene:
         self.forget()
         self._workspace.sliceChanged.disconnect(self._follow)
         self._workspace.studyChanged.disconnect(self._onStudy)
+        self._workspace.statesChanged.disconnect(self._dropOldOutline)
 
 
 def removeNode(node):
