@@ -19,8 +19,8 @@ from .connect import connect
 
 MODEL_OPACITY = 0.9
 FILL_OPACITY = 0.35
-ROW_OF_CASE = "SuggestiveAnnotation.case"
-"""Attribute of rows in the Data tree that mean nothing once their node is gone."""
+OF_CASE = "SuggestiveAnnotation.case"
+"""Attribute of nodes of the open case, and of their rows in the Data tree, which mean nothing once their node is gone."""
 STEP_BYTES = 8_000_000
 STEP_SECONDS = 0.03
 """Loading gives the event loop a turn after this time."""
@@ -218,11 +218,12 @@ class CaseScene:
         node = slicer.mrmlScene.AddNewNodeByClass(className, name)
         # The study keeps images and labels; a saved scene would hold a second, ageing copy.
         node.SetSaveWithScene(False)
+        node.SetAttribute(OF_CASE, "1")
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
         item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
         if item:
             # Slicer saves this row all the same.
-            hierarchy.SetItemAttribute(item, ROW_OF_CASE, "1")
+            hierarchy.SetItemAttribute(item, OF_CASE, "1")
         if self._made is not None:
             self._made.append(node.GetID())
         return node
@@ -350,5 +351,5 @@ def removeRowsWithoutNodes():
     items = vtk.vtkIdList()
     hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
     for item in (items.GetId(place) for place in range(items.GetNumberOfIds())):
-        if hierarchy.GetItemAttribute(item, ROW_OF_CASE) and hierarchy.GetItemDataNode(item) is None:
+        if hierarchy.GetItemAttribute(item, OF_CASE) and hierarchy.GetItemDataNode(item) is None:
             hierarchy.RemoveItem(item, False, True)
