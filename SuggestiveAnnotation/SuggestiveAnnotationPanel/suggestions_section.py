@@ -130,7 +130,7 @@ class SuggestionsSection(Section):
             context = one.kind == "context"
             item.setText(0, (_("context {n}") if context else _("slice {n}")).format(n=slice_number(one.ref)))
             if context:
-                item.setForeground(0, qt.QBrush(qt.QColor(state_style.GREY).darker(130)))
+                item.setForeground(0, qt.QBrush(qt.QColor(state_style.readable(state_style.GREY, self.content.palette))))
             # A context slice stands below the suggestion that it accompanies.
             self._items.get(one.context_of, self._cases[one.ref.case]).addChild(item)
             self._items[one.ref] = item

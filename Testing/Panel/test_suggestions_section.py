@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,25 @@ def test_each_row_says_why_and_an_audit_slice_does_not_tell(section: Any) -> Non
     assert colours[AUDIT] == colours[FIRST]
     assert section._items[AUDIT].foreground(0).color() == section._items[FIRST].foreground(0).color()
     assert section._items[BESIDE].foreground(0).color() != section._items[FIRST].foreground(0).color()
+
+
+@pytest.fixture
+def dark_window(host: Any) -> Iterator[str]:
+    """The colour of windows in a dark theme; comes before the panel is built."""
+    import qt
+
+    was, palette = qt.QApplication.palette(), qt.QApplication.palette()
+    palette.setColor(qt.QPalette.Window, qt.QColor("#191919"))
+    qt.QApplication.setPalette(palette)
+    yield "#191919"
+    qt.QApplication.setPalette(was)
+
+
+def test_context_slices_can_be_read_in_a_dark_window(dark_window: str, section: Any) -> None:
+    from SuggestiveAnnotationPanel import state_style
+
+    colour = section._items[BESIDE].foreground(0).color().name()
+    assert state_style.contrast(state_style.rgb(colour), state_style.rgb(dark_window)) >= state_style.CONTRAST
 
 
 def test_choosing_a_row_opens_its_slice_once(host: Any, workspace: Any, section: Any) -> None:
