@@ -81,7 +81,7 @@ class Layout:
         self._before = None
         self._overlays, self._observed = {}, []
         self._looks = looks.Looks()
-        self._fitted = self._at = None
+        self._fitted = self._reference = self._at = None
         self._sequence = 0
         self._following = False
         self.displayed = set()
@@ -182,7 +182,9 @@ class Layout:
         manager = slicer.app.layoutManager()
         if manager.layoutLogic().GetLayoutNode().GetViewArrangement() != LAYOUT_ID:
             manager.setLayout(LAYOUT_ID)
-        first = self._fitted != scene.case
+        # A case that is loaded again has new nodes, which know nothing of how the reader left it.
+        reference = scene.volume().GetID()
+        first = self._fitted != scene.case or self._reference != reference
         self._following = True
         try:
             for name in ORTHOGONAL:
@@ -192,7 +194,7 @@ class Layout:
                 self._setVolume(name, scene)
             if first:
                 self._turn(scene)
-                self._fitted = scene.case
+                self._fitted, self._reference = scene.case, reference
             for name in (*PARALLEL, *ORTHOGONAL) if first else PARALLEL:
                 if name in PARALLEL and not self._parallel(name, scene):
                     self._turnParallel(name, scene)
@@ -367,10 +369,11 @@ class Layout:
         if not self.active or scene is None or scene.case is None or self._fitted != scene.case or scene.volume() is None:
             return
         path = self._workspace.path
-        zoom = {name: dict(kept) for name, kept in self._looks.of(path, scene.case)["zoom"].items()}
+        before = self._looks.of(path, scene.case)
+        zoom = {name: dict(kept) for name, kept in before["zoom"].items()}
         for name in PARALLEL:
             zoom.setdefault(name, {})[self.modality(name)] = looks.zoomOf(self._node(name))
-        self._looks.keep(path, scene.case, {"zoom": zoom, "windows": looks.windowsOf(self._volumes(scene))})
+        self._looks.keep(path, scene.case, {"zoom": zoom, "windows": before["windows"] | looks.windowsOf(self._volumes(scene))})
 
     def forget(self):
         """The scene is closing: the case has to be fitted again."""

@@ -287,11 +287,14 @@ def test_a_case_that_lost_a_volume_is_loaded_again_with_its_labels(host: Any, wo
 
     first, drawn = workspace.current, square(4)
     workspace.sync.write(first, drawn)
+    set_look(workspace)
+    workspace.saveNow()
     slicer.mrmlScene.RemoveNode(workspace.scene.volume(lost))
     press(host, "N")
     assert workspace.current == SliceRef("case0", 0, 6)
     host.waitUntil(lambda: workspace.scene.whole and workspace.views.shownSlice() == workspace.current, 30, "the next slice")
     assert (background(SLICE), background(OTHER)) == ("case0 t1", "case0 flair")
+    assert look(workspace) == pytest.approx(AS_SET)
     assert np.array_equal(workspace.sync.labels(first), drawn)
     assert workspace.session.status(first).state == "draft"
 
