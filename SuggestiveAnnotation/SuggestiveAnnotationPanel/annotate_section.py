@@ -55,6 +55,7 @@ class AnnotateSection(Section):
         self.follow(workspace.sliceChanged, self._onSlice)
         self.follow(workspace.statesChanged, self.refresh)
         self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.views.moved, self._showObstacle)
         self.follow(workspace.leavingSlice, self._rememberTools)
         self.follow(workspace.sync.edited, self.refresh)
         self.follow(workspace.sync.spread, self._onSpread)
@@ -136,6 +137,8 @@ class AnnotateSection(Section):
         node, schema = workspace.scene.segmentation, workspace.study.schema
         if node is None or workspace.scene.case != workspace.current.case:
             return _("The case is being loaded.")
+        if self.editor.segmentationNode() is not node:
+            return _("The Segment Editor is being given the case again.")
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
@@ -178,6 +181,10 @@ class AnnotateSection(Section):
         if self._tools.unmask():
             text = _("Masking by intensity (key I, Use for masking) was switched off again: the brush would leave pixels out unseen.")
             self.workspace.message("warning", text)
+        scene, ref = self.workspace.scene, self.workspace.current
+        if ref is not None and ref.case == scene.case and self.editor.segmentationNode() is not scene.segmentation:
+            # A scene that was added leaves the editor without a segmentation, or with a foreign one.
+            self._onCaseShown()
         self._showObstacle()
 
     def _showObstacle(self):

@@ -78,6 +78,6 @@ def compare(arguments: argparse.Namespace, context: Context) -> Result:
         from SuggestiveAnnotationLib.experiment.page import write_page
 
         beside = arguments.records is not None and arguments.records.absolute().parent == arguments.report.absolute()
-        write_page(arguments.out, arguments.report, archive=arguments.records.name if beside else None)
+        write_page(arguments.out, arguments.report, plan=arguments.plan, archive=arguments.records.name if beside else None)
         lines.append(f"Results: {arguments.report}")
-    return Result(data, lines)
+    return Result(data, lines, exit_code=1 if done.failed else 0)

@@ -1,7 +1,7 @@
 """`suggestive-annotation`: one sub-command a verb of the engine.
 
-Exit codes: 0 done, 1 unexpected, 2 bad input, 3 the study's state does not allow it, 4 another worker holds the study, 5 disk,
-130 cancelled.
+Exit codes: 0 done, 1 unexpected, or runs of a comparison failed, 2 bad input, 3 the study's state does not allow it, 4 another worker
+holds the study, 5 disk, 130 cancelled.
 """
 
 from __future__ import annotations

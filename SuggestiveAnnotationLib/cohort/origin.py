@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.files import write_text
 
@@ -48,9 +49,10 @@ class Source:
         return cls(kind, tuple(files), channel)
 
     def stamps(self) -> list[list[int]]:
-        """Size and time of every file. Raises: InputError, naming a file that is gone."""
+        """Size and time of every file, those that hold the voxels of a header included. Raises: InputError, naming a file that is gone."""
         try:
-            return [[status.st_size, status.st_mtime_ns] for status in map(os.stat, self.files)]
+            found = [os.stat(file) for named in self.files for file in files_of(named)]
+            return [[status.st_size, status.st_mtime_ns] for status in found]
         except OSError as error:
             raise InputError(f"{error.filename} cannot be read: {error.strerror}.", hint="Check the disk or the network drive.") from None
 

@@ -1,8 +1,8 @@
 """Who a case is and which part of the study it belongs to, from a table.
 
 A text table with a header: comma, semicolon or tab between columns. Columns, whatever the case: `case` (or `id`), `patient` (or
-`subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`); others are left alone. Roles are pool, validation, test and
-excluded; `train` means pool.
+`subject`), `site` (or `centre`, `scanner`), `role` (or `group`, `split`, `set`: the first that holds roles); others are left alone. Roles
+are pool, validation, test and excluded; `train` means pool. Patients whose names differ in capitals and blanks only are one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,23 +75,32 @@ def read_table(path: str | Path) -> tuple[TableRow, ...]:
 
 
 def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
-    columns = {what: _column(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
-    if columns["case"] is None:
+    found = {what: _columns(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
+    if not found["case"]:
         raise InputError(f"The table {file} has no column for the case.", hint='Name it "case"; the others are patient, site and role.')
+    case = found["case"][0]
+    records = [(reader.line_num, record) for record in reader if (record[case] or "").strip()]
+    found["role"].sort(key=lambda name: not _holds_roles(record.get(name) for _, record in records))
     rows = []
-    for record in reader:
-        cells = {what: (record.get(name) or "").strip() if name else "" for what, name in columns.items()}
-        if not cells["case"]:
-            continue
+    people: dict[str, str] = {}
+    for line, record in records:
+        cells = {what: (record.get(names[0]) or "").strip() if names else "" for what, names in found.items()}
         role = cells["role"].casefold()
         if role and role not in _ROLES:
             raise InputError(
-                f'{file}, line {reader.line_num}: "{cells["role"]}" is no role.',
+                f'{file}, line {line}: "{cells["role"]}" is no role.',
                 hint="Roles are pool (or train), validation, test and excluded.",
             )
-        rows.append(TableRow(cells["case"], cells["patient"], cells["site"], _ROLES.get(role), reader.line_num))
+        patient = people.setdefault(_person(cells["patient"]), " ".join(cells["patient"].split()))
+        rows.append(TableRow(cells["case"], patient, cells["site"], _ROLES.get(role), line))
     _check_rows(rows, file)
     return tuple(rows)
+
+
+def _holds_roles(cells: Iterable[str | None]) -> bool:
+    """Whether there are roles in a column and nothing else."""
+    values = {(cell or "").strip().casefold() for cell in cells} - {""}
+    return bool(values) and values <= _ROLES.keys()
 
 
 def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str = "the table") -> tuple[tuple[Case, ...], tuple[str, ...]]:
@@ -102,9 +111,9 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
     Raises:
         InputError: no row names a case, or a patient ends up on both sides of a split.
     """
-    by_name = {_folded(row.case): row for row in rows}
-    known = {_folded(c.name) for c in cases}
-    strangers = [row for row in rows if _folded(row.case) not in known]
+    by_name = {folded(row.case): row for row in rows}
+    known = {folded(c.name) for c in cases}
+    strangers = [row for row in rows if folded(row.case) not in known]
     if len(strangers) == len(rows):
         raise InputError(
             f"{source} names none of the cases that were found.",
@@ -115,9 +124,10 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
         number = f"{len(strangers)} unknown case{'' if len(strangers) == 1 else 's'}"
         notes.append(f"{source} names {number}: {_some([r.case for r in strangers])}.")
     has_roles = any(row.role for row in rows)
+    people = {_person(row.patient): row.patient for row in rows if row.patient}
     out = []
     for case in cases:
-        row = by_name.get(_folded(case.name))
+        row = by_name.get(folded(case.name))
         role = row.role if row else None
         new: Role
         if case.role == "excluded":
@@ -128,7 +138,8 @@ def apply_table(cases: Sequence[Case], rows: Sequence[TableRow], *, source: str 
             new, reason = "excluded", f"{source} gives no role to {case.name}."
         else:
             new, reason = role or case.role, ""
-        patient, site = (row.patient or case.patient, row.site or case.site) if row else (case.patient, case.site)
+        patient = (row.patient if row else "") or people.get(_person(case.patient), case.patient)
+        site = (row.site if row else "") or case.site
         out.append(replace(case, role=new, excluded_reason=reason, patient=patient, site=site))
     check_split(out, source=source)
     return tuple(out), tuple(notes)
@@ -152,13 +163,18 @@ def check_split(cases: Sequence[Case], *, source: str = "The split") -> None:
             )
 
 
+def folded(name: str) -> str:
+    """The name whatever its capitals, and whichever system it was typed on."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
     if not rows:
         raise InputError(f"The table {file} has no rows.", hint="Write one line per case.")
     first: dict[str, TableRow] = {}
     roles: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
-        twin = first.setdefault(_folded(row.case), row)
+        twin = first.setdefault(folded(row.case), row)
         if twin is not row:
             raise InputError(f"{file} lists case {row.case} twice, in lines {twin.line} and {row.line}.", hint="Remove one of them.")
         if row.patient and row.role and row.role != "excluded":
@@ -173,14 +189,14 @@ def _check_rows(rows: Sequence[TableRow], file: Path) -> None:
             )
 
 
-def _folded(name: str) -> str:
-    """The name whatever its capitals, and whichever system it was typed on."""
-    return unicodedata.normalize("NFC", name).casefold()
+def _person(patient: str) -> str:
+    """What is the same for two ways to write a patient's name."""
+    return "".join(folded(patient).split())
 
 
-def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
+def _columns(header: Sequence[str], names: Sequence[str]) -> list[str]:
     found = {column.strip().casefold(): column for column in header if column}
-    return next((found[name] for name in names if name in found), None)
+    return [found[name] for name in names if name in found]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,11 +15,11 @@ from SuggestiveAnnotationLib.cohort.labels.segment_values import schema_of_class
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.cohort.recognise import plan_folder
 from SuggestiveAnnotationLib.cohort.split import assign_roles
-from SuggestiveAnnotationLib.cohort.table import check_split
+from SuggestiveAnnotationLib.cohort.table import check_split, folded
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
 from SuggestiveAnnotationLib.study.study import CONVERTED, Study, check_free
-from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, Role
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelClass, LabelSchema, LabelUse, Role
 
 find = plan_folder
 """What `create` would take from a folder, for the person to confirm."""
@@ -144,9 +144,23 @@ def with_guessed_schema(plan: CohortPlan) -> CohortPlan:
 
 
 def _named_structures(plan: CohortPlan) -> LabelSchema | None:
-    """A schema of the structures that segmentation files name; None where no label is such a file."""
-    files = [plan.sources[c.label].files[0] for c in plan.usable if c.label is not None and c.label in plan.sources]
-    return schema_of_classes(read_label_file(file).classes for file in files)
+    """A schema of the structures that segmentation files name; None where no label is such a file.
+
+    Raises:
+        InputError: there are such files, and none can be read.
+    """
+    found: list[Sequence[LabelClass]] = []
+    damaged: list[InputError] = []
+    for case in plan.usable:
+        if case.label is not None and case.label in plan.sources:
+            try:
+                found.append(read_label_file(plan.sources[case.label].files[0]).classes)
+            except InputError as error:
+                # Its case is excluded with the reason when the file is converted.
+                damaged.append(error)
+    if damaged and not found:
+        raise damaged[0]
+    return schema_of_classes(found)
 
 
 def create_from_plan(
@@ -159,7 +173,7 @@ def create_from_plan(
 
     Raises:
         InputError: the plan names no structure, no modality or no usable case, none to annotate, an unknown reference or role, or two
-            cases alike.
+            cases alike, be it but for capitals.
         StudyError: the folder is not empty.
         Cancelled: while images were converted; called again with the same plan it resumes.
     """
@@ -174,6 +188,11 @@ def create_from_plan(
     twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
     if twice is not None:
         raise InputError(f"Two cases are called {twice}.", hint="Give every case a name of its own.")
+    known: dict[str, str] = {}
+    for one in [case.name for case in plan.cases if case.role != "excluded"]:
+        if (twin := known.setdefault(folded(one), one)) != one:
+            sentence = f"Two cases are called {twin} and {one}, which some systems take for one name."
+            raise InputError(sentence, hint="Give every case a name that differs in more than capitals.")
     strange = next((case for case in plan.cases if case.role not in get_args(Role)), None)
     if strange is not None:
         raise InputError(f"Case {strange.name} cannot have the role {strange.role}.", hint=f"Choose from {', '.join(get_args(Role))}.")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
 from SuggestiveAnnotationLib.cohort.files.read import read_volume
 from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.errors import InputError, StudyError
@@ -76,13 +77,15 @@ def load_case(
 
 
 def _stamp(case: Case, modality: str) -> list[Any]:
-    path = Path(case.images[modality])
-    try:
-        status = path.stat()
-    except OSError as error:
-        hint = "Put the file back, or connect the drive it is on."
-        raise InputError(f"{path} of case {case.name} cannot be read: {error.strerror}.", hint=hint) from error
-    return [str(path), status.st_size, status.st_mtime_ns]
+    out: list[Any] = []
+    for path in files_of(case.images[modality]):
+        try:
+            status = path.stat()
+        except OSError as error:
+            hint = "Put the file back, or connect the drive it is on."
+            raise InputError(f"{path} of case {case.name} cannot be read: {error.strerror}.", hint=hint) from error
+        out += [str(path), status.st_size, status.st_mtime_ns]
+    return out
 
 
 def _read(note: Path) -> Any:

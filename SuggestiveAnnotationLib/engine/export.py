@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from SuggestiveAnnotationLib.export.assemble import CaseGrid, newest, place
 from SuggestiveAnnotationLib.export.case import ExportedFiles, export_completed
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.formats import format_named
+from SuggestiveAnnotationLib.export.sidecar import earlier_files
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Annotation
@@ -49,7 +49,7 @@ def export(
         cases: names; every annotated case that is not excluded when not given.
         states: of "accepted" (by the reader alone) and "reviewed" (approved by another reader).
         completed: also write volumes in which the newest model fills what nobody accepted, as separate, marked labelmaps.
-        overwrite: replace files that are there.
+        overwrite: replace files that are there. Those of earlier exports that are not written again stay, and are said.
 
     Returns:
         The files written, and sentences on what was left out.
@@ -66,13 +66,11 @@ def export(
     content = content_of(study, cases=cases, states=states)
     stage = Stage("export", len(content.cases), progress=progress, cancel=cancel)
     done = chosen.write(Path(folder), content, overwrite=overwrite, stage=stage)
-    if not completed:
-        return replace(done, left_out=(*content.left_out, *done.left_out))
     files = list(done.files)
-    for case in content.cases:
-        one = _completed(study, Path(folder), case, suffix=f".{format}", overwrite=overwrite)
-        files += one.all
-    return Exported(tuple(files), (*content.left_out, *done.left_out))
+    for case in content.cases if completed else ():
+        files += _completed(study, Path(folder), case, suffix=f".{format}", overwrite=overwrite).all
+    still_there = earlier_files(Path(folder), files) if overwrite else ()
+    return Exported(tuple(files), (*content.left_out, *done.left_out, *still_there))
 
 
 def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequence[str] = EXPORTED) -> StudyContent:

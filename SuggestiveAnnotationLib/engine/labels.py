@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
 from SuggestiveAnnotationLib.cohort.labels.annotated import silent_slices
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
@@ -119,12 +120,15 @@ def publish_imported(study: Study, *, by: str, labels: Mapping[str, Mapping[str,
 
 
 def file_hash(path: str | Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read."""
+    """SHA-256 of a file, and of that of its voxels behind it where its header names one; None where it cannot be read."""
+    digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        for one in files_of(path):
+            with one.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
     except OSError:
         return None
+    return digest.hexdigest()
 
 
 def _imported_models(study: Study, cases: Sequence[Case]) -> Mapping[str, Model]:

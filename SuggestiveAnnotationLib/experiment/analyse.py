@@ -42,7 +42,7 @@ from SuggestiveAnnotationLib.experiment.statistics import (
     unit_means,
     wins_ties_losses,
 )
-from SuggestiveAnnotationLib.experiment.verdict import INTERIM, conclude, equivalent, verdict
+from SuggestiveAnnotationLib.experiment.verdict import FAILED, INTERIM, conclude, equivalent, verdict
 from SuggestiveAnnotationLib.experiment.words import COST_WORDS, measure_words
 
 FINALISTS, LEAST_PEOPLE, LEAST_SEEDS = 6, 12, 6
@@ -83,7 +83,7 @@ class _Analysis:
         failures = tuple((r.run, r.error.get("kind", ""), r.error.get("sentence", "")) for r in of.records if r.status == "failed")
         there = self.baseline in of.arms
         gains = tuple(self._gain(name) for name in of.arms if name != self.baseline) if there else ()
-        endpoints, noise = self._endpoints(interim=bool(missing)), self._noise()
+        endpoints, noise = self._endpoints(missing=bool(missing)), self._noise()
         folds = len({fold for fold, _ in of.blocks})
         return Results(
             plan=plan, plan_key=plan.key, metric=self.metric, labels=self.labels, over=self.over, margin=self.margin,
@@ -101,7 +101,10 @@ class _Analysis:
                 baseline=self.baseline,
                 measured=f"the area under {measure_words(self.metric, self.labels)} over {COST_WORDS[self.over]}",
                 margin=self.margin,
-                between=lambda one, other: self._pair(one, other, self.over, self.level_at_once),
+                between=lambda one, other: (
+                    self._pair(one, other, self.over, self.level_at_once),
+                    self._held(one, other, self.over, self.metric, self.labels),
+                ),
                 endpoints=endpoints,
                 people=len(of.people),
                 seeds=len({seed for _, seed in of.blocks}),
@@ -170,13 +173,19 @@ class _Analysis:
         one, other = np.mean(shares, axis=0).tolist()
         return one, other
 
-    def _endpoints(self, *, interim: bool) -> tuple[EndpointResult, ...]:
+    def _endpoints(self, *, missing: bool) -> tuple[EndpointResult, ...]:
         """P values are made for endpoints of finalists alone, which a plan names before anything runs, and once everything has run."""
         named = [
             one for one in self.plan.endpoints if one.arm in self.of.arms and one.against in self.of.arms and one.metric in self.of.metrics
         ]
         values = [self._endpoint_values(one) for one in named]
-        p_values = [signed_rank(unit_means(one, self.of.draws)) if self.finalists and not interim else None for one in values]
+        broken = {record.arm for record in self.of.records if record.status == "failed"}
+        # Runs fail by what an arm does: those that are left are chosen by the outcome.
+        short = [missing or one.arm in broken or one.against in broken for one in named]
+        p_values = [
+            signed_rank(unit_means(difference, self.of.draws)) if self.finalists and not lacking else None
+            for difference, lacking in zip(values, short, strict=True)
+        ]
         narrow_level = 1 - 0.10 / max(1, len(self.plan.secondaries))
         second = [k for k, one in enumerate(named) if one is not self.plan.primary and p_values[k] is not None]
         adjusted = dict(zip(second, holm([p_values[k] or 0.0 for k in second]), strict=True))
@@ -187,7 +196,8 @@ class _Analysis:
             if one.judge == "area":
                 held = self._held(one.arm, one.against, one.over, one.metric, one.labels)
             p = p_values[k] if primary else adjusted.get(k)
-            conclusion = INTERIM if interim else conclude(gain, narrow, one.margin, held, p)
+            lacking = INTERIM if missing else FAILED if short[k] else ""
+            conclusion = lacking or conclude(gain, narrow, one.margin, held, p)
             out.append(
                 EndpointResult(
                     endpoint=one, primary=primary, gain=gain, narrow=narrow, held=held,
@@ -217,16 +227,14 @@ class _Analysis:
             area={over: self._area(name, over) for over in COSTS},
             curve=self._curve(name),
             final={
-                words: {metric: self._interval(self.of.last(name, metric, chosen)) for metric in self.of.metrics}
+                words: {metric: _possible(self._interval(self.of.last(name, metric, chosen)), metric) for metric in self.of.metrics}
                 for words, chosen in labels.items()
             },
             effort=self._effort(name),
         )
 
     def _area(self, name: str, over: Over) -> Interval:
-        found = self._interval(self.of.areas(name, self.metric, over, labels=self.labels))
-        # Student's t knows nothing of the range of Dice.
-        return found.within(0, 1) if "dice" in self.metric else found
+        return _possible(self._interval(self.of.areas(name, self.metric, over, labels=self.labels)), self.metric)
 
     def _curve(self, name: str) -> tuple[Stand, ...]:
         runs = {block: self.of.curves[name, block] for block in self.of.blocks if (name, block) in self.of.curves}
@@ -239,11 +247,11 @@ class _Analysis:
                     values[:, self.of.blocks.index(block)] = self.of.score(name, block, self.metric, self.labels)[number]
                     costs.append(one.record.points[number])
             slices, contour, minutes = (float(np.mean([getattr(p, over) for p in costs])) for over in ("slices", "contour_mm", "minutes"))
-            out.append(Stand(number + 1, slices, contour, minutes, self._interval(values)))
+            out.append(Stand(number + 1, slices, contour, minutes, _possible(self._interval(values), self.metric)))
         return tuple(out)
 
     def _effort(self, name: str) -> tuple[Effort, ...]:
-        batches = [b for r in self.of.done if r.arm == name for b in r.batches if b.saved_effort is not None]
+        batches = [b for r in self.of.done if r.arm == name for b in r.batches if b.number > 0 and b.saved_effort is not None]
         out = []
         for number in (*sorted({b.number for b in batches}), 0):
             these = [b for b in batches if number in (0, b.number)]
@@ -276,14 +284,16 @@ class _Analysis:
         for (arm, block), curve in self.of.curves.items():
             for number, values in enumerate(curve.trainings, start=1):
                 groups[(block, number, self.strategies[arm].training if number == 1 else arm)] = (number, values)
-        several = [(number, values) for number, values in groups.values() if len(values) > 1]
+        # Where the people tested have no class at all, there is no mean to differ.
+        several = [(number, values) for number, values in groups.values() if len(values) > 1 and not np.isnan(mean(values, axis=1)).any()]
         means = [(number, mean(values, axis=1)) for number, values in several]
         by_model = {n: pooled_sd([v for m, v in means if m == n]) for n in sorted({m for m, _ in means})}
         sd = pooled_sd([values for _, values in means])
         if sd is None:
             return None
-        typical = float(np.median([np.nanstd(values, ddof=1) for _, values in means]))
-        lost = sum(int(((values < LOST) & (np.nanmedian(values, axis=0) > FOUND)).any(axis=1).sum()) for _, values in several)
+        typical = float(np.median([np.std(values, ddof=1) for _, values in means]))
+        # A class that nobody tested has is lost by nobody: 0 in its place.
+        lost = sum(int(((values < LOST) & (np.median(np.nan_to_num(values), axis=0) > FOUND)).any(axis=1).sum()) for _, values in several)
         trainings = [len(values) for _, values in several]
         left = sd / float(np.sqrt(np.mean(trainings) * len(self.of.blocks)))
         known = {n: one for n, one in by_model.items() if one is not None}
@@ -347,6 +357,11 @@ class _Analysis:
         """Runs, and what they share counted once."""
         shared = {(r.fold, r.seed, stage, seconds) for r in self.of.records for stage, seconds in r.shared_seconds.items()}
         return (sum(r.seconds for r in self.of.records) + sum(seconds for *_, seconds in shared)) / 3600
+
+
+def _possible(found: Interval, metric: str) -> Interval:
+    """Cut to what the metric can be: Student's t knows nothing of its range."""
+    return found.within(0, 1 if "dice" in metric or metric == "penalised" else float("inf"))
 
 
 def _all(totals: ContourTotals) -> Share:

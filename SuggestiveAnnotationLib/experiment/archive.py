@@ -38,12 +38,23 @@ def pack(folder: Path, archive: Path, plan: Plan) -> None:
 
     Raises: InputError, as `unpack` and `read_records`; StorageError.
     """
-    there = unpack(archive, folder, plan) if archive.exists() else ()
-    records = tuple(read_records(folder))
-    if records != there:
+    while True:
+        before = _stand(archive)
+        there = unpack(archive, folder, plan) if archive.exists() else ()
+        records = tuple(read_records(folder))
+        if records == there:
+            return
         lines = (json.dumps(one.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n" for one in records)
-        with whole_file(archive) as scratch:
-            scratch.write_bytes(lzma.compress("".join(lines).encode()))
+        packed = lzma.compress("".join(lines).encode())
+        # Compressing takes seconds, in which somebody else may have packed.
+        if _stand(archive) == before:
+            with whole_file(archive) as scratch:
+                scratch.write_bytes(packed)
+            return
+
+
+def _stand(archive: Path) -> bytes | None:
+    return archive.read_bytes() if archive.exists() else None
 
 
 def _read(archive: Path, plan: Plan) -> tuple[RunRecord, ...]:

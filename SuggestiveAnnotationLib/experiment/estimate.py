@@ -17,7 +17,7 @@ from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.experiment.judge import judge_case
 from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
 from SuggestiveAnnotationLib.experiment.record import Run
-from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, copy_study, slices_of
+from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, budget_of, copy_study
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import requirements
@@ -115,8 +115,9 @@ def estimate(plan: Plan, pace: Pace, base: Path, runs: Sequence[Run], *, process
     with closing(Study(base)) as study:
         tested = sum(study.frame(case.name).count for case in study.cases("test"))
         cases = len(study.cases("test"))
-        pool = slices_of(study, 1.0)
-        budgets = {arm.name: slices_of(study, arm.budget[-1]) for arm in plan.arms}
+        pool = budget_of(study, 1.0, "slice")
+        a_case = pool / max(1, len(study.cases("pool")))
+        budgets = {arm.name: budget_of(study, arm.budget[-1], arm.unit) * (a_case if arm.unit == "case" else 1) for arm in plan.arms}
     by_arm: dict[str, float] = {}
     for run in runs:
         arm = plan.arm(run.arm)
@@ -135,7 +136,7 @@ def estimate(plan: Plan, pace: Pace, base: Path, runs: Sequence[Run], *, process
     )
 
 
-def _run_seconds(plan: Plan, arm: Arm, pace: Pace, tested: int, cases: int, pool: int, budget: int) -> float:
+def _run_seconds(plan: Plan, arm: Arm, pace: Pace, tested: int, cases: int, pool: int, budget: float) -> float:
     kind = _kind(arm.training)
     networks = (plan.rounds + 1) * plan.repeats
     # The first network is shared.

@@ -34,6 +34,8 @@ def family(strategy: str, options: Mapping[str, Any] | None = None) -> Family:
     name = entry(strategy).name
     if Requirement.REFERENCE in requirements(name, options):
         return "sees the reference"
+    if (options or {}).get("direction") == "random":
+        return "chance and spacing"
     if name.startswith("gradient-"):
         return "gradient-guided"
     return _OF.get(name, "uncertainty")  # type: ignore[return-value]

@@ -24,13 +24,14 @@ PAGE_SUFFIXES = (".html", ".htm")
 _PACKAGE = "SuggestiveAnnotationLib.experiment"
 
 
-def write_page(folder: Path, out: Path, *, archive: str | None = None, resamples: int = RESAMPLES) -> Results:
+def write_page(folder: Path, out: Path, *, plan: Path | None = None, archive: str | None = None, resamples: int = RESAMPLES) -> Results:
     """Judge the runs of a comparison and show what they say. A comparison that is not finished yet gives a page that says so.
 
     Args:
         folder: of the comparison: `plan.json` and `records/`.
         out: a name that ends in `.html` gets the page alone; any other is a folder that gets the page (`index.html`), the same as
             `README.md` with pictures under `figures/`, `results.json` and `results.csv`. What an earlier call wrote is written anew.
+        plan: its file, for the commands on the page; None: the page is one of `Resources/Results`.
         archive: name of the file of records beside the page, for the commands on it; None: there is none.
         resamples: of the bootstrap.
 
@@ -42,10 +43,12 @@ def write_page(folder: Path, out: Path, *, archive: str | None = None, resamples
     if not comparison.records:
         raise InputError(f"No run of the comparison in {folder} has been carried out yet.", hint="Run `compare` first.")
     results = analyse(comparison)
-    parts, by = sections(results), commands(results, archive)
+    parts, name = sections(results), results.plan.name
+    own = {"plan": f"Resources/Plans/{name}.toml", "report": f"Resources/Results/{name}"}
+    by = commands(results, **(own if plan is None else {"plan": plan.as_posix(), "report": Path(out).as_posix()}), archive=archive)
     out = Path(out)
     if out.suffix.lower() in PAGE_SUFFIXES:
-        write_text(out, render(results, parts, by))
+        write_text(out, render(results, parts, by, alone=True))
         return results
     write_text(out / PAGE, render(results, parts, by))
     write_text(out / NUMBERS, json.dumps(results.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -55,8 +58,8 @@ def write_page(folder: Path, out: Path, *, archive: str | None = None, resamples
     return results
 
 
-def render(results: Results, parts: Sequence[Section], by: Sequence[str]) -> str:
-    """The page as HTML, with the commands that make it. All words are escaped."""
+def render(results: Results, parts: Sequence[Section], by: Sequence[str], *, alone: bool = False) -> str:
+    """The page as HTML, with the commands that make it, `alone` or with the numbers in files beside it. All words are escaped."""
     failed = len(results.failures)
     stats = (
         ("Arms", str(len(results.arms)), f"baseline {results.baseline}"),
@@ -70,6 +73,7 @@ def render(results: Results, parts: Sequence[Section], by: Sequence[str]) -> str
         sections=parts,
         stats=stats,
         commands=by,
+        alone=alone,
         uris={panel.name: svg_uri(panel.figure) for part in parts for panel in part.panels},
         runs=sum(arm.runs for arm in results.arms) + failed,
     )

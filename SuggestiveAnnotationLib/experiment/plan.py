@@ -11,7 +11,7 @@ from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOption
 from SuggestiveAnnotationLib.types import Plane, Unit, content_key
 
 Amount = int | float
-"""Slices or cases; a float is a share of the pool's slices that are not blank (0.06 is 6 %)."""
+"""Slices or cases; a float is a share of the pool's cases, or of its slices that are not blank (0.06 is 6 %)."""
 SplitKind = Literal["folds", "leave-one-out", "random", "fixed"]
 Over = Literal["minutes", "slices", "contour_mm"]
 Judge = Literal["area", "last"]
@@ -210,6 +210,6 @@ class Plan:
         raise KeyError(name)
 
 
-def resolve(amount: Amount, slices: int) -> int:
-    """Slices or cases for an amount, of a pool with so many slices that are not blank."""
-    return amount if isinstance(amount, int) else max(1, round(amount * slices))
+def resolve(amount: Amount, there: int) -> int:
+    """Slices or cases for an amount, of a pool with so many of them."""
+    return amount if isinstance(amount, int) else max(1, round(amount * there))

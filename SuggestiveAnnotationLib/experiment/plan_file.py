@@ -27,11 +27,15 @@ from SuggestiveAnnotationLib.experiment.plan import (
 )
 from SuggestiveAnnotationLib.experiment.toml_table import Table
 from SuggestiveAnnotationLib.files import write_text
+from SuggestiveAnnotationLib.metrics import TOLERANCES_MM
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import CONTEXT, entry, requirements, strategy
 from SuggestiveAnnotationLib.types import Plane, Unit
 
 FROZEN = "plan.json"
+OVERLAPS = ("dice_3d", "dice_2d", "false_mm3_on_empty", "false_slices_on_empty")
+SURFACES = (*(f"surface_dice_{t:g}mm" for t in TOLERANCES_MM), "hd95_mm", "hausdorff_mm", "penalised")
+"""Metrics that an endpoint can be of; surfaces are measured of the models that `volume_metrics` says."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}")
 _TOP = (
     "name", "question", "seeds", "first_batch", "first_strategy", "first_unit", "budget", "rounds", "min_gap", "context", "sources",
@@ -47,7 +51,7 @@ def read_plan(path: Path) -> Plan:
         InputError: one sentence on the first thing that does not fit: no such file, no TOML, an unknown key or strategy, ...
     """
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"The plan {path} cannot be read: {error.strerror}.", hint="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -126,6 +130,7 @@ def _plan(top: Table) -> Plan:
     arms = _arms(top, training, manifold)
     if transfer is not None and not all(arm.training.warm_start for arm in arms):
         raise top.table("training").mistake("has warm_start = false, but a transferred network is to be gone on from")
+    surfaces: WhichModels = top.get("volume_metrics", WhichModels, "last")
     first = top.get("first_strategy", str, FIRST_BATCH)
     _check_first(top, first)
     plan = Plan(
@@ -136,17 +141,17 @@ def _plan(top: Table) -> Plan:
         pixels=pixels,
         split=split,
         seeds=_seeds(top),
-        first_batch=_amounts(top, "first_batch")[0],
+        first_batch=_first_batch(top),
         first_strategy=first,
         first_unit=top.get("first_unit", Unit, "slice"),
         rounds=rounds,
         repeats=repeats,
-        volume_metrics=top.get("volume_metrics", WhichModels, "last"),
+        volume_metrics=surfaces,
         training=training,
         manifold=manifold,
         arms=arms,
-        primary=_endpoint(top.table("primary"), arms) if "primary" in top.content else None,
-        secondaries=tuple(_endpoint(one, arms) for one in top.tables("secondary")),
+        primary=_endpoint(top.table("primary"), arms, surfaces) if "primary" in top.content else None,
+        secondaries=tuple(_endpoint(one, arms, surfaces) for one in top.tables("secondary")),
         transfer=transfer,
     )
     _check_people(plan, top)
@@ -228,7 +233,7 @@ def _amounts(table: Table, key: str, default: Sequence[Amount] | None = None) ->
     listed = given if isinstance(given, list) else [given]
     amounts: list[Amount] = []
     for one in listed:
-        share = re.fullmatch(r"\s*([0-9.]+)\s*%\s*", one) if isinstance(one, str) else None
+        share = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*%\s*", one) if isinstance(one, str) else None
         if isinstance(one, int) and not isinstance(one, bool) and one >= 1:
             amounts.append(one)
         elif share and 0 < float(share[1]) <= 100:
@@ -241,15 +246,23 @@ def _amounts(table: Table, key: str, default: Sequence[Amount] | None = None) ->
     return tuple(amounts)
 
 
+def _first_batch(top: Table) -> Amount:
+    amounts = _amounts(top, "first_batch")
+    if len(amounts) > 1:
+        raise top.mistake(f"has {len(amounts)} first batches", hint="Give one; those of later rounds are `budget`.")
+    return amounts[0]
+
+
 def _arms(top: Table, training: TrainingOptions, manifold: ManifoldOptions) -> tuple[Arm, ...]:
     tables = top.tables("arms")
     if not tables:
         raise top.mistake("has no arm", hint="Add [[arms]] with a name and a strategy each.")
     arms = [_arm(one, top, training, manifold) for one in tables]
-    names = [arm.name for arm in arms]
-    twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
+    # Records are files: some systems do not tell capitals apart.
+    names = [arm.name.casefold() for arm in arms]
+    twice = next((arm.name for i, arm in enumerate(arms) if names[i] in names[:i]), None)
     if twice is not None:
-        raise top.mistake(f"has two arms called {twice}")
+        raise top.mistake(f"has two arms called {twice}", hint="Small letters and capitals are the same here.")
     return tuple(arms)
 
 
@@ -288,7 +301,7 @@ def _arm(table: Table, top: Table, training: TrainingOptions, manifold: Manifold
     return arm
 
 
-def _endpoint(table: Table, arms: Sequence[Arm]) -> Endpoint:
+def _endpoint(table: Table, arms: Sequence[Arm], surfaces: WhichModels) -> Endpoint:
     table.only([f.name for f in fields(Endpoint)])
     given = {"name": f"{table.content.get('arm')} minus {table.content.get('against')}", **table.content}
     endpoint = Table(given, path=table.path, where=table.where).settings(Endpoint)
@@ -296,6 +309,14 @@ def _endpoint(table: Table, arms: Sequence[Arm]) -> Endpoint:
     for one in (endpoint.arm, endpoint.against):
         if one not in names:
             raise table.mistake(f"names the arm {one}, which is not there", hint=f"Arms are {', '.join(names)}.")
+    if endpoint.arm == endpoint.against:
+        raise table.mistake(f"holds {endpoint.arm} against itself", hint="Name two arms.")
+    if endpoint.metric not in (*OVERLAPS, *SURFACES):
+        raise table.mistake(f"has metric = {endpoint.metric!r}", hint=f"Metrics are {', '.join((*OVERLAPS, *SURFACES))}.")
+    wanted = ("all",) if endpoint.judge == "area" else ("all", "last")
+    if endpoint.metric in SURFACES and surfaces not in wanted:
+        sentence = f'judges {endpoint.metric} by {endpoint.judge}, which volume_metrics = "{surfaces}" does not measure'
+        raise table.mistake(sentence, hint=f'Set volume_metrics = "{wanted[-1]}" at the top of the plan.')
     if endpoint.margin <= 0:
         raise table.mistake(f"has margin = {endpoint.margin}", hint="Give a number above 0.")
     return endpoint

@@ -42,14 +42,18 @@ def plan_table(results: Results) -> TableView:
         ),
         ("trainings of every selected set", str(plan.repeats)),
         ("training", ", ".join(f"{name} {_words(value)}" for name, value in asdict(plan.training).items() if name != "device")),
-        (
-            "primary number",
-            f"area under {results.measure} over {COST_WORDS[results.over]}" + ("" if results.labels else ", mean over classes"),
-        ),
+        ("primary number", _primary_number(results) + ("" if results.labels else ", mean over classes")),
         ("baseline", results.baseline),
         ("margin", f"±{results.margin:g}: differences inside do not matter"),
     )
     return TableView("plan", "What was fixed.", ("", ""), rows, numeric=2)
+
+
+def _primary_number(results: Results) -> str:
+    primary = results.plan.primary
+    if primary is not None and primary.judge == "last":
+        return f"{results.measure} of the last model"
+    return f"area under {results.measure} over {COST_WORDS[results.over]}"
 
 
 def arms_table(results: Results) -> TableView:
@@ -141,10 +145,9 @@ def final_table(results: Results) -> TableView:
     rows = tuple(
         (arm.name, decimal(arm.curve[-1].minutes, 0), *(_final(arm.final[MEAN][m], m) for m in metrics)) for arm in by_area(results)
     )
-    caption = (
-        "The last model, mean over classes and people; 95 % intervals over people and seeds. It comes after the same number of slices in "
-        "every arm, at a different cost."
-    )
+    slices = {decimal(arm.curve[-1].slices, 0) for arm in results.arms}
+    after = f"after {slices.pop()} slices in every arm" if len(slices) == 1 else "after numbers of slices that differ between arms"
+    caption = f"The last model, mean over classes and people; 95 % intervals over people and seeds. It comes {after}, at a different cost."
     return TableView("final", caption, ("Arm", "Simulated minutes paid", *(metric_words(m) for m in metrics)), rows)
 
 
@@ -251,7 +254,8 @@ def failures_table(results: Results) -> TableView | None:
 def missing_words(results: Results) -> str:
     """Which runs are still to be done."""
     if not results.missing:
-        return "Every run of the plan has been carried out."
+        known = results.arms or results.plan.split.kind != "leave-one-out"
+        return "Every run of the plan has been carried out." if known else "How many runs the plan has is not known before one is done."
     more = len(results.missing) - _SHOWN_FAILURES
     return (
         f"Not run yet ({len(results.missing)}): {', '.join(results.missing[:_SHOWN_FAILURES])}{f', and {more} more' if more > 0 else ''}."
@@ -280,6 +284,8 @@ def own_settings(arm: Arm, plan: Plan) -> str:
         parts += [f"{name} {_words(value)}" for name, value in asdict(given).items() if value != before[name]]
     defaults = {"unit": "slice", "context": 0, "sources": "previous", "fill": 0}
     parts += [f"{name} {_words(getattr(arm, name))}" for name, value in defaults.items() if getattr(arm, name) != value]
+    if arm.min_gap != plan.arms[0].min_gap:
+        parts.append(f"min_gap {arm.min_gap}")
     if arm.budget != plan.arms[0].budget:
         parts.append(f"budget {_words([_amount(one) for one in arm.budget])}")
     return ", ".join(parts)

@@ -28,7 +28,7 @@ from SuggestiveAnnotationLib.errors import Cancelled, StorageError, SuggestiveAn
 from SuggestiveAnnotationLib.experiment.judge import judge_newest, random_slices, saved_effort
 from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
 from SuggestiveAnnotationLib.experiment.record import Batch, Judged, Point, Run, RunRecord
-from SuggestiveAnnotationLib.experiment.stem import STEM_SECONDS, WORK, copy_study, slices_of
+from SuggestiveAnnotationLib.experiment.stem import STEM_SECONDS, WORK, budget_of, copy_study
 from SuggestiveAnnotationLib.models.checkpoint import library_versions
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.progress import CancelToken
@@ -133,7 +133,7 @@ class _Runner:
     def record(self) -> RunRecord:
         """Carry the simulation out."""
         plan, arm, study = self.plan, self.arm, self.study
-        budgets = tuple(slices_of(study, amount) for amount in arm.budget)
+        budgets = tuple(budget_of(study, amount, arm.unit) for amount in arm.budget)
         simulate(
             study,
             rounds=plan.rounds,

@@ -99,15 +99,15 @@ def compare(
                 share = threads or max(1, _cores() // max(1, processes))
                 call = _Call(plan, out, processes=processes, threads=share, keep_studies=keep_studies, progress=progress, cancel=token)
                 compared = call.go_on(data=data, at_most=at_most, only_estimate=only_estimate, retry_failed=retry_failed)
+                if compared.left == 0 and not compared.failed and not keep_studies:
+                    # Everything has a record: what can be made again goes, but for studies that an earlier call was told to keep.
+                    _give_up(out / WORK)
         except BaseException:
             if archive is not None:
                 # What ended the call is the news, not that its archive could not be written either.
                 with suppress(SuggestiveAnnotationError):
                     pack(out, archive, plan)
             raise
-        if compared.left == 0 and not compared.failed and not keep_studies:
-            # Everything has a record: what can be made again goes.
-            shutil.rmtree(out / WORK, ignore_errors=True)
     if archive is not None and not only_estimate:
         pack(out, archive, plan)
     return compared
@@ -168,6 +168,13 @@ def _alone(out: Path) -> Iterator[None]:
         for left in (*work.glob(".*"), *(one for one in (work / "runs").glob("*") if one.name not in done)):
             shutil.rmtree(left, ignore_errors=True)
         yield
+
+
+def _give_up(work: Path) -> None:
+    kept = work / "runs"
+    studies = kept.is_dir() and any(kept.iterdir())
+    for one in [place for place in work.iterdir() if place != kept] if studies else [work]:
+        shutil.rmtree(one, ignore_errors=True)
 
 
 def _kept(out: Path, retry_failed: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients
@@ -9,9 +10,10 @@ from SuggestiveAnnotationLib.experiment import result_tables as tables
 from SuggestiveAnnotationLib.experiment.analyse import FINALISTS, FOUND, LEAST_PEOPLE, LEAST_SEEDS, LOST
 from SuggestiveAnnotationLib.experiment.figures import ablation_panels, area_panel, effort_panel, learning_panel, people_panel
 from SuggestiveAnnotationLib.experiment.looks import STYLES
-from SuggestiveAnnotationLib.experiment.plan import FolderSource
+from SuggestiveAnnotationLib.experiment.plan import Endpoint, FolderSource
 from SuggestiveAnnotationLib.experiment.results import Results
-from SuggestiveAnnotationLib.experiment.words import COST_WORDS
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, metric_words
+from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.report.style import Panel
 from SuggestiveAnnotationLib.report.tables import TableView
 
@@ -52,12 +54,16 @@ def sections(results: Results) -> tuple[Section, ...]:
     )
 
 
-def commands(results: Results, archive: str | None = None) -> tuple[str, str]:
-    """What carries out every run, and what lays the numbers out; with an archive of that name the second needs no cohort."""
-    plan = results.plan
-    data = " --data DIR" if isinstance(plan.cohort, FolderSource) and plan.cohort.folder.startswith("${DATA}") else ""
-    make = f"suggestive-annotation compare Resources/Plans/{plan.name}.toml --out comparisons/{plan.name}"
-    report = f"Resources/Results/{plan.name}"
+def commands(results: Results, *, plan: str, report: str, archive: str | None = None) -> tuple[str, str]:
+    """What carries out every run, and what lays the numbers out; with an archive of that name the second needs no cohort.
+
+    Args:
+        plan: its file. report: where the page goes.
+    """
+    cohort = results.plan.cohort
+    data = " --data DIR" if isinstance(cohort, FolderSource) and cohort.folder.startswith("${DATA}") else ""
+    make = f"suggestive-annotation compare {shlex.quote(plan)} --out comparisons/{results.plan.name}"
+    report = shlex.quote(report)
     if archive is None:
         return (f"{make}{data}", f"{make}{data} --report {report}")
     kept = f" --records {report}/{archive}"
@@ -117,7 +123,8 @@ def _area(results: Results) -> Section:
 def _gains(results: Results) -> Section:
     people = people_panel(results)
     if not results.gains:
-        return Section("gains", "Against the baseline", "", absent=f"No arm can be compared with {results.baseline} yet.")
+        alone = "The plan has one arm." if len(results.plan.arms) == 1 else f"No arm can be compared with {results.baseline} yet."
+        return Section("gains", "Against the baseline", "", absent=alone)
     read = (
         f"How to read it: each arm and {results.baseline} on the costs that these two reach, in the same people, folds and seeds. Reading "
         "many intervals one by one, one in twenty is wrong by chance; the sentence at the top goes by those for all arms at once."
@@ -136,17 +143,28 @@ def _gains(results: Results) -> Section:
 
 def _endpoints(results: Results) -> Section:
     title = "Endpoints of the plan"
+    judged = [one.endpoint for one in results.endpoints]
+    notes = tuple(_not_judged(results, one) for one in results.plan.endpoints if one not in judged)
     if not results.endpoints:
-        return Section("endpoints", title, "", absent="The plan names no endpoint, so there are intervals and no p-values.")
+        absent = "No endpoint can be judged." if notes else "The plan names no endpoint, so there are intervals and no p-values."
+        return Section("endpoints", title, "", absent=absent, notes=notes)
     read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over seeds, Holm's adjustment over the secondaries."
     if all(one.p is None for one in results.endpoints):
         read = "Named before anything ran. Intervals and no p-values: "
-        read += (
-            f"{len(results.missing)} runs of the plan are missing."
-            if results.missing
-            else f"these are for at most {FINALISTS} arms, at least {LEAST_PEOPLE} people and {LEAST_SEEDS} seeds."
-        )
-    return Section("endpoints", title, read, (), (tables.endpoints_table(results),), source="endpoints")
+        if results.missing or results.failures:
+            done = [count(len(runs), "run") + what for runs, what in ((results.missing, " missing"), (results.failures, " failed")) if runs]
+            read += f"{' and '.join(done)}."
+        else:
+            read += f"these are for at most {FINALISTS} arms, at least {LEAST_PEOPLE} people and {LEAST_SEEDS} seeds."
+    return Section("endpoints", title, read, (), (tables.endpoints_table(results),), notes=notes, source="endpoints")
+
+
+def _not_judged(results: Results, one: Endpoint) -> str:
+    idle = [arm for arm in (one.arm, one.against) if arm in results.absent]
+    why = f"no run measured {metric_words(one.metric)}"
+    if idle:
+        why = f"{' and '.join(idle)} {'has' if len(idle) == 1 else 'have'} no finished run"
+    return f"{one.name} cannot be judged: {why}."
 
 
 def _effort(results: Results) -> Section:
@@ -227,7 +245,7 @@ def rules(results: Results) -> tuple[str, ...]:
         f"P-values only for plans with an endpoint, at most {FINALISTS} arms, at least {LEAST_PEOPLE} people and {LEAST_SEEDS} seeds, once "
         "every run is done: Wilcoxon's signed-rank test over seeds (means over people), Holm over the secondaries. It knows other seeds "
         "and these people alone; so better or worse needs both: an adjusted p below 0.05, and an interval, which knows people, off 0. "
-        "While runs are missing no endpoint is concluded.",
+        "While runs are missing no endpoint is concluded, and none of an arm with a run that failed: what is left was chosen by the arm.",
     )
 
 

@@ -33,13 +33,15 @@ from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR, Session
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import requirements
 from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study
-from SuggestiveAnnotationLib.types import Case, Role, SliceRef, content_key
+from SuggestiveAnnotationLib.types import Case, Role, SliceRef, Unit, content_key
 
 WORK = "work"
 """Folder of what can be made again, inside the folder of a comparison."""
 DATA = "${DATA}"
 STEM_SECONDS = "stem seconds"
 """Property: stage -> seconds that the shared beginning took."""
+_SOURCE = "comparison source"
+"""Property: folder that the cases of a comparison came from, links resolved."""
 _OWN = (DATABASE_NAME, f"{DATABASE_NAME}-wal")
 _LEFT = ("worker.pid", "worker.lock", f"{DATABASE_NAME}-shm")
 
@@ -93,8 +95,14 @@ def make_cohort(
         )  # fmt: skip
     else:
         study = _from_folder(plan.cohort, path, data, **context)
-    folds_of(plan, study.cases(), seed=plan.seeds[0])
-    _check_labels(plan, study)
+    try:
+        folds_of(plan, study.cases(), seed=plan.seeds[0])
+        _check_labels(plan, study)
+    except InputError:
+        # What is mended in the folder or its table is to be seen by the next call.
+        study.close()
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     with study.lock():
         prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
         # Roles were those of the cohort's own table; here the plan says who is held out.
@@ -116,7 +124,9 @@ def _from_folder(source: FolderSource, path: Path, data: Path | None, **context:
         folder, layout=source.layout, images=dict(source.images) or None, label=source.label, mask=source.mask, table=table,
         reference=source.reference, **context,
     )  # fmt: skip
-    return create(path, plan=plan, schema=source.schema, **context)
+    study = create(path, plan=plan, schema=source.schema, **context)
+    study.set_property(_SOURCE, str(folder.resolve()))
+    return study
 
 
 def _check_labels(plan: Plan, study: Study) -> None:
@@ -134,9 +144,9 @@ def _folder(source: FolderSource, data: Path | None) -> Path:
 
 def _refuse_other_source(study: Study, given: Path, folder: Path) -> None:
     """Records of one comparison are never of two data sets. A link to the folder is the folder."""
-    used = Path(next(iter(study.cases()[0].images.values())))
-    if not any(one.is_relative_to(other) for one in (used, used.resolve()) for other in (given.absolute(), given.resolve())):
-        sentence = f"The cases of {folder} were prepared from {used.parent}, which is not in {given}."
+    used = study.properties().get(_SOURCE)
+    if used is not None and used != str(given.resolve()):
+        sentence = f"The cases of {folder} were prepared from {used}, which is not {given}."
         raise InputError(sentence, hint="Leave --data out to go on with them, or choose another folder with --out.")
 
 
@@ -152,8 +162,8 @@ def make_base(plan: Plan, folder: Path, fold: Fold, seed: int, *, progress: Prog
             seconds["train elsewhere"] = time.monotonic() - began
         study.set_roles(fold.roles)
         options = RoundOptions(
-            **asdict(plan.training), strategy=plan.first_strategy, unit=plan.first_unit, budget=slices_of(study, first), seed=seed,
-            min_gap=min(arm.min_gap for arm in plan.arms),
+            **asdict(plan.training), strategy=plan.first_strategy, unit=plan.first_unit, budget=budget_of(study, first, plan.first_unit),
+            seed=seed, min_gap=min(arm.min_gap for arm in plan.arms),
         )  # fmt: skip
         share_first_batch(study, options=options, progress=progress, cancel=cancel)
         return seconds
@@ -186,11 +196,12 @@ def make_stem(base: Path, folder: Path, begin: Begin, *, progress: ProgressCallb
     return _made(folder / WORK / begin.name, made, place)
 
 
-def slices_of(study: Study, amount: Amount) -> int:
-    """An amount of the plan in slices or cases of this study's pool."""
+def budget_of(study: Study, amount: Amount, unit: Unit) -> int:
+    """An amount of the plan in slices or cases of this study's pool; shares are of the cases, or of the slices that are not blank."""
     if isinstance(amount, int):
         return amount
-    return resolve(amount, sum(int((~study.slices(case.name).blank).sum()) for case in study.cases("pool")))
+    pool = study.cases("pool")
+    return resolve(amount, len(pool) if unit == "case" else sum(int((~study.slices(case.name).blank).sum()) for case in pool))
 
 
 def copy_study(source: Path, target: Path) -> None:

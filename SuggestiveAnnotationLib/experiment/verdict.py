@@ -18,6 +18,7 @@ FEW_SEEDS = 6
 WIDE = 10
 """Times the margin: intervals that reach further to each side can show no difference of a size that strategies make."""
 INTERIM = "interim, nothing is concluded"
+FAILED = "runs failed, nothing is concluded"
 
 
 def conclude(gain: Interval, narrow: Interval, margin: float, held: float | None = None, p: float | None = None) -> str:
@@ -55,7 +56,7 @@ def verdict(
     baseline: str,
     measured: str,
     margin: float,
-    between: Callable[[str, str], Interval],
+    between: Callable[[str, str], tuple[Interval, float | None]],
     endpoints: Sequence[EndpointResult] = (),
     people: int,
     seeds: int,
@@ -70,7 +71,7 @@ def verdict(
     Args:
         gains: of the arms that take part, against the baseline.
         measured: what was compared, in words.
-        between: gain of one arm over another, at the level of `Gain.at_once`.
+        between: gain of one arm over another, at the level of `Gain.at_once`, and the same as steps.
         people, seeds: that intervals are over. failed, missing: runs.
         conditions: in how many ways runs were made, by versions, processor and number of threads.
         left_out: arms that see the reference.
@@ -85,10 +86,16 @@ def verdict(
         ]
         return (*said, *_unfinished(failed, missing))
     runs = max((g.at_once.runs for g in gains), default=0)
-    said = [("Interim. " if missing else "") + _winner(gains, baseline, margin, between)]
+    interim, winner = "Interim. " if missing else "", _winner(gains, baseline, margin, between)
     sample = f"{count(people, 'person', 'people')} and {count(runs, 'run')} of {count(seeds, 'seed')} an arm"
-    said.append(f"Compared by {measured}, paired by person, fold and seed, over {sample}.")
-    said += [_primary(one) for one in endpoints if one.primary]
+    compared = f"Compared by {measured}, paired by person, fold and seed, over {sample}." if runs else ""
+    primary = [_primary(one) for one in endpoints if one.primary]
+    if any(one.primary and one.endpoint.judge == "last" for one in endpoints):
+        # The plan asked for the model at the end: areas are beside the point, and told after it.
+        said = [interim + primary[0], f"Along the curve: {winner}", compared]
+    else:
+        said = [interim + winner, compared, *primary]
+    said = [one for one in said if one]
     if left_out:
         said.append(f"Not in this, since they see reference labels: {', '.join(left_out)}.")
     if people < FEW_PEOPLE:
@@ -108,7 +115,7 @@ def _unfinished(failed: int, missing: int) -> tuple[str, ...]:
     return (f"{' and '.join(parts)}; this is what the others say.",) if parts else ()
 
 
-def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callable[[str, str], Interval]) -> str:
+def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callable[[str, str], tuple[Interval, float | None]]) -> str:
     known = [g for g in gains if g.at_once.mean is not None]
     if not known:
         return f"Nothing can be said yet: no arm can be compared with {baseline}."
@@ -118,17 +125,17 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
     name = baseline[:1].upper() + baseline[1:]
     if better:
         top, rest = better[0], [g for g in order if g is not better[0]]
-        if all(between(top.arm, other.arm).above_zero for other in rest):
+        if all(sign(*between(top.arm, other.arm)) > 0 for other in rest):
             beyond = f" It is better than each of the {len(rest)} other arms, too." if rest else ""
             return f"{top.arm} wins: {_amount(top)} against {baseline}.{beyond}"
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in better)
         lost = f" Worse than {baseline}: {', '.join(g.arm for g in worse)}." if worse else ""
-        count = f"{len(better)} of {len(known)} arms" if len(known) > 1 else "one arm"
-        return f"No single arm wins, but {count} beat{'s' if len(better) == 1 else ''} {baseline}: {listed}.{lost}"
+        beat = "beats" if len(better) == 1 else "beat"
+        return f"No single arm wins, but {len(better)} of {len(known)} arms {beat} {baseline}: {listed}.{lost}"
     if len(worse) == len(known):
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
         return f"{name} wins: every other arm is worse: {listed}."
-    level = [g.arm for g in order if g.at_once.inside(margin)]
+    level = [g.arm for g in order if equivalent(g.at_once, margin, g.held)]
     same = f" Equivalent to it within {margin:g}: {', '.join(level)}." if level else ""
     if worse:
         listed = "; ".join(f"{g.arm} {_amount(g)}" for g in worse)
@@ -138,6 +145,10 @@ def _winner(gains: Sequence[Gain], baseline: str, margin: float, between: Callab
         return "Nothing can be told from so few runs."
     most = max(known, key=lambda g: abs(g.at_once.mean or 0.0))
     largest = f"the largest difference, {'down' if (most.at_once.mean or 0.0) < 0 else 'up'}, is {most.arm}'s, {_amount(most)}"
+    turned = [g for g in order if sign(g.at_once) and g.arm not in level]
+    if turned:
+        listed = "; ".join(f"{g.arm} {_amount(g)}, as steps {g.held:+z.3f}" for g in turned)
+        return f"Nobody wins: what differs from {baseline} beyond chance has another sign as steps: {listed}.{same}"
     return f"Nobody wins: no arm differs from {baseline} beyond chance; {largest}.{same}"
 
 

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid, newest, place, storage_type
 from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import Exported, StudyContent
-from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, numbers
+from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, numbers, sidecar_path
 from SuggestiveAnnotationLib.export.volume_file import SUFFIXES, write_volume
 from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.progress import Stage
@@ -25,7 +25,7 @@ from SuggestiveAnnotationLib.types import LabelArray, SliceRef, Suggestion
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """Where an export lies. `mask` is 1 on annotated slices and 0 on all others."""
+    """Where an export lies, see `sidecar.sidecar_path`. `mask` is 1 on annotated slices and 0 on all others."""
 
     labelmap: Path
     mask: Path
@@ -170,8 +170,10 @@ def _paths(folder: Path, case: str, labelmap: str, mask: str, suffix: str) -> Ex
     if suffix not in SUFFIXES:
         raise InputError(f"Labelmaps cannot be written as {suffix}.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
     stem = file_stem(case)
-    folder = Path(folder)
-    return ExportedFiles(folder / f"{stem}_{labelmap}{suffix}", folder / f"{stem}_{mask}{suffix}", folder / f"{stem}_{labelmap}.json")
+    labels = Path(folder) / f"{stem}_{labelmap}{suffix}"
+    return ExportedFiles(
+        labels, labels.with_name(f"{stem}_{mask}{suffix}"), sidecar_path(labels.with_name(f"{stem}_{labelmap}.json"), labels)
+    )
 
 
 def _write(

@@ -57,7 +57,8 @@ NOTICE = (
 HASHES = {
     "labels_sha256 of an annotation": "SHA-256 of the slice's schema values, little-endian uint16, row by row in canonical orientation",
     "labels_sha256 of a case": "SHA-256 of the label volume (k, j, i), the ignore value where nothing was accepted, little-endian uint16",
-    "source_sha256": "SHA-256 over names and SHA-256 digests of the source files of the case: images, labels and mask where there are",
+    "source_sha256": "SHA-256 over names and SHA-256 digests of the source files of the case: images, labels and mask where there are, "
+    "and the files of their voxels where headers name some",
     "weights_sha256": "SHA-256 of the file of weights",
     "card_sha256": "SHA-256 of the model's card as JSON in UTF-8, keys sorted, no white space",
     "data_hash": "hash over the source hashes of all cases of the study when the model was trained",

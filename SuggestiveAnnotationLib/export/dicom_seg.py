@@ -27,7 +27,7 @@ from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyC
 from SuggestiveAnnotationLib.export.dicom_segments import ALGORITHM, LONGEST, describe_segments, long_string, segment_label, segment_numbers
 from SuggestiveAnnotationLib.export.dicom_source import SourceImages, source_images
 from SuggestiveAnnotationLib.export.seg_nrrd import ignored_pixels
-from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header
+from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, sidecar_path
 from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.progress import Stage
@@ -110,7 +110,8 @@ def _shortened(content: StudyContent) -> list[str]:
 
 def _paths(folder: Path, case: CaseContent) -> tuple[Path, Path]:
     stem = file_stem(case.grid.case)
-    return (folder / f"{stem}_annotation.dcm", folder / f"{stem}_annotation.json")
+    labels = folder / f"{stem}_annotation.dcm"
+    return (labels, sidecar_path(folder / f"{stem}_annotation.json", labels))
 
 
 def _write(case: CaseContent, content: StudyContent, segmentation: Path, sidecar: Path) -> list[str]:

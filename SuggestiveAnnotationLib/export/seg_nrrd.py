@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.cohort.labels.seg_nrrd import header_of, read_seg_n
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
-from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header
+from SuggestiveAnnotationLib.export.sidecar import describe_annotations, header, sidecar_path
 from SuggestiveAnnotationLib.export.volume_file import write_volume
 from SuggestiveAnnotationLib.files import file_stem, refuse_present, whole_file
 from SuggestiveAnnotationLib.geometry import Geometry
@@ -57,8 +57,8 @@ def ignored_pixels(case: CaseContent, count: int) -> str:
 
 def _paths(folder: Path, case: CaseContent) -> tuple[Path, Path, Path]:
     stem = file_stem(case.grid.case)
-    names = ("annotation.seg.nrrd", "annotated-mask.nrrd", "annotation.json")
-    return (folder / f"{stem}_{names[0]}", folder / f"{stem}_{names[1]}", folder / f"{stem}_{names[2]}")
+    labels = folder / f"{stem}_annotation.seg.nrrd"
+    return (labels, folder / f"{stem}_annotated-mask.nrrd", sidecar_path(folder / f"{stem}_annotation.json", labels))
 
 
 def _write(case: CaseContent, segmentation: Path, mask: Path, sidecar: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,43 @@ from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid
 from SuggestiveAnnotationLib.types import LabelSchema, SliceRef, Suggestion, slice_number
 
 VERSION = 1
+_FORMAT = "SuggestiveAnnotation export"
+
+
+def earlier_files(folder: Path, written: Iterable[Path]) -> tuple[str, ...]:
+    """A sentence on files of earlier exports that lie in `folder` still, empty where there are none. Files of others are not looked at.
+
+    Args:
+        folder: of the export.
+        written: what this one wrote; without a sidecar among it nothing is said.
+    """
+    new = {path.name for path in written if path.parent == folder}
+    own = {path.name: _names_in(path) for path in sorted(folder.glob("*.json"))}
+    told = {name: None for sidecar, names in own.items() if names and sidecar not in new for name in (*names.values(), sidecar)}
+    left = [name for name in told if name not in new and (folder / name).is_file()]
+    if not left or not any(names for sidecar, names in own.items() if sidecar in new):
+        return ()
+    files = "1 file of an earlier export is" if len(left) == 1 else f"{len(left)} files of earlier exports are"
+    return (f"{files} still in {folder}, such as {left[0]}: remove what is not wanted any more.",)
+
+
+def sidecar_path(path: Path, labels: Path) -> Path:
+    """Where the JSON of a file of labels goes: `path`; the name of the labels with `.json` where `path` is that of labels in another
+    format that lie beside it, so that each keeps its own.
+    """
+    others = {name for role, name in _names_in(path).items() if role != "mask"} - {labels.name}
+    return path.with_name(f"{labels.name}.json") if any((path.parent / name).is_file() for name in others) else path
+
+
+def _names_in(sidecar: Path) -> dict[str, str]:
+    """Role -> name of the files that a sidecar of this project tells of; empty for everything else."""
+    try:
+        data = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    files = data.get("files") if isinstance(data, dict) and data.get("format") == _FORMAT else None
+    names = {role: one.get("name") for role, one in files.items() if isinstance(one, dict)} if isinstance(files, dict) else {}
+    return {role: name for role, name in names.items() if isinstance(name, str) and Path(name).name == name}
 
 
 def header(grid: CaseGrid, kind: str, files: Mapping[str, tuple[Path, Path]]) -> dict[str, Any]:
@@ -22,7 +60,7 @@ def header(grid: CaseGrid, kind: str, files: Mapping[str, tuple[Path, Path]]) ->
         files: role -> (final path, path with the content now), hashed so that a labelmap that is not the sidecar's own is noticed.
     """
     return {
-        "format": "SuggestiveAnnotation export",
+        "format": _FORMAT,
         "version": VERSION,
         "kind": kind,
         "case": grid.case,

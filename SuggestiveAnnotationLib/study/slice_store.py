@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.checks import frames, moved_grid, thin, without_structure
+from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
 from SuggestiveAnnotationLib.cohort.files.read import read_labels, read_volume
 from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
@@ -293,7 +294,8 @@ def _file_hash(path: Path) -> str:
 
 def _sources(case: Case) -> Mapping[str, Path]:
     named = {f"image {m}": p for m, p in case.images.items()} | {"label": case.label, "mask": case.mask}
-    return {name: Path(path) for name, path in sorted(named.items()) if path is not None}
+    found = {name: Path(path) for name, path in sorted(named.items()) if path is not None}
+    return found | {f"voxels of {name}": voxels for name, path in found.items() for voxels in files_of(path)[1:]}
 
 
 def _stamps(case: Case) -> dict[str, list[int]] | None:

@@ -199,6 +199,19 @@ def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: s
     assert (reader.labels()[2, 14:27] == 4).all()
 
 
+def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> None:
+    """The event loop does not turn between the two: the second slice is open, and nobody can have seen it."""
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
+    assert (reader.state(A), reader.state(B)) == ("accepted", "suggested")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the picture")
+    reader.section.acceptAndNext()
+    assert reader.state(B) == "accepted"
+
+
 def test_undo_and_reopen(reader: Reader) -> None:
     reader.workspace.sync.write(A, square(4))
     reader.host.click(reader.ui.acceptButton)
@@ -304,6 +317,39 @@ def test_the_scene_is_closed_and_the_slice_comes_back(reader: Reader) -> None:
     assert (reader.labels()[40, 14:27] == 4).all()
     reader.host.click(reader.ui.acceptButton)
     assert reader.state(A) == "accepted"
+
+
+def add_scene(host: Any, folder: Path) -> None:
+    """*Add data* with a scene of somebody else, in which there is a segmentation."""
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLSegmentationNode", "stranger")
+    other.SetURL(str(folder / "other.mrml"))
+    assert other.Commit()
+    slicer.mrmlScene.SetURL(str(folder / "other.mrml"))
+    assert slicer.mrmlScene.Import()
+
+
+def test_nothing_is_accepted_and_the_editor_takes_the_case_up_again_after_a_scene_was_added(reader: Reader, tmp_path: Path) -> None:
+    """Slicer's editor has no segmentation after an import, or the last one of the scene."""
+    import slicer
+
+    reader.brush(segment="value-4")
+    reader.workspace.saveNow()
+    add_scene(reader.host, tmp_path)
+    assert slicer.mrmlScene.GetFirstNodeByName("stranger") is not None
+    segmentation = reader.workspace.scene.segmentation
+    assert reader.editor.segmentationNode() is not segmentation
+    reader.section.acceptAndNext()
+    assert reader.state(A) == "suggested"
+    assert reader.said[-1] == ("warning", "The Segment Editor is being given the case again.")
+    reader.host.waitUntil(lambda: reader.editor.segmentationNode() is segmentation, 3, "the editor")
+    assert reader.section.obstacle() == ""
+    assert reader.editor.sourceVolumeNode() is reader.workspace.scene.volume()
+    assert (reader.editor.currentSegmentID(), reader.editor.activeEffect().name) == ("value-4", "Paint")
+    reader.drag((40, 12), (40, 28))
+    assert (reader.labels()[40, 14:27] == 4).all()
 
 
 def test_the_gauge_is_off_until_it_is_wanted(reader: Reader) -> None:

@@ -23,7 +23,7 @@ _LOOKED_AT = 1000
 def walk(root: Path, cancel: CancelToken | None = None) -> Iterator[str]:
     """Absolute paths of every regular file below `root`, by name. Hidden files and folders are left out; a linked folder is entered once.
 
-    A folder that cannot be read is left out, `root` itself excepted.
+    A folder that cannot be read, `root` itself excepted, and a link in a circle are left out.
 
     Raises:
         OSError: `root` cannot be read.
@@ -84,10 +84,15 @@ def _walk(folder: str, depth: int, seen: set[str], cancel: CancelToken | None) -
     for entry in entries:
         if entry.name.startswith((".", "~", "__MACOSX")) or entry.name == "lost+found":
             continue
-        if entry.is_dir():
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:
+            # A link in a circle.
+            continue
+        if is_folder:
             real = os.path.realpath(entry.path)
             if depth > 0 and real not in seen:
                 seen.add(real)
                 yield from _walk(entry.path, depth - 1, seen, cancel)
-        elif entry.is_file():
+        elif is_file:
             yield entry.path

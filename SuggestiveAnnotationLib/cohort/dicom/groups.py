@@ -15,22 +15,27 @@ from SuggestiveAnnotationLib.errors import InputError
 _SHOWN = 3
 _NAMELESS = "(no description)"
 
-GroupKey = tuple[str, str]
-"""Description and DICOM modality, folded."""
+_MARKS = {True: " (contrast agent)", False: " (no agent)"}
+"""Behind the description where the series of one description differ in what their headers say of a contrast agent."""
+
+GroupKey = tuple[str, str, bool]
+"""Description, folded; DICOM modality; and whether a contrast agent was given."""
 
 
 @dataclass(frozen=True)
 class SeriesGroup:
-    """All series of one description and DICOM modality.
+    """All series of one description and DICOM modality, with a contrast agent or without.
 
     Attributes:
-        description: as most of them write it; `(no description)` where they have none.
+        description: as most of them write it; `(no description)` where they have none. Where there are series of that description both
+            with and without an agent, with ` (contrast agent)` or ` (no agent)` behind it.
         modality: of DICOM: `MR`, `CT`, `PT`, ...
         cases: number of studies that have one.
         slices, rows, columns: as most of them have.
         name: modality of a study that it seems to be (`T1c`, `FLAIR`, `CT`); empty where nothing tells it.
         used: unless a person says otherwise.
         reason: why not, in a few words; empty where it is used or its sequence is unknown.
+        contrast: their headers name a contrast agent.
     """
 
     description: str
@@ -42,6 +47,7 @@ class SeriesGroup:
     name: str
     used: bool
     reason: str = ""
+    contrast: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary of JSON values."""
@@ -55,16 +61,19 @@ class SeriesGroup:
     @property
     def key(self) -> GroupKey:
         """Of its series, see `key_of`."""
-        return ("" if self.description == _NAMELESS else _folded(self.description), self.modality)
+        return (_bare(self.description, self.contrast), self.modality, self.contrast)
 
 
 def key_of(series: Series) -> GroupKey:
     """Which group a series belongs to."""
-    return (_folded(series.description), series.modality)
+    return (_bare(series.description, series.contrast), series.modality, series.contrast)
 
 
 def series_groups(series: Sequence[Series]) -> tuple[SeriesGroup, ...]:
     """The groups, those that most cases have first. Of several stacks in one series the largest counts.
+
+    Series of one description with and without a contrast agent are two groups. They are one sequence where no study has both: headers do
+    not always name the agent.
 
     Where nothing usable tells its sequence, the group with most cases and slices is used under the name of its DICOM modality; where all
     series are reformatted or otherwise derived, these are used.
@@ -77,7 +86,7 @@ def series_groups(series: Sequence[Series]) -> tuple[SeriesGroup, ...]:
     members: dict[GroupKey, list[Series]] = defaultdict(list)
     for one in largest.values():
         members[key_of(one)].append(one)
-    groups = [_group(mine) for mine in members.values()]
+    groups = [_group(mine, members.get((text, modality, not contrast), ())) for (text, modality, contrast), mine in members.items()]
     if not any(group.reason == "" for group in groups):
         groups = [_with(group, reason="") if group.reason == "derived" else group for group in groups]
     groups = [_with(group, used=bool(group.name) and not group.reason) for group in groups]
@@ -95,8 +104,9 @@ def modality_of(
 
     Args:
         groups: of `series`.
-        images: modality -> glob, or one description as it stands; several of them one a line. None: by the groups' own names; those
-            that less than half as many cases have as the most frequent one are left out with a warning.
+        images: modality -> glob, or one description as it stands, with ` (contrast agent)` or ` (no agent)` or without; several of them
+            one a line. None: by the groups' own names; those that less than half as many cases have as the most frequent one are left
+            out with a warning.
         warnings: get sentences.
 
     Raises:
@@ -104,10 +114,14 @@ def modality_of(
     """
     if images:
         chosen: dict[GroupKey, str] = {}
-        for modality, glob in [(modality, line) for modality, lines in images.items() for line in lines.split("\n")]:
+        lines_of = [(modality, line) for modality, lines in images.items() for line in lines.split("\n")]
+        for modality, glob in lines_of:
             fitting = [g for g in groups if _fits(glob, g)]
-            exact = [g for g in fitting if g.key[0] == _folded(glob)]
-            free = [g for g in exact or fitting if g.key not in chosen]
+            wanted = _folded(glob)
+            exact = [g for g in fitting if wanted in (g.key[0], _folded(g.description))]
+            # What another line names as it stands is left to it.
+            others = {_folded(line) for _, line in lines_of} - {wanted}
+            free = [g for g in exact or fitting if g.key not in chosen and _folded(g.description) not in others]
             if not free:
                 known = ", ".join(g.description for g in groups[:8])
                 raise InputError(f'No series fits "{glob}" for {modality}.', hint=f"There are: {known}.")
@@ -142,21 +156,27 @@ def _others(groups: Sequence[SeriesGroup], chosen: Mapping[GroupKey, str]) -> di
     return {name: tuple(some) for name, some in found.items()}
 
 
-def _group(members: Sequence[Series]) -> SeriesGroup:
+def _group(members: Sequence[Series], others: Sequence[Series]) -> SeriesGroup:
+    """The group of some series, beside those of the same description that differ in the contrast agent."""
     reasons = Counter(why_not_used(one) for one in members)
     # One usable series makes the group usable; a case whose own is not is excluded with the reason.
     reason = "" if "" in reasons else reasons.most_common(1)[0][0]
     usual = [one for one in members if why_not_used(one) == reason]
+    apart = {one.study_uid for one in members} & {one.study_uid for one in others}
+    alike = usual if apart else [*usual, *(one for one in others if why_not_used(one) == reason)]
+    names = Counter(guess_sequence(one) for one in alike)
+    description = Counter(one.description for one in members).most_common(1)[0][0] or _NAMELESS
     return SeriesGroup(
-        description=Counter(one.description for one in members).most_common(1)[0][0] or _NAMELESS,
+        description=description + (_MARKS[members[0].contrast] if others else ""),
         modality=members[0].modality,
         cases=len({one.study_uid for one in members}),
         slices=_typical([len(one.frames) for one in usual]),
         rows=_typical([one.frames[0].rows for one in usual]),
         columns=_typical([one.frames[0].columns for one in usual]),
-        name=Counter(guess_sequence(one) for one in usual).most_common(1)[0][0],
+        name=max(names, key=lambda name: (names[name], name)),
         used=False,
         reason=reason,
+        contrast=members[0].contrast,
     )
 
 
@@ -169,8 +189,15 @@ def _typical(values: Sequence[int]) -> int:
 
 
 def _fits(glob: str, group: SeriesGroup) -> bool:
-    wanted = _folded(glob)
-    return wanted == group.key[0] or fnmatchcase(group.key[0], wanted) or wanted == _folded(group.description)
+    wanted, shown = _folded(glob), _folded(group.description)
+    bare = group.key[0]
+    return wanted in (bare, shown) or fnmatchcase(bare, wanted) or (bool(bare) and fnmatchcase(shown, wanted))
+
+
+def _bare(description: str, contrast: bool) -> str:
+    """The description without its mark; empty where there is none."""
+    text = _folded(description).removesuffix(_MARKS[contrast])
+    return "" if text == _NAMELESS else text
 
 
 def _folded(text: str) -> str:

@@ -91,9 +91,7 @@ def beside(path: Path, name: str) -> Path:
     Raises:
         InputError: it is not named by a path inside the header's own folder, it is not there, or not a regular file.
     """
-    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
-    outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root or ".." in parts
-    if not name or outside or "\0" in name:
+    if not in_its_folder(name):
         raise InputError(
             f"{path} keeps its voxels in {name!r}, which is outside its folder.", hint="Put both files into one folder, and name it so."
         )
@@ -105,6 +103,13 @@ def beside(path: Path, name: str) -> Path:
     except InputError as error:
         raise InputError(f"{path} keeps its voxels in another file: {error.sentence}", hint=error.hint) from None
     return data
+
+
+def in_its_folder(name: str) -> bool:
+    """Whether what a header calls the file of its voxels is a path inside the header's own folder."""
+    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+    outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root or ".." in parts
+    return bool(name) and not outside and "\0" not in name
 
 
 def first_bytes(path: Path, number: int, *, zipped: bool) -> bytes:

@@ -71,6 +71,12 @@ def meta_header(path: Path, *, thorough: bool) -> RawHeader:
     return RawHeader(spacing, voxels=math.prod(dims) if channels == 1 else None)
 
 
+def meta_voxels(path: Path) -> str:
+    """What the header calls the file of its voxels; empty where it holds them itself. Raises: InputError, as `meta_header`; OSError."""
+    name = _fields(path)[0].get("elementdatafile", "")
+    return "" if name.upper() == "LOCAL" else name
+
+
 def _numbers_of_axes(path: Path, fields: dict[str, str], ndims: int) -> tuple[float, ...]:
     """Spacing as written. Raises: InputError, for a field that has not as many numbers as there are axes."""
     for names, wanted in ((_PER_AXIS, ndims), (_PER_AXIS_PAIR, ndims * ndims)):

@@ -63,7 +63,9 @@ def nifti_header(path: Path, *, thorough: bool) -> RawHeader:
             raise _damaged(path, f"the directions of its {name} are no numbers")
     spacing = tuple(float(p) for p in field["pixdim"][1 : min(dims[0], 3) + 1])
     shear = _shear(field["sform"]) if field["sform_code"] > 0 else 0.0
-    return RawHeader(spacing, shear, not_finite, None if code in _COMPOSED else math.prod(shape), frames, 1 if size == 348 else 2)
+    voxels = None if code in _COMPOSED else math.prod(shape)
+    scale = field["scale"][0] if math.isfinite(field["scale"][0]) and field["scale"][0] else 1.0
+    return RawHeader(spacing, shear, not_finite, voxels, frames, 1 if size == 348 else 2, scale)
 
 
 def _check_voxels(path: Path, zipped: bool, begin: int, wanted: int, shape: tuple[int, ...], code: int, order: str, thorough: bool) -> int:
@@ -104,10 +106,10 @@ def _fields(head: bytes, order: str, size: int) -> dict[str, Any]:
 
     if size == 348:
         places = {"dims": ("8h", 40), "types": ("2h", 70), "pixdim": ("8f", 76), "offset": ("f", 108), "codes": ("2h", 252)}
-        frames = {"quaternion": ("3f", 256), "shift": ("3f", 268), "sform": ("12f", 280)}
+        frames = {"quaternion": ("3f", 256), "shift": ("3f", 268), "sform": ("12f", 280), "scale": ("f", 112)}
     else:
         places = {"dims": ("8q", 16), "types": ("2h", 12), "pixdim": ("8d", 104), "offset": ("q", 168), "codes": ("2i", 344)}
-        frames = {"quaternion": ("3d", 352), "shift": ("3d", 376), "sform": ("12d", 400)}
+        frames = {"quaternion": ("3d", 352), "shift": ("3d", 376), "sform": ("12d", 400), "scale": ("d", 176)}
     found: dict[str, Any] = {name: read(*place) for name, place in {**places, **frames}.items()}
     found["code"], found["bits"] = found["types"]
     found["qform_code"], found["sform_code"] = found["codes"]

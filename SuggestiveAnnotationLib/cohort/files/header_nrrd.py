@@ -91,6 +91,11 @@ def nrrd_header(path: Path, *, thorough: bool) -> RawHeader:
     return RawHeader(spacing, voxels=math.prod(sizes))
 
 
+def nrrd_voxels(path: Path) -> str:
+    """What the header calls the file of its voxels; empty where it holds them itself. Raises: InputError, as `nrrd_header`; OSError."""
+    return _fields(path)[0].get("datafile", "")
+
+
 def _data_file(path: Path, name: str | None, start: int) -> tuple[Path, int]:
     """The file that holds the voxels, and the first byte that is not header."""
     if name is None:

@@ -16,11 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.files.bytes_in import incomplete
+from SuggestiveAnnotationLib.cohort.files.bytes_in import in_its_folder, incomplete
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.processor import memory_size
 
-__all__ = ["MAX_VOXELS", "SHEAR_TOLERANCE", "RawHeader", "check_size", "check_spacing", "incomplete", "inspect", "numbers", "whole_numbers"]
+__all__ = [
+    "MAX_VOXELS",
+    "SHEAR_TOLERANCE",
+    "RawHeader",
+    "check_size",
+    "check_spacing",
+    "files_of",
+    "incomplete",
+    "inspect",
+    "numbers",
+    "whole_numbers",
+]
 
 SHEAR_TOLERANCE = 0.01
 """Largest cosine between two voxel axes that still counts as orthonormal (0.6 degrees)."""
@@ -40,6 +51,7 @@ class RawHeader:
         voxels: number of them, all axes; None where values and voxels differ.
         frames: name -> matrix from i, j, k to RAS millimetres, `(4, 4)`, of every frame that a NIfTI header gives; None for other formats.
         version: of the NIfTI format.
+        scale: that a NIfTI header has its voxels multiplied by; 1 where it asks for none.
     """
 
     spacing: tuple[float, ...] = ()
@@ -48,6 +60,7 @@ class RawHeader:
     voxels: int | None = None
     frames: dict[str, NDArray[np.float64]] | None = field(default=None)
     version: int = 1
+    scale: float = 1.0
 
 
 def inspect(path: Path, *, thorough: bool) -> RawHeader:
@@ -70,6 +83,27 @@ def inspect(path: Path, *, thorough: bool) -> RawHeader:
     if name.endswith((".mha", ".mhd")):
         return meta_header(path, thorough=thorough)
     return nrrd_header(path, thorough=thorough)
+
+
+def files_of(path: str | Path) -> tuple[Path, ...]:
+    """An image file and, where its header keeps the voxels in another file, that one, be it there or not.
+
+    Voxels in several files cannot be read (see `inspect`) and are not listed; of a file that is missing or damaged there is no other.
+    """
+    from SuggestiveAnnotationLib.cohort.files.header_meta import meta_voxels
+    from SuggestiveAnnotationLib.cohort.files.header_nrrd import nrrd_voxels
+
+    file = Path(path)
+    name = file.name.lower()
+    voxels = meta_voxels if name.endswith((".mhd", ".mha")) else nrrd_voxels if name.endswith((".nhdr", ".nrrd")) else None
+    try:
+        # Opening a pipe would wait for ever.
+        beside = voxels(file) if voxels is not None and file.is_file() else ""
+    except (InputError, OSError, ValueError):
+        beside = ""
+    there = file.parent / beside
+    known = in_its_folder(beside) and (there.is_file() or not there.exists())
+    return (file, there) if known else (file,)
 
 
 def check_size(path: Path, dims: tuple[int, ...], value_bytes: int) -> int:

@@ -92,6 +92,9 @@ def read_volume(path: str | Path) -> Volume:
 def read_labels(path: str | Path) -> tuple[NDArray[np.int32], Geometry]:
     """A labelmap as int32 `(k, j, i)` of the values in the file, and its grid. Floating-point files with whole numbers are cast.
 
+    A NIfTI header may scale the voxels (`scl_slope`), as a labelmap of floating-point numbers has it that was saved under the header of an
+    integer image; what then misses a whole number by next to nothing is that number.
+
     Raises:
         InputError: as `read_geometry`, and when values are not whole numbers from -2^31 to 2^31 - 1.
     """
@@ -100,13 +103,16 @@ def read_labels(path: str | Path) -> tuple[NDArray[np.int32], Geometry]:
     mended = raw.not_finite
     if array.dtype.kind == "f":
         whole = np.rint(array)
-        wrong = (whole != array) | ~np.isfinite(array)
+        with np.errstate(invalid="ignore"):
+            wrong = (np.abs(whole - array) > _rounding(raw.scale)) | ~np.isfinite(array)
         if mended or wrong.any():
+            scaled = f" under a header that scales them (scl_slope {raw.scale:g})" if raw.scale != 1 else ""
+            hint = "Interpolate labels with nearest neighbour, or give the right file. " + _LABEL_HINT
             examples = "NaN or infinite" if mended else ", ".join(f"{v:g}" for v in np.unique(array[wrong])[:5])
             voxels = _count(mended or int(wrong.sum()), "voxel")
             raise InputError(
-                f"{file} is no labelmap: {voxels} with values that are not whole numbers ({examples}).",
-                hint="Interpolate labels with nearest neighbour, or give the right file. " + _LABEL_HINT,
+                f"{file} is no labelmap: {voxels} with values that are not whole numbers ({examples}){scaled}.",
+                hint="Save the labels as whole numbers, under a header of their own." if scaled else hint,
             )
         array = whole
     elif array.dtype.kind not in "iub":
@@ -124,6 +130,11 @@ def open_channels(path: str | Path, *, thorough: bool) -> tuple[Any, Geometry, i
     """
     reader, geometry, raw = _open(_existing(path), thorough=thorough, channels=True)
     return reader, geometry, raw.not_finite
+
+
+def _rounding(scale: float) -> float:
+    """What a whole number may be off by that was divided by a scale, rounded and multiplied again, in single precision."""
+    return 0.0 if scale == 1 else min(max(abs(scale), 0.001), 0.01)
 
 
 def _existing(path: str | Path) -> Path:

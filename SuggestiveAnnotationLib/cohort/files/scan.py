@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MAX_ENTRIES = 1_000_000
 """A folder with more files and folders than this is a disk, not a cohort."""
 
 
-def scan(root: Path, *, notes: list[str] | None = None) -> list[ImageFile]:
+def scan(root: Path, *, notes: list[str] | None = None, without: Collection[str] = ()) -> list[ImageFile]:
     """Every image file below `root`, sorted by path. Hidden files and folders are left out; a linked folder is entered once.
 
     Names are composed (Unicode NFC) in `ImageFile.relative`, so that a name typed on another system is the same name.
@@ -26,6 +26,7 @@ def scan(root: Path, *, notes: list[str] | None = None) -> list[ImageFile]:
     Args:
         root: the cohort.
         notes: gets sentences about what was left out: folders that cannot be read or lie too deep, names with control characters.
+        without: folders directly below `root` that are not entered.
 
     Raises:
         InputError: no such folder, no image in it, or more than `MAX_ENTRIES` files and folders.
@@ -38,7 +39,7 @@ def scan(root: Path, *, notes: list[str] | None = None) -> list[ImageFile]:
         raise InputError(f"The folder {root} does not exist.", hint="Check the path.")
     if not is_folder:
         raise InputError(f"{root} is a file, not a folder.", hint="Give the folder that holds all cases.")
-    walk = _Walk(root, [] if notes is None else notes)
+    walk = _Walk(root, [] if notes is None else notes, without)
     found = sorted(walk.files(root, MAX_DEPTH), key=lambda f: (f.relative, f.path))
     if not found:
         raise InputError(f"There are no images in {root}.", hint=f"Images end in {', '.join(SUFFIXES)}, or are DICOM files.")
@@ -49,6 +50,7 @@ def scan(root: Path, *, notes: list[str] | None = None) -> list[ImageFile]:
 class _Walk:
     root: Path
     notes: list[str]
+    without: Collection[str]
     entries: int = 0
     seen: set[str] = field(default_factory=set)
 
@@ -70,6 +72,8 @@ class _Walk:
             raise InputError(f"{self.root} holds more than {MAX_ENTRIES:,} files and folders.", hint=hint)
         for entry in entries:
             if entry.name.startswith((".", "~", "__MACOSX")) or entry.name == "lost+found":
+                continue
+            if folder == self.root and entry.name in self.without and _is_dir(entry):
                 continue
             if not entry.name.isprintable():
                 if entry.name.lower().endswith(SUFFIXES) or _is_dir(entry):

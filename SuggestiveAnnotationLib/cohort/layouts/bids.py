@@ -19,6 +19,7 @@ from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_labels
 from SuggestiveAnnotationLib.cohort.files.scan import scan
 from SuggestiveAnnotationLib.cohort.labels.structures import IGNORE, Structure, schema_of
 from SuggestiveAnnotationLib.cohort.layouts.bids_names import BidsName, ignored, parse
+from SuggestiveAnnotationLib.cohort.layouts.bids_sources import follow_labels, taken_for
 from SuggestiveAnnotationLib.cohort.layouts.bids_tables import conflict, lookup_table, read_lookup, sites
 from SuggestiveAnnotationLib.cohort.layouts.listing import Given, Listing, Person, Place
 from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind
@@ -58,9 +59,11 @@ def plan_bids(
 ) -> CohortPlan:
     """The plan of a BIDS dataset, raw or of derivatives.
 
-    One case a session, named `sub-01_ses-02`; sessions of one subject are one patient. Of several files for one sequence the one with the
-    fewest entities and the lowest run is taken. Labels are `*_dseg` files on the grid of an image of their case, of the pipeline with most
-    cases; masks are `desc-brain_mask` files. Structures are called as the look-up tables say. The site comes from `participants.tsv`.
+    One case a session, named `sub-01_ses-02`; sessions of one subject are one patient. Of several files for one sequence the one is taken
+    whose run, acquisition, agent, reconstruction and echo are those of the case's label, else the one with the fewest entities and the
+    lowest run. Labels are `*_dseg` files on the grid of an image of their case, of the pipeline with most cases; those whose names are of
+    other images are left out. Masks are `desc-brain_mask` files. Structures are called as the look-up tables say. The site comes from
+    `participants.tsv`.
 
     Args:
         root: of the dataset.
@@ -78,6 +81,7 @@ def plan_bids(
     for name, kind, what, rank in _ranked_images(pictures):
         _place(listing, given, name, name.case, (kind, what), name.glob, rank)
     _add_labels(listing, given, [n for n in names if not _is_anatomy(n) or n.pipeline is not None], where)
+    follow_labels(listing, given)
     place_of, notice = sites(root)
     listing.warnings += [notice] if notice else []
     for place in listing.places:
@@ -106,13 +110,12 @@ def _names(root: Path, warnings: list[str]) -> list[BidsName]:
     left_out = ignored(root)
     names, strange, elsewhere = [], [], Counter[str]()
     absent = 0
-    for file in scan(root):
-        top = file.components[0]
-        if left_out(file.relative) or (top in _NO_DATA and len(file.components) > 1):
+    for file in scan(root, notes=warnings, without=_NO_DATA):
+        if left_out(file.relative):
             continue
         name = parse(file)
         if name is None:
-            strange += [] if top == "derivatives" else [file.relative]
+            strange += [] if file.components[0] == "derivatives" else [file.relative]
         elif name.datatype in ("anat", "") or name.pipeline is not None:
             names.append(name)
             absent += os.path.islink(file.path) and not os.path.exists(file.path)
@@ -140,10 +143,13 @@ def _ranked_images(pictures: Sequence[BidsName]) -> list[tuple[BidsName, Kind, s
         covered[name.modality, name.sort].add(name.case)
     out: list[tuple[BidsName, Kind, str, tuple[int | str, ...]]] = []
     for name in pictures:
-        most = -len(covered[name.modality, name.sort])
-        rank = (name.template, _extras(name), most, name.sort, name.number("run"), name.number("echo"))
-        out.append((name, "image", name.modality or "", rank))
+        out.append((name, "image", name.modality or "", _rank(name, cases=len(covered[name.modality, name.sort]))))
     return out
+
+
+def _rank(name: BidsName, *, cases: int = 0) -> tuple[int | str, ...]:
+    """The person's own space, few entities, a sort that many cases have, and low numbers come first."""
+    return (name.template, _extras(name), -cases, name.sort, name.number("run"), name.number("echo"))
 
 
 def _extras(name: BidsName) -> int:
@@ -175,8 +181,7 @@ def _add_labels(listing: Listing, given: Given, names: Sequence[BidsName], where
         listing.alternatives["label"] += [glob for n in masks if n not in brain and (glob := _glob(n)) not in twins]
     known: dict[str, tuple[Kind, str]] = {n.file.path: ("label", "label") for n in labels} | {n.file.path: ("mask", "mask") for n in covers}
     for name in names:
-        rank = (_extras(name), name.sort, name.number("run"), name.number("echo"))
-        _place(listing, given, name, where.of(name), known.get(name.file.path), _glob(name), rank)
+        _place(listing, given, name, where.of(name), known.get(name.file.path), _glob(name), _rank(name))
 
 
 @dataclass
@@ -191,10 +196,11 @@ class _Fitting:
         fits, misfits, templates = [], [], 0
         images = self._images()
         for name in names:
-            mine = images.get(self.where.of(name), [])
-            if name.template and not any(name.template == template for template, _ in mine):
+            taken = taken_for(name, images.get(self.where.of(name), ()))
+            here = [place.file.path for place in taken if place.rank[0] == name.template]
+            if name.template and not here:
                 templates += 1
-            elif mine and not self._on_a_grid(name, [path for template, path in mine if template == name.template]):
+            elif taken and not self._on_a_grid(name, here):
                 misfits.append(name)
             else:
                 fits.append(name)
@@ -219,18 +225,12 @@ class _Fitting:
         self.listing.alternatives[what] += [_glob(sorts[s][0]) for s in order[1:]]
         return sorts[order[0]]
 
-    def _images(self) -> dict[str, list[tuple[str, str]]]:
-        """Case -> template and path of the image of every sequence that will be taken."""
-        first: dict[tuple[str, str], Place] = {}
+    def _images(self) -> dict[str, list[Place]]:
+        """Case -> its images."""
+        out: dict[str, list[Place]] = defaultdict(list)
         for place in self.listing.places:
             if place.kind == "image":
-                known = first.setdefault((place.case, place.name), place)
-                if (place.rank, place.file.relative) < (known.rank, known.file.relative):
-                    first[place.case, place.name] = place
-        out: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for (case, _), place in first.items():
-            name = parse(place.file)
-            out[case].append((name.template if name else "", place.file.path))
+                out[place.case].append(place)
         return out
 
     def _on_a_grid(self, name: BidsName, images: Iterable[str]) -> bool:

@@ -72,7 +72,7 @@ def _listing(root: Path, challenge: Challenge, given: Given) -> Listing:
     listing = Listing(root, challenge.name)
     found: list[tuple[ImageFile, str, tuple[Kind, str, str] | None]] = []
     strange: list[str] = []
-    for file in scan(root):
+    for file in scan(root, notes=listing.warnings):
         where = challenge.find(file)
         if where is None:
             strange.append(file.relative)

@@ -150,6 +150,18 @@ def test_an_origin_survives_its_file_and_a_damaged_one_counts_as_none(tmp_path: 
         assert Origin.of(image) is None
 
 
+def test_voxels_beside_their_header_are_stamped_too(write_image: Callable[..., Path]) -> None:
+    header, alone = write_image("a.mhd"), write_image("b.nii")
+    source = Source("channel", (str(header), str(alone)))
+    assert len(source.stamps()) == 3
+    before = source.stamps()
+    os.utime(header.with_suffix(".raw"), ns=(1, 1))
+    assert source.stamps() != before
+    header.with_suffix(".raw").unlink()
+    with pytest.raises(InputError, match=r"a\.raw cannot be read"):
+        source.stamps()
+
+
 def test_a_plan_from_a_stranger_with_an_unknown_kind_of_source_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown kind of source 'url'"):
         Source.from_json({"kind": "url", "files": ["http://example.org"]})

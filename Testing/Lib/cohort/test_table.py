@@ -36,12 +36,42 @@ def test_a_table_in_the_layout_of_the_malc_set_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "lines", "roles"),
+    [
+        ("case,group,split", ["a,patient,train", "b,control,test"], ["pool", "test"]),
+        ("case,set,group", ["a,train,patient", "b,,control"], ["pool", None]),
+        ("case,group,split", ["a,,train", "b,,test"], ["pool", "test"]),
+        ("case,role,split", ["a,test,train", "b,pool,test"], ["test", "pool"]),
+    ],
+)
+def test_a_group_that_is_no_role_leaves_the_roles_to_another_column(
+    tmp_path: Path, header: str, lines: list[str], roles: list[str | None]
+) -> None:
+    assert [row.role for row in read_table(table(tmp_path, "\n".join([header, *lines])))] == roles
+
+
+def test_a_patient_is_one_person_whatever_the_capitals_and_blanks(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, "case,patient\na,P 01\nb,p01\nc,P  01\nd,Müller\ne,MU\u0308LLER\n"))
+    assert [row.patient for row in rows] == ["P 01", "P 01", "P 01", "Müller", "Müller"]
+    for other in ("p01", "P 01", "p  0 1"):
+        with pytest.raises(InputError, match="patient P01 on both sides of a split"):
+            read_table(table(tmp_path, f"case,patient,role\na,P01,pool\nb,{other},test\n"))
+
+
+def test_a_case_of_its_own_name_is_the_person_that_the_table_writes_in_another_way(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, "case,patient,role\na,P01,pool\nb,,test\n"))
+    with pytest.raises(InputError, match="patient P01 on both sides of a split"):
+        apply_table([case("a"), case("b", patient="p01")], rows)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("name_of,role\na,pool\n", "no column for the case"),
         ("", "no column for the case"),
         ("case,role\n", "no rows"),
         ("case,role\na,pool\na2,holdout\n", 'line 3: "holdout" is no role'),
+        ("case,group,split\na,patient,a\nb,control,b\n", 'line 2: "patient" is no role'),
         ("case,role\na,pool\nA,test\n", "lists case A twice, in lines 2 and 3"),
         ("case,patient,role\na,P,pool\nb,P,test\n", "patient P on both sides of a split: a is pool .line 2., b is test .line 3."),
     ],

@@ -265,6 +265,20 @@ def test_labels_for_validation_hold_their_cases_out(tmp_path: Path) -> None:
     assert ignored.tolist() == [True, False, False, False, False, True]
 
 
+def test_a_damaged_segmentation_leaves_out_its_case_alone(tmp_path: Path) -> None:
+    by_names_with_segmentations(tmp_path / "cohort")
+    files = [tmp_path / "cohort" / f"case{n}_t1.seg.nrrd" for n in range(3)]
+    files[1].write_bytes(files[1].read_bytes()[:-20])
+    study = create(tmp_path / "study", plan=find(tmp_path / "cohort"))
+    assert [one.name for one in study.schema.classes] == ["core", "rim"]
+    assert [case.role for case in study.cases()] == ["pool", "excluded", "pool"]
+    assert str(files[1]) in study.case("case1").excluded_reason
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match=files[0].name):
+        create(tmp_path / "other", plan=find(tmp_path / "cohort"))
+
+
 def test_what_cannot_be_recognised_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(InputError, match="There are no images in"):

@@ -167,6 +167,17 @@ def test_a_case_that_does_not_fit_is_named(folder: Path, tmp_path: Path, key: st
         create_from_plan(tmp_path / "study", plan=CohortPlan.from_json(data))
 
 
+@pytest.mark.parametrize(("first", "second"), [("Anna", "anna"), ("Z\u00fc", "zu\u0308")])
+def test_names_that_some_systems_take_for_one_are_refused(folder: Path, tmp_path: Path, first: str, second: str) -> None:
+    data = confirmed(plan_from_files(volumes(folder)))
+    data["cases"][0]["name"], data["cases"][2]["name"] = first, second
+    with pytest.raises(InputError, match=rf"Two cases are called {first} and {second}.*some systems"):
+        create_from_plan(tmp_path / "study", plan=CohortPlan.from_json(data))
+    # A case that is left out has no files.
+    data["cases"][2] |= {"role": "excluded", "excluded_reason": "Two cases are called alike."}
+    assert len(create_from_plan(tmp_path / "study", plan=CohortPlan.from_json(data)).cases("pool")) == 2
+
+
 @pytest.mark.parametrize("broken", [{}, {"cases": 3}, {"cases": [{"nonsense": 1}], "modalities": ["T1"]}])
 def test_something_else_is_no_plan(broken: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no plan of a cohort"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,19 @@ def test_a_case_is_read_once_and_again_when_its_file_changed(make_study: MakeStu
     # A file system may keep coarse times: the change must show even if the size is the same.
     os.utime(path, ns=(0, 12345))
     np.testing.assert_array_equal(np.load(load_case(study, "case0").modalities["t1"], allow_pickle=False), of_file(path))
+
+
+def test_a_case_is_read_again_when_the_voxels_beside_its_header_changed(make_study: MakeStudy) -> None:
+    study = make_study()
+    image = sitk.ReadImage(study.case("case0").images["t1"])
+    path = study.path.parent / "t1.mhd"
+    sitk.WriteImage(image, str(path))
+    case = replace(study.case("case0"), images={"t1": str(path)})
+    study = Study.create(study.path.with_name("other"), name="x", cases=[case], schema=study.schema, modalities=("t1",), reference="t1")
+    load_case(study, "case0")
+    sitk.WriteImage(image + 5, str(path))
+    os.utime(path.with_suffix(".raw"), ns=(0, 12345))
+    np.testing.assert_array_equal(np.load(load_case(study, "case0").modalities["t1"], allow_pickle=False), of_file(str(path)))
 
 
 def test_the_cases_looked_at_longest_ago_make_room(make_study: MakeStudy) -> None:

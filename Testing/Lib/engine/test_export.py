@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,44 @@ def test_an_unknown_format_and_model_output_where_there_is_no_place_for_it_are_r
         export(study, tmp_path / "out", format="docx")
     with pytest.raises(InputError, match=r"The format csv has no place for model output\. Choose nii\.gz or nrrd"):
         export(study, tmp_path / "out", format="csv", completed=True)
+
+
+def test_files_of_cases_that_no_longer_go_out_are_named_and_kept(study: Study, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(study, out)
+    stranger = {"format": "another", "files": {"labelmap": {"name": "case1_other.nii.gz"}}}
+    (out / "case1_other.json").write_text(json.dumps(stranger), encoding="utf-8")
+    for name, text in (
+        ("case1_other.nii.gz", "mine"),
+        ("broken.json", "{"),
+        ("list.json", "[1]"),
+        ("names.json", json.dumps({**stranger, "files": 3})),
+    ):
+        (out / name).write_text(text, encoding="utf-8")
+    before = {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith("case0")}
+    done = export(study, out, cases=["case0"], overwrite=True)
+    says = f"3 files of earlier exports are still in {out}, such as case1_annotation.nii.gz: remove what is not wanted any more."
+    assert done.left_out[-1] == says
+    assert {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith("case0")} == before
+    assert not any("earlier" in one for one in export(study, out, overwrite=True).left_out)
+    assert not any("earlier" in one for one in export(study, out, format="csv", overwrite=True).left_out)
+
+
+def test_every_format_keeps_a_json_of_its_own_in_one_folder(study: Study, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for format in ("nii.gz", "seg.nrrd", "nii.gz", "seg.nrrd", "nrrd"):
+        done = export(study, out, format=format, cases=["case0"], overwrite=True)
+        named = json.loads(done.files[2].read_text(encoding="utf-8"))["files"]
+        assert [one["name"] for one in named.values()] == [path.name for path in done.files[:2]]
+    assert {path.name for path in out.glob("*.json")} == {
+        "case0_annotation.json", "case0_annotation.seg.nrrd.json", "case0_annotation.nrrd.json",
+    }  # fmt: skip
+    for sidecar in out.glob("*.json"):
+        for one in json.loads(sidecar.read_text(encoding="utf-8"))["files"].values():
+            assert hashlib.sha256((out / one["name"]).read_bytes()).hexdigest() == one["sha256"]
+    # Without the labels that it tells of, a JSON is no other format's any more.
+    (out / "case0_annotation.nii.gz").unlink()
+    assert export(study, out, format="nrrd", cases=["case0"], overwrite=True).files[2].name == "case0_annotation.json"
 
 
 def test_files_that_are_there_are_told_apart_from_other_bad_input(study: Study, tmp_path: Path) -> None:

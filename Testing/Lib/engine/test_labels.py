@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from partly_labelled import BY, COUNTED, IGNORE, SAYING, partly, settings, slices, suggested, suggestion
 
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
-from SuggestiveAnnotationLib.engine.labels import TAKEN, start_from_labels
+from SuggestiveAnnotationLib.engine.labels import TAKEN, file_hash, start_from_labels
 from SuggestiveAnnotationLib.engine.predict import predict_slices
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
@@ -194,6 +194,17 @@ def test_the_imported_model_has_a_card_without_weights_that_the_next_worker_keep
 
 
 # --- later changes
+
+
+def test_the_hash_of_a_file_is_its_own_and_covers_voxels_beside_it(make_study: MakeStudy, tmp_path: Path) -> None:
+    label = Path(make_study().case("case0").label or "")
+    assert file_hash(label) == hashlib.sha256(label.read_bytes()).hexdigest()
+    sitk.WriteImage(sitk.ReadImage(str(label)), str(tmp_path / "a.mhd"))
+    before = file_hash(tmp_path / "a.mhd")
+    (tmp_path / "a.raw").write_bytes(bytes((tmp_path / "a.raw").stat().st_size))
+    assert file_hash(tmp_path / "a.mhd") not in (before, None)
+    (tmp_path / "a.raw").unlink()
+    assert file_hash(tmp_path / "a.mhd") is None
 
 
 def test_what_somebody_annotated_and_what_was_undone_is_not_taken_again(make_study: MakeStudy) -> None:

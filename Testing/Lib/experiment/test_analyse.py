@@ -21,8 +21,12 @@ TWO = {"random": Made(), "gradient": Made("gradient-guided", gain=0.04, wobble=0
 
 
 def analysed(folder, arms, **options):
+    return analyse(made(folder, arms, **options))
+
+
+def made(folder, arms, **options):
     make_comparison(folder, arms, **options)
-    return analyse(Comparison.read(folder, resamples=300))
+    return Comparison.read(folder, resamples=300)
 
 
 def test_the_gain_that_was_put_in_comes_out(tmp_path):
@@ -146,6 +150,67 @@ def test_a_gain_that_lines_alone_give_is_not_concluded(tmp_path):
     assert results.verdict[0].startswith("Nobody wins")
     assert conclude(gain.over["minutes"], gain.narrow, 0.01, gain.held).startswith("undecided: as steps -0.0")
     assert conclude(gain.over["minutes"], gain.narrow, 0.01) == "better"
+
+
+def test_a_win_over_another_arm_that_lines_alone_give_is_no_win(tmp_path):
+    # Both beat random; over `short` the lead of `long` is one of straight lines.
+    arms = {"random": Made(gain=-0.3), "short": Made("strided"), "long": Made("entropy", gain=0.08, pace=3.5)}
+    comparison = made(tmp_path, arms, noise=0.001)
+    results = analyse(comparison)
+    over = {gain.arm: gain.over["minutes"].mean for gain in results.gains}
+    assert over["long"] > over["short"] + 0.005
+    assert results.verdict[0].startswith("No single arm wins, but 2 of 2 arms beat random: ")
+
+
+def test_what_steps_put_outside_the_margin_is_not_equivalent(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "long": Made("entropy", gain=0.06, pace=3.5)}, noise=0.0005)
+    gain = results.gains[0]
+    assert abs(gain.over["minutes"].mean) < 0.01 < abs(gain.held)
+    assert "Equivalent" not in results.verdict[0]
+
+
+def test_a_difference_that_steps_turn_is_not_called_chance(tmp_path):
+    results = analysed(tmp_path, {"random": Made(), "long": Made("entropy", gain=0.08, pace=3.5)}, noise=0.001)
+    assert results.gains[0].at_once.above_zero
+    assert results.verdict[0].startswith("Nobody wins: what differs from random beyond chance has another sign as steps: long +0.0")
+
+
+def test_the_model_at_the_end_comes_first_where_the_plan_asked_for_it(tmp_path):
+    primary = Endpoint("Dice at the end", "gradient", "random", judge="last")
+    said = analysed(tmp_path, TWO, people=12, seeds=6, primary=primary).verdict
+    assert said[0].startswith("Primary endpoint (Dice at the end): +0.0")
+    assert said[1].startswith("Along the curve: gradient wins")
+
+
+def test_runs_that_failed_leave_nothing_to_test(tmp_path):
+    primary = Endpoint("gradient minus random", "gradient", "random")
+    second = Endpoint("strided minus random", "strided", "random")
+    arms = {**TWO, "strided": Made("strided")}
+    results = analysed(
+        tmp_path, arms, people=12, seeds=7, primary=primary, secondaries=(second,), failed=("gradient__fold-2__seed-0",)
+    )
+    of_gradient, of_strided = results.endpoints
+    assert (of_gradient.p, of_gradient.conclusion) == (None, "runs failed, nothing is concluded")
+    assert of_strided.p is not None
+
+
+def test_people_without_any_class_are_in_no_noise(tmp_path):
+    make_comparison(tmp_path, TWO, people=3, folds=3, seeds=1)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    for record in comparison.records:
+        if record.fold == 0:
+            metrics = [m for p in record.points for t in p.trainings for labels in t.tests.values() for m in labels.values()]
+            for one in metrics:
+                one |= {"reference_mm3": 0.0, "dice_3d": None, "dice_2d": None}
+    results = analyse(comparison)
+    assert results.noise.groups == 2 + 2 * 2 * 3  # folds 1 and 2: a first model for both arms, then three for each
+    results.to_json()
+
+
+def test_intervals_end_where_a_metric_does(tmp_path):
+    final = analysed(tmp_path, {"random": Made(gain=0.15, wobble=0.1)}, people=3).arm("random").final["white"]
+    assert final["dice_3d"].mean < final["dice_3d"].high <= 1
+    assert 0 <= final["hd95_mm"].low < final["hd95_mm"].mean
 
 
 def test_runs_made_in_several_ways_are_told(tmp_path):
@@ -290,6 +355,23 @@ def test_saved_effort_stands_beside_random_slices_and_the_ceiling(tmp_path):
     assert total.chosen.exact == pytest.approx(0.40)
     assert total.random.exact == pytest.approx(0.40)
     assert total.chosen.slices == 10 * 3 * 6
+
+
+def test_saved_effort_leaves_out_a_first_batch_that_another_network_drew(tmp_path):
+    make_comparison(tmp_path, TWO)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    first = [replace(b, saved_effort=r.batches[1].saved_effort) if b.number == 0 else b for r in comparison.records for b in r.batches]
+    per_run = len(comparison.records[0].batches)
+    drawn = tuple(
+        replace(r, batches=tuple(first[k * per_run : (k + 1) * per_run])) for k, r in enumerate(comparison.records)
+    )
+    effort = analyse(replace(comparison, records=drawn, _areas={})).arm("random").effort
+    assert [one.batch for one in effort] == [1, 2, 3, 0]
+    assert effort[-1].chosen.slices == effort[-1].random.slices
+
+
+def test_the_ceiling_is_that_of_the_grid(tmp_path):
+    results = analysed(tmp_path, TWO)
     assert results.ceiling[MEAN].exact == pytest.approx(0.6)
     assert results.ceiling["grey"].exact == pytest.approx(0.6)
 
@@ -373,3 +455,8 @@ def test_no_comparison_in_the_folder(tmp_path):
 def test_every_strategy_has_a_family(one):
     assert family(one.name) in ("gradient-guided", "chance and spacing", "uncertainty", "coverage", "sees the reference")
     assert (family(one.name) == "sees the reference") == one.needs_reference
+
+
+def test_a_random_direction_is_chance_whatever_it_steers():
+    assert family("gradient-core-set", {"direction": "random"}) == family("random-direction") == "chance and spacing"
+    assert family("gradient-core-set", {"direction": "manifold"}) == "gradient-guided"

@@ -97,6 +97,25 @@ def test_what_others_added_meanwhile_stays(made: Plan, runs: Path, tmp_path: Pat
     assert list(unpacked(shared, made)) == list(by_name(tmp_path / "here")) == [one.run for one in (*records[:5], records[6])]
 
 
+def test_what_others_pack_while_this_one_compresses_stays(
+    made: Plan, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, shared = list(read_records(runs)), tmp_path / "shared.xz"
+    for folder, part in (("here", records[:3]), ("there", records[3:6])):
+        for one in part:
+            write_record(tmp_path / folder, one)
+    really = lzma.compress
+
+    def slowly(content: bytes) -> bytes:
+        monkeypatch.setattr(lzma, "compress", really)
+        pack(tmp_path / "there", shared, made)
+        return really(content)
+
+    monkeypatch.setattr(lzma, "compress", slowly)
+    pack(tmp_path / "here", shared, made)
+    assert list(unpacked(shared, made)) == [one.run for one in records[:6]]
+
+
 def test_an_archive_that_lacks_nothing_is_not_written(made: Plan, runs: Path, tmp_path: Path) -> None:
     records = list(read_records(runs))
     archive = written(tmp_path / "a.xz", *records)
@@ -193,9 +212,8 @@ def test_a_report_needs_the_archive_alone(
     assert "2 runs are still to be done" in capsys.readouterr().out
     assert main([*command, "--out", str(tmp_path / "reader"), "--runs", "0", "--report", str(report)]) == 0
     page = (report / "README.md").read_text(encoding="utf-8")
-    made = "suggestive-annotation compare Resources/Plans/tiny.toml --out comparisons/tiny"
-    kept = "--records Resources/Results/tiny/records.jsonl.xz"
-    assert f"```\n{made} --data DIR {kept}\n{made} {kept} --runs 0 --report Resources/Results/tiny\n```" in page
+    made, kept = f"suggestive-annotation compare {path} --out comparisons/tiny", f"--records {archive}"
+    assert f"```\n{made} --data DIR {kept}\n{made} {kept} --runs 0 --report {report}\n```" in page
     # An archive that lies elsewhere is in no command of the page.
     assert main([*command, "--out", str(tmp_path / "reader"), "--runs", "0", "--report", str(tmp_path / "elsewhere")]) == 0
     assert "--records" not in (tmp_path / "elsewhere" / "README.md").read_text(encoding="utf-8")

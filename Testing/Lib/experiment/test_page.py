@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from made_comparison import CLASSES, REGION, Made, make_comparison
@@ -172,6 +173,32 @@ def test_one_person_has_dots_and_no_intervals(tmp_path):
 def test_a_name_that_ends_in_html_gets_the_page_alone(tmp_path):
     page_of(tmp_path, seeds=1)
     assert {one.name for one in tmp_path.iterdir()} == {"runs", "page.html"}
+
+
+def test_the_page_alone_points_to_no_file_and_names_the_plan_that_was_given(tmp_path):
+    make_comparison(tmp_path / "runs", TWO, people=2, folds=1, seeds=1)
+    write_page(tmp_path / "runs", tmp_path / "my page.html", plan=Path("plans/own plan.toml"), resamples=20)
+    html = (tmp_path / "my page.html").read_text(encoding="utf-8")
+    assert "in results.json" not in html
+    assert "compare &#39;plans/own plan.toml&#39; --out comparisons/made-up" in html
+    assert "Resources/" not in html
+
+
+def test_endpoints_that_cannot_be_judged_are_named(tmp_path):
+    gone = tuple(f"gradient__fold-{fold}__seed-{seed}" for fold in range(3) for seed in range(2))
+    _, html = page_of(tmp_path, primary=PRIMARY, failed=gone)
+    assert "The plan names no endpoint" not in html
+    assert "area, gradient minus random cannot be judged: gradient has no finished run." in html
+    surfaces = Endpoint("HD95", "gradient", "random", metric="hd95", judge="last")
+    _, html = page_of(tmp_path / "typo", primary=PRIMARY, secondaries=(surfaces,))
+    assert "HD95 cannot be judged: no run measured hd95." in html
+
+
+def test_what_the_plan_judges_is_what_it_says(tmp_path):
+    _, html = page_of(tmp_path, primary=Endpoint("Dice at the end", "gradient", "random", judge="last"))
+    assert "3D Dice of the last model, mean over classes" in html
+    _, html = page_of(tmp_path / "area", primary=PRIMARY)
+    assert "area under 3D Dice over simulated minutes, mean over classes" in html
 
 
 def test_writing_again_leaves_no_old_ablation(tmp_path):

@@ -42,12 +42,17 @@ def test_a_plan_says_everything_and_arms_inherit_what_they_do_not_change(write_p
         ("seeds = 1", "", r""),
         ("budget = 2", 'budget = "0 %"', r"budget = '0 %'.*0.5 %"),
         ("budget = 2", "", r"lacks budget"),
+        ("budget = 2", 'budget = "1.2.3 %"', r"budget = '1.2.3 %'"),
+        ("budget = 2", 'budget = ". %"', r"budget = '. %'"),
+        ("budget = 2", 'budget = ".5 %"', r""),
+        ("first_batch = 4", "first_batch = [4, 8]", r"has 2 first batches"),
         ('strategy = "random"', 'strategy = "randon"', r"\[arms random\] is refused: There is no strategy 'randon'"),
         ('strategy = "random"', 'strategy = "random"\noptions = { tau = 1 }', r"no option 'tau'"),
         ('strategy = "random"', 'strategy = "random"\nunit = "voxel"', r"unit = 'voxel', which is not one of 'slice', 'case'"),
         ('strategy = "random"', 'strategy = "mc-dropout"', r"needs dropout.*dropout = 0.2"),
         ('strategy = "random"', 'strategy = "learning-loss"', r"needs a loss head"),
         ('name = "guided"', 'name = "random"', r"two arms called random"),
+        ('name = "guided"', 'name = "Random"', r"two arms called Random"),
         ('name = "guided"', 'name = "a/b"', r"name 'a/b'"),
         ("steps = 3\nbatch", "step = 3\nbatch", r"\[training\] has the unknown key step.*steps"),
         ("steps = 3\nbatch", "steps = 0\nbatch", r"\[training\] is refused: --steps is 0"),
@@ -61,7 +66,12 @@ def test_a_plan_says_everything_and_arms_inherit_what_they_do_not_change(write_p
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 1", r"2 folds, but there are 1 people"),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 3\nlesions = 2", r"lesion is 2"),
         ('against = "random"', 'against = "nobody"', r"the arm nobody, which is not there"),
+        ('against = "random"', 'against = "guided"', r"holds guided against itself"),
         ('against = "random"', 'against = "random"\nmargin = 0', r"margin = 0"),
+        ('against = "random"', 'against = "random"\nmetric = "dice"', r"metric = 'dice'.*dice_3d"),
+        ('against = "random"', 'against = "random"\nmetric = "predicted_mm3"', r"metric = 'predicted_mm3'"),
+        ('against = "random"', 'against = "random"\nmetric = "hd95_mm"', r'hd95_mm by area.*"none".*"all"'),
+        ('against = "random"', 'against = "random"\nmetric = "hd95_mm"\njudge = "last"', r'hd95_mm by last.*"none".*"last"'),
         ("volume_metrics", 'first_strategy = "entropy"\nvolume_metrics', r"first_strategy entropy, which needs a model"),
         ("[primary]", '[transfer]\ncases = "x*"\nsteps = 3\n[primary]', r"warm_start = false"),
         ("[cohort]", "[cohort", r"is no TOML"),
@@ -75,6 +85,13 @@ def test_a_mistake_is_one_clear_sentence(write_plan: WritePlan, old: str, new: s
     with pytest.raises(InputError, match=sentence) as caught:
         read_plan(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(write_plan: WritePlan) -> None:
+    path = write_plan()
+    plan = read_plan(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_plan(path) == plan
 
 
 def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:

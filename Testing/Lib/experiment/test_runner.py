@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.cli.main import main
 from SuggestiveAnnotationLib.effort.time_model import Workload
@@ -26,6 +27,7 @@ from SuggestiveAnnotationLib.experiment.plan import Plan
 from SuggestiveAnnotationLib.experiment.plan_file import read_plan
 from SuggestiveAnnotationLib.experiment.record import RunRecord, read_record, read_records
 from SuggestiveAnnotationLib.experiment.runner import Compared, compare
+from SuggestiveAnnotationLib.experiment.stem import budget_of
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.study.location import WorkerLock
 from SuggestiveAnnotationLib.study.study import Study
@@ -161,6 +163,47 @@ def test_a_folder_in_which_runs_are_under_way_is_left_alone(plan: Plan, data: Pa
     # Nobody is at it any more; what has a record was asked to be kept.
     assert not open_.exists()
     assert kept.exists()
+    # Later calls were not told to keep anything, nor to throw away what an earlier one kept.
+    go(plan, out, data, only_estimate=True)
+    go(plan, out, data)
+    assert [one.name for one in (out / "work").iterdir() if one.is_dir()] == ["runs"]
+    assert Study(kept).rounds()
+
+
+def test_a_cohort_that_was_refused_is_looked_at_again(plan: Plan, data: Path, tmp_path: Path) -> None:
+    out, label = tmp_path / "out", next((data / "phantoms").rglob("*_label*"))
+    label.rename(tmp_path / label.name)
+    with pytest.raises(InputError, match="no reference labels"):
+        go(plan, out, data, only_estimate=True)
+    (tmp_path / label.name).rename(label)
+    assert go(plan, out, data, only_estimate=True).left == 4
+
+
+def test_a_cohort_that_is_converted_goes_on(write_plan: WritePlan, tmp_path: Path) -> None:
+    task, generator, listed = tmp_path / "data" / "Task01", np.random.default_rng(0), []
+    for folder in ("imagesTr", "labelsTr"):
+        (task / folder).mkdir(parents=True)
+    for number in range(4):
+        labels = np.zeros((6, 24, 20), np.uint8)
+        labels[1:5, 8:14, 6:12] = 1
+        channels = [100.0 * (labels > -1) + 40 * labels + generator.normal(0, 5, labels.shape) for _ in range(2)]
+        name = f"c{number}.nii.gz"
+        sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(one.astype(np.float32)) for one in channels]), task / "imagesTr" / name)
+        sitk.WriteImage(sitk.GetImageFromArray(labels), task / "labelsTr" / name)
+        listed.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    named = {"modality": {"0": "T1", "1": "FLAIR"}, "labels": {"0": "background", "1": "lobe"}}
+    (task / "dataset.json").write_text(json.dumps({"name": "T", **named, "numTraining": 4, "training": listed, "test": []}))
+    path = write_plan(old='folder = "${DATA}/phantoms"\nlabel = "*_label*"', new='folder = "${DATA}/Task01"')
+    for _ in range(2):
+        assert go(read_plan(path), tmp_path / "out", tmp_path / "data", only_estimate=True).left == 4
+
+
+def test_a_share_of_cases_is_of_cases(plan: Plan, data: Path, tmp_path: Path) -> None:
+    go(plan, tmp_path / "out", data, only_estimate=True)
+    with closing(Study(tmp_path / "out" / "work" / "cohort")) as study:
+        slices = sum(int((~study.slices(case.name).blank).sum()) for case in study.cases("pool"))
+        assert [budget_of(study, 0.5, unit) for unit in ("case", "slice")] == [2, round(slices / 2)]
+        assert budget_of(study, 0.01, "case") == 1
 
 
 def test_a_failure_is_a_record_and_tried_again_only_when_asked(
@@ -215,7 +258,7 @@ def test_cases_of_another_folder_are_refused_once_some_are_prepared(plan: Plan, 
     out, other, link = tmp_path / "out", tmp_path / "other", tmp_path / "link"
     go(plan, out, data, only_estimate=True)
     (other / "phantoms").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"were prepared from .* which is not in") as refused:
+    with pytest.raises(InputError, match=r"were prepared from .* which is not ") as refused:
         go(plan, out, other, only_estimate=True)
     assert "--out" in refused.value.hint
     link.symlink_to(data)

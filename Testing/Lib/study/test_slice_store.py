@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,29 @@ def test_a_changed_source_is_built_again_and_a_touched_one_is_not(make_study: Ma
     before = study.slices("case0").content
     assert prepare(study).built == 1
     assert study.slices("case0").content != before
+
+
+@pytest.mark.parametrize("header", [".mhd", ".nhdr"])
+def test_voxels_beside_their_header_are_a_source_too(make_study: MakeStudy, header: str) -> None:
+    study = make_study(cases=2)
+    files = [Path((case.label or "").replace(".nii.gz", header)) for case in study.cases()]
+    for file, case in zip(files, study.cases(), strict=True):
+        sitk.WriteImage(sitk.ReadImage(case.label), str(file))
+    cases = [replace(case, label=str(file)) for file, case in zip(files, study.cases(), strict=True)]
+    study = Study.create(study.path.with_name("other"), name="x", cases=cases, schema=study.schema, modalities=("t1",), reference="t1")
+    assert prepare(study, pixels=32).built == 2
+    assert prepare(study).built == 0
+    beside, before = files[0].with_suffix(".raw"), study.slice_store.hashes("case0")["sources"]
+    os.utime(beside, ns=(1, 1))
+    assert prepare(study).built == 0
+    beside.write_bytes(bytes(beside.stat().st_size))
+    assert prepare(study).built == 1
+    assert study.reference_labels("case0").max() == 0
+    assert study.slice_store.hashes("case0")["sources"] != before
+    beside.unlink()
+    found = prepare(study)
+    assert (found.built, list(found.warnings)) == (0, ["case0"])
+    assert str(beside) in found.warnings["case0"]
 
 
 def test_parallel_and_serial_builds_give_the_same_bytes(make_study: MakeStudy) -> None:

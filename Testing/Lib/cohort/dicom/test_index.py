@@ -147,6 +147,15 @@ def test_a_damaged_dicomdir_is_named(tmp_path: Path) -> None:
         index_dicom(tmp_path / "DICOMDIR")
 
 
+def test_a_link_in_a_circle_is_left_out(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", array=ARRAY)
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    assert is_dicom_folder(tmp_path)
+    assert len(find_series(tmp_path)) == 1
+
+
 def test_a_link_that_leads_back_is_followed_once(tmp_path: Path) -> None:
     write_series(tmp_path / "a" / "b", array=ARRAY)
     (tmp_path / "a" / "b" / "loop").symlink_to(tmp_path, target_is_directory=True)

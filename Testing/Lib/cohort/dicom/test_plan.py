@@ -242,6 +242,66 @@ def test_contrast_is_told_by_the_agent_or_the_description(tmp_path: Path) -> Non
     assert {g.description: g.name for g in groups} == {"t1_se": "T1", "t1_se KM": "T1c", "t1_tfe": "T1c", "t1_tfe pre": "T1"}
 
 
+def before_and_after(folder: Path, number: int, *, agents: tuple[str, ...] = ("", "Gadovist")) -> None:
+    """Series of one description, with and without a contrast agent."""
+    for place, agent in enumerate(agents):
+        write_series(
+            folder / f"p{number}-{place}", array=ARRAY + place, description="t1_mprage_sag", patient_id=f"{ID}-{number}",
+            series_uid=uid(str(number), str(place), agent), series_number=place + 1, extra={"ContrastBolusAgent": agent},
+        )  # fmt: skip
+
+
+def test_series_before_and_after_contrast_are_two_sequences(tmp_path: Path) -> None:
+    before_and_after(tmp_path, 1)
+    before_and_after(tmp_path, 2, agents=("none", "Gadovist"))
+    groups = series_groups(find_series(tmp_path))
+    assert {g.description: (g.name, g.cases, g.contrast) for g in groups} == {
+        "t1_mprage_sag (no agent)": ("T1", 2, False),
+        "t1_mprage_sag (contrast agent)": ("T1c", 2, True),
+    }
+    assert [SeriesGroup.from_json(json.loads(json.dumps(g.to_json()))) for g in groups] == [*groups]
+    plan = plan_dicom(tmp_path)
+    assert plan.modalities == ("T1", "T1c")
+    assert plan.patterns == {"T1": "t1_mprage_sag (no agent)", "T1c": "t1_mprage_sag (contrast agent)"}
+    for number, case in enumerate(plan.cases, 1):
+        assert (case.role, case.problems) == ("pool", ())
+        assert [f"p{number}-{place}" in case.images[m] for place, m in enumerate(("T1", "T1c"))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("images", "places"),
+    [
+        ({"A": "t1_mprage_sag (no agent)"}, [0]),
+        ({"A": "*(CONTRAST agent)"}, [1]),
+        ({"A": "t1_mprage_sag"}, [1]),
+        ({"A": "*mprage*"}, [1]),
+        ({"A": "t1_mprage_sag", "B": "t1_mprage_sag (contrast agent)"}, [0, 1]),
+        ({"A": "*t1*", "B": "t1_mprage_sag (no agent)"}, [1, 0]),
+    ],
+)
+def test_patterns_take_both_kinds_unless_they_name_one(tmp_path: Path, images: dict[str, str], places: list[int]) -> None:
+    before_and_after(tmp_path, 1)
+    (case,) = plan_dicom(tmp_path, images=images).cases
+    assert [f"p1-{place}" in case.images[m] for m, place in zip("AB", places, strict=False)] == [True] * len(places)
+
+
+def test_agents_that_are_named_here_and_there_make_no_second_sequence(tmp_path: Path) -> None:
+    for number, agent in ((1, ""), (2, "Gadovist"), (3, "")):
+        before_and_after(tmp_path, number, agents=(agent,))
+    assert {g.description: g.name for g in series_groups(find_series(tmp_path))} == {
+        "t1_mprage_sag (no agent)": "T1", "t1_mprage_sag (contrast agent)": "T1",
+    }  # fmt: skip
+    plan = plan_dicom(tmp_path)
+    assert (plan.modalities, len(plan.usable)) == (("T1",), 3)
+    assert [c.role for c in plan_dicom(tmp_path, images={"T1": "*(no agent)"}).cases] == ["pool", "excluded", "pool"]
+
+
+def test_a_description_of_one_kind_has_no_mark(tmp_path: Path) -> None:
+    for number in (1, 2):
+        before_and_after(tmp_path, number, agents=("Gadovist",))
+    assert [g.description for g in series_groups(find_series(tmp_path))] == ["t1_mprage_sag"]
+
+
 def test_a_sequence_that_few_cases_have_is_left_out_and_said(tmp_path: Path) -> None:
     for number in range(1, 4):
         person(tmp_path, number, ("t1", "flair") if number > 1 else ("t1", "flair", "swi"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.cohort.files.itk import quiet
+from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
 from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_labels, read_volume
 from SuggestiveAnnotationLib.errors import InputError
 
@@ -94,6 +96,26 @@ def test_a_header_without_its_voxel_file_is_refused(write_image: Write, name: st
     with pytest.raises(InputError, match="keeps its voxels in"):
         read_geometry(path)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_files_of_an_image_are_those_that_hold_it(write_image: Write, name: str, compress: bool) -> None:
+    path = write_image(name, compress=compress)
+    assert {*files_of(path)} == {*path.parent.iterdir()}
+    assert files_of(path)[0] == path
+
+
+@pytest.mark.parametrize("voxels", ["/dev/zero", "../b.raw", "C:\\b.raw", "LIST", "a.mhd", "pipe", "", "b%03d.raw"])
+def test_what_is_no_file_of_voxels_is_none_of_an_image(tmp_path: Path, voxels: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, field in (("a.mhd", "ElementDataFile = "), ("a.nhdr", "NRRD0004\ndata file: ")):
+        (tmp_path / name).write_text(f"{field}{voxels}\n", encoding="utf-8")
+        assert all(not file.exists() or file.is_file() for file in files_of(tmp_path / name))
+        assert all(file.parent == tmp_path for file in files_of(tmp_path / name))
+    assert files_of(tmp_path / "pipe") == (tmp_path / "pipe",)
+    (tmp_path / "pipe").rename(tmp_path / "pipe.mhd")
+    assert files_of(tmp_path / "pipe.mhd") == (tmp_path / "pipe.mhd",)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +267,35 @@ def test_labels_that_are_not_whole_numbers_are_refused(write_image: Write, label
     wrong[0, 0, 0] = value
     with pytest.raises(InputError, match=f"1 voxel with values .*(?i:{shown})"):
         read_labels(write_image(name, wrong))
+
+
+def scaled(path: Path, labels: np.ndarray, kind: type) -> Path:
+    """Floating-point labels under the header of an integer image: stretched over all values of the type, and scaled back."""
+    low, high = (0, 255) if kind is np.uint8 else (np.iinfo(kind).min, np.iinfo(kind).max)
+    slope = float(labels.max()) / (high - low)
+    stored = np.rint(labels / slope + low).astype(kind)
+    sitk.WriteImage(sitk.GetImageFromArray(stored), str(path))
+    return patch(path, 112, "2f", slope, -low * slope)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+@pytest.mark.parametrize("top", [1, 2, 3, 4, 5])
+def test_labels_that_a_header_scales_are_rounded(tmp_path: Path, labels: np.ndarray, kind: type, top: int) -> None:
+    labels[0, 0, 0] = top
+    labels[labels > top] = 0
+    array, _ = read_labels(scaled(tmp_path / "a.nii", labels, kind))
+    np.testing.assert_array_equal(array, labels)
+
+
+def test_labels_that_a_header_scales_too_coarsely_are_refused_with_the_cause(tmp_path: Path, labels: np.ndarray) -> None:
+    labels[0, 0, 0] = 100
+    with pytest.raises(InputError, match=r"not whole numbers \(1\.17.*scales them .scl_slope 0\.39.*header of their own"):
+        read_labels(scaled(tmp_path / "a.nii", labels, np.uint8))
+    path = tmp_path / "b.nii"
+    chance = np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(chance), str(path))
+    with pytest.raises(InputError, match="not whole numbers"):
+        read_labels(patch(path, 112, "2f", 1 / 255, 0.0))
 
 
 def test_labels_beyond_32_bits_are_refused(write_image: Write) -> None:

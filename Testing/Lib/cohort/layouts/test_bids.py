@@ -162,6 +162,18 @@ def test_other_data_and_other_names_are_left_out_and_said(write_image: Write, tm
     )
 
 
+def test_folders_that_cannot_be_used_are_said(write_image: Write, tmp_path: Path) -> None:
+    dataset(write_image, tmp_path, sessions=())
+    write_image("sub-03/anat/sub-03_T1w.nii.gz")
+    os.rename(tmp_path / "sub-03" / "anat", os.fsencode(tmp_path / "sub-03") + b"/anat\x82")
+    for top in ("sourcedata", "derivatives"):
+        write_image(f"{top}/{'/'.join('abcdefgh')}/sub-01_T1w.nii.gz")
+    deep, strange = plan_bids(tmp_path).warnings
+    assert f"The folder {tmp_path / 'derivatives'}" in deep
+    assert "lies too deep" in deep
+    assert "sub-03/anat\\udc82' has characters in its name that cannot be shown" in strange
+
+
 def test_ignored_files_are_left_out(write_image: Write, tmp_path: Path) -> None:
     dataset(write_image, tmp_path, sessions=())
     (tmp_path / ".bidsignore").write_text("# not scanned well\n*_FLAIR.nii.gz\nsub-02/\n")
@@ -260,6 +272,13 @@ def test_labels_follow_the_run_and_the_acquisition_of_their_image(write_image: W
     plan = plan_bids(tmp_path)
     assert case(plan, "sub-1")["label"] == "sub-1_run-1_dseg.nii.gz"
     assert case(plan, "sub-2")["label"] == "sub-2_acq-x_dseg.nii.gz"
+
+
+def test_a_pattern_may_fit_images_of_the_dataset_and_of_a_pipeline(write_image: Write, tmp_path: Path) -> None:
+    dataset(write_image, tmp_path, sessions=(), suffixes=("T1w",))
+    for n in (1, 2):
+        write_image(f"derivatives/prep/sub-0{n}/anat/sub-0{n}_desc-preproc_T1w.nii.gz")
+    assert case(plan_bids(tmp_path, images={"T1": "*T1w*"}), "sub-01") == {"T1": "sub-01_T1w.nii.gz"}
 
 
 def test_a_label_without_session_belongs_to_the_only_session(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:

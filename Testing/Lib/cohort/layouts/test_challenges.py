@@ -278,6 +278,13 @@ def test_files_of_another_name_are_left_out_and_said(write_image: Write, labels:
     assert plan.warnings == ("1 image is not named as in BraTS 2023 or later and left out, for example atlas/mni.nii.gz.",)
 
 
+def test_a_name_that_cannot_be_shown_is_said(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    tree(write_image, labels, LAYOUTS["2023"][0])
+    write_image("bell\x07/T1.nii.gz")
+    (said,) = plan_of(tmp_path).warnings
+    assert "bell\\x07' has characters in its name that cannot be shown" in said
+
+
 def test_a_folder_of_which_less_than_half_is_known_is_told_apart_by_names(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     tree(write_image, labels, [*LAYOUTS["paediatric"][0], *(f"p{n}/T1.nii.gz" for n in range(9))])
     assert recognise(scan(tmp_path)) is None

@@ -224,6 +224,14 @@ def test_what_is_not_described_and_what_does_not_add_up_is_said(write_image: Wri
     assert "imagesTr/stray.nii.gz" in text
 
 
+@pytest.mark.parametrize("make", [nnunet, decathlon])
+def test_a_name_that_cannot_be_shown_is_said(make: Callable[..., Any], write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    make(write_image, labels, tmp_path)
+    write_image("imagesTr/bell\x07_0000.nii.gz")
+    (said,) = plan_dataset(tmp_path).warnings
+    assert "imagesTr/bell\\x07_0000.nii.gz' has characters in its name that cannot be shown" in said
+
+
 def test_one_name_in_both_lists_becomes_two_cases(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     decathlon(write_image, labels, tmp_path, test=["./imagesTr/BRATS_1.nii.gz"])
     plan = plan_dataset(tmp_path)
