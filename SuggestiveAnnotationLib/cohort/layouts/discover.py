@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.cohort.table import apply_table, read_table
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Case
+
+_OWN_OUTPUT = re.compile(r"_(?:annotated-mask|model-completed|model-prediction)$")
+"""Ends of names that exports of this program give to what is neither an image nor somebody's labels."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, labe
             guesses[file] = Guess("label", "label")
         elif file in images_of:
             guesses[file] = Guess("image", images_of[file])
+        elif _OWN_OUTPUT.search(file.stem):
+            continue
         elif channel := nnunet_channel(file):
             guesses[file] = Guess("image", channel[1], rank=50)
         else:

@@ -160,6 +160,20 @@ def test_one_person_with_dates_is_not_guessed_to_be_one(write_image: Write, tmp_
     assert len({c.patient for c in discover(tmp_path).usable}) == 3
 
 
+@pytest.mark.parametrize("name", ["annotated-mask", "model-completed", "model-completed_annotated-mask", "model-prediction"])
+def test_what_this_program_exported_is_no_mask_and_no_image(write_image: Write, labels: np.ndarray, tmp_path: Path, name: str) -> None:
+    for n in (1, 2):
+        write_image(f"images/P0{n}.nii.gz", seed=n)
+        write_image(f"export/P0{n}_annotation.nii.gz", labels)
+        write_image(f"export/P0{n}_{name}.nii.gz", labels)
+    plan = discover(tmp_path)
+    assert [(c.name, list(c.images), Path(c.label or "").name, c.mask) for c in plan.usable] == [
+        ("P01", ["image"], "P01_annotation.nii.gz", None),
+        ("P02", ["image"], "P02_annotation.nii.gz", None),
+    ]
+    assert discover(tmp_path, mask=f"*_{name}.nii.gz").cases[0].mask is not None
+
+
 def test_images_can_be_named_by_pattern_in_any_case(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     brats(write_image, labels)
     plan = discover(tmp_path, images={"after": "*/t1C*", "water": "flair_*.nii.gz"}, reference="water")
