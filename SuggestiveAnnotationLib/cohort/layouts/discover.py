@@ -11,7 +11,7 @@ from pathlib import Path
 from SuggestiveAnnotationLib.cohort.checks import label_modalities, quick_check
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
 from SuggestiveAnnotationLib.cohort.files.scan import scan
-from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, patient_of, people_of_visits, signature
+from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, signature
 from SuggestiveAnnotationLib.cohort.layouts.naming import (
     IMAGE,
     Guess,
@@ -23,6 +23,7 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import (
     nnunet_channel,
     words,
 )
+from SuggestiveAnnotationLib.cohort.layouts.visits import patient_of, people_of_visits, say_visits
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.cohort.table import apply_table, read_table
 from SuggestiveAnnotationLib.errors import InputError
@@ -83,10 +84,8 @@ def discover(
             chosen_reference = better
             cases = [build.case(name, better) for name in names]
     person = people_of_visits([case.patient for case in cases])
-    if person:
-        name, owner = next(iter(person.items()))
-        visits = f"By their names {len(person)} cases are visits of {len(set(person.values()))} people ({name}: {owner})"
-        warnings.append(f"{visits}; visits of a person stay on one side of a split. A table of patients (--table) says otherwise.")
+    if person or table is None:
+        warnings += say_visits([case.patient for case in cases], person)
     finished: Sequence[Case] = [replace(case, patient=person.get(case.patient, case.patient)) for case in cases]
     if table is not None:
         finished, notes = apply_table(finished, read_table(table), source=str(table))

@@ -9,16 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import PurePath
 
 from SuggestiveAnnotationLib.cohort.layouts.naming import Guess, ImageFile, guess, nnunet_channel, words
-
-_VISIT_WORDS = "ses|session|visit|tp|timepoint|baseline|followup|fu"
-_VISIT = re.compile(rf"(?:{_VISIT_WORDS}|time|month|year|day|m|v|y)[-_ ]?\d*|\d{{4}}-?\d{{2}}-?\d{{2}}", re.IGNORECASE)
-_DAY = r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
-_VISIT_IN_NAME = re.compile(rf"(?P<person>.+)[-_. ](?:(?:{_VISIT_WORDS}|follow[-_ ]up)[-_ ]?\d*|{_DAY})", re.IGNORECASE)
-_BIDS = re.compile(r"(sub-[a-z0-9]+)_ses-.+", re.IGNORECASE)
 
 
 def case_keys(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, str]:
@@ -42,27 +35,6 @@ def case_keys(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, str]:
         if channel := nnunet_channel(file):
             keys[file] = channel[0]
     return _reconcile(keys, guesses)
-
-
-def patient_of(file: ImageFile, key: str) -> str:
-    """The person a case belongs to: `sub-01` of `sub-01_ses-2`, the outer of two folders when the inner one is a visit, else the case."""
-    if found := _BIDS.fullmatch(key):
-        return found[1]
-    folders = file.components[:-1]
-    for outer, inner in pairwise(folders):
-        if key == f"{outer}_{inner}" and _VISIT.fullmatch(inner):
-            return outer
-    return key
-
-
-def people_of_visits(names: Sequence[str]) -> dict[str, str]:
-    """Case -> person, for cases named as a person and a visit (`P01_baseline`, `P01_followup`), where some have several of at least two."""
-    found = {name: _VISIT_IN_NAME.fullmatch(name) for name in names}
-    person = {name: name if one is None else one["person"] for name, one in found.items()}
-    people = Counter(person.values())
-    if len(people) < 2:
-        return {}
-    return {name: one for name, one in person.items() if people[one] > 1}
 
 
 def signature(file: ImageFile, key: str) -> str:

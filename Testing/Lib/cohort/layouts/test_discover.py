@@ -137,9 +137,13 @@ def test_visits_of_one_person_share_the_patient(write_image: Write, tmp_path: Pa
         (("ses-1", "ses-2"), 3),
         (("Visit01", "Visit02"), 3),
         (("2019-03-04", "2020-11-22"), 3),
+        (("V1", "V2"), 3),
+        (("m00", "m12"), 3),
+        (("MR1", "MR2"), 3),
+        (("scan1", "scan2"), 3),
+        (("pre", "post"), 3),
         # Nothing says that these are visits.
         (("left", "right"), 6),
-        (("m01", "m02"), 6),
         (("10023456", "10023457"), 6),
     ],
 )
@@ -158,6 +162,36 @@ def test_one_person_with_dates_is_not_guessed_to_be_one(write_image: Write, tmp_
     for n, day in enumerate(("20190304", "20201122", "20210101")):
         write_image(f"brain_{day}_T1.nii.gz", seed=n)
     assert len({c.patient for c in discover(tmp_path).usable}) == 3
+
+
+def test_a_visit_folder_may_lie_outside(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for visit in ("baseline", "followup"):
+        for n in (1, 2):
+            write_image(f"{visit}/P0{n}_T1.nii.gz", seed=n)
+            write_image(f"{visit}/P0{n}_seg.nii.gz", labels)
+    plan = discover(tmp_path)
+    assert [(c.name, c.patient) for c in plan.usable] == [
+        ("baseline_P01", "P01"),
+        ("baseline_P02", "P02"),
+        ("followup_P01", "P01"),
+        ("followup_P02", "P02"),
+    ]
+    assert all(c.label and c.name.replace("_", "/") in c.label for c in plan.cases)
+
+
+def test_what_may_be_visits_is_asked_and_not_guessed(write_image: Write, tmp_path: Path) -> None:
+    for n in range(3):
+        for visit in (1, 2):
+            write_image(f"P0{n}_{visit}_T1.nii.gz", seed=n)
+    plan = discover(tmp_path)
+    assert len({c.patient for c in plan.usable}) == 6
+    (said,) = plan.warnings
+    assert "P00_1 and P00_2 may be visits of one person" in said
+    assert "--table" in said
+    table = tmp_path / "people.csv"
+    table.write_text("case,patient\n" + "".join(f"P0{n}_{v},P0{n}\n" for n in range(3) for v in (1, 2)), encoding="utf-8")
+    plan = discover(tmp_path, table=table)
+    assert (len({c.patient for c in plan.usable}), plan.warnings) == (3, ())
 
 
 @pytest.mark.parametrize("name", ["annotated-mask", "model-completed", "model-completed_annotated-mask", "model-prediction"])
