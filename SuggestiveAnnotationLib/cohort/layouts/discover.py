@@ -16,11 +16,13 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import (
     IMAGE,
     Guess,
     ImageFile,
+    group_words,
     guess,
     matches,
     modality_order,
     natural_order,
     nnunet_channel,
+    time_or_sequence,
     words,
 )
 from SuggestiveAnnotationLib.cohort.layouts.visits import patient_of, people_of_visits, say_visits
@@ -71,6 +73,9 @@ def discover(
     guesses = _classify(files, images, label, mask)
     keys = case_keys(guesses)
     slots = _image_slots(guesses, keys, images, warnings)
+    if images is None and (two := time_or_sequence([f for f, found in guesses.items() if found.kind == "image"])):
+        what = f"{two[0]} and {two[1]} count as two sequences of one visit"
+        warnings.append(f'{what}; if T1 and T2 are visits, name the images: --image {two[2]}="*{two[2]}*".')
     label_slot, mask_slot = _label_and_mask(guesses, keys, label, mask)
     names = _case_names(slots, label_slot, mask_slot, warnings)
     chosen_reference = reference or next(iter(slots))
@@ -108,21 +113,26 @@ def discover(
 
 def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
     universal = frozenset(set.intersection(*({w.casefold() for c in f.components for w in words(c)} for f in files)))
+    groups = group_words(files)
     images_of = _named_images(files, images or {}, universal, guard=label is None)
     guesses: dict[ImageFile, Guess] = {}
+
+    def said(file: ImageFile) -> frozenset[str]:
+        return guess(file, universal=universal, groups=groups).said
+
     for file in files:
         if mask and matches(mask, file):
-            guesses[file] = Guess("mask", "mask")
+            guesses[file] = Guess("mask", "mask", said=said(file))
         elif label and matches(label, file):
-            guesses[file] = Guess("label", "label")
+            guesses[file] = Guess("label", "label", said=said(file))
         elif file in images_of:
-            guesses[file] = Guess("image", images_of[file])
+            guesses[file] = Guess("image", images_of[file], said=said(file))
         elif _OWN_OUTPUT.search(file.stem):
             continue
         elif channel := nnunet_channel(file):
             guesses[file] = Guess("image", channel[1], rank=50)
         else:
-            found = guess(file, universal=universal)
+            found = guess(file, universal=universal, groups=groups)
             given = {"image": images is not None, "label": label is not None, "mask": mask is not None}[found.kind]
             if not given:
                 guesses[file] = found
@@ -146,7 +156,7 @@ def _named_images(files: Sequence[ImageFile], images: Mapping[str, str], univers
 def _bare_masks(guesses: dict[ImageFile, Guess], label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
     """Files called just `mask` are the labels when nothing else can be: a lesion mask, not a brain mask."""
     if label is None and mask is None and not any(g.kind == "label" or (g.kind == "mask" and g.sure) for g in guesses.values()):
-        return {f: Guess("label", "mask") if g.kind == "mask" else g for f, g in guesses.items()}
+        return {f: replace(g, kind="label", name="mask", rank=0, sure=True) if g.kind == "mask" else g for f, g in guesses.items()}
     return guesses
 
 
