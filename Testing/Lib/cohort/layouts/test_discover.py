@@ -194,6 +194,20 @@ def test_what_may_be_visits_is_asked_and_not_guessed(write_image: Write, tmp_pat
     assert (len({c.patient for c in plan.usable}), plan.warnings) == (3, ())
 
 
+def test_times_and_sequences_that_are_called_alike_are_said(write_image: Write, tmp_path: Path) -> None:
+    for n in (1, 2):
+        for time in ("T1", "T2"):
+            write_image(f"P0{n}_{time}_FLAIR.nii.gz", seed=n)
+    plan = discover(tmp_path)
+    assert [c.name for c in plan.usable] == ["P01", "P02"]
+    assert plan.warnings == (
+        "P01_T1_FLAIR and P01_T2_FLAIR count as two sequences of one visit; "
+        'if T1 and T2 are visits, name the images: --image FLAIR="*FLAIR*".',
+    )
+    plan = discover(tmp_path, images={"FLAIR": "*FLAIR*"})
+    assert [(c.name, c.patient) for c in plan.usable] == [("P01_T1", "P01"), ("P01_T2", "P01"), ("P02_T1", "P02"), ("P02_T2", "P02")]
+
+
 @pytest.mark.parametrize("name", ["annotated-mask", "model-completed", "model-completed_annotated-mask", "model-prediction"])
 def test_what_this_program_exported_is_no_mask_and_no_image(write_image: Write, labels: np.ndarray, tmp_path: Path, name: str) -> None:
     for n in (1, 2):
@@ -206,6 +220,30 @@ def test_what_this_program_exported_is_no_mask_and_no_image(write_image: Write, 
         ("P02", ["image"], "P02_annotation.nii.gz", None),
     ]
     assert discover(tmp_path, mask=f"*_{name}.nii.gz").cases[0].mask is not None
+
+
+def test_labels_of_one_visit_keep_their_visit(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        for visit in ("baseline", "followup"):
+            if (n, visit) != (2, "baseline"):
+                write_image(f"P0{n}_{visit}_T1.nii.gz", seed=n)
+        write_image(f"P0{n}_baseline_seg.nii.gz", labels)
+    plan = discover(tmp_path)
+    found = {c.name: Path(c.label).name for c in plan.usable if c.label}
+    assert found == {"P01_baseline": "P01_baseline_seg.nii.gz", "P03_baseline": "P03_baseline_seg.nii.gz"}
+    assert plan.warnings[0] == "1 label file fit no image, for example P02_baseline_seg.nii.gz."
+
+
+def test_groups_of_people_called_like_a_sequence_or_a_label_stay_apart(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for folder, groups in (("a", ("PD", "HC")), ("b", ("tumor", "control"))):
+        for group in groups:
+            for n in (1, 2):
+                write_image(f"{folder}/{group}_00{n}_T1.nii.gz", seed=n)
+                write_image(f"{folder}/{group}_00{n}_seg.nii.gz", labels)
+        plan = discover(tmp_path / folder)
+        assert [c.name for c in plan.usable] == sorted(f"{group}_00{n}" for group in groups for n in (1, 2))
+        assert (plan.modalities, plan.alternatives) == (("T1",), {})
+        assert all(Path(c.label or "").name == f"{c.name}_seg.nii.gz" for c in plan.cases)
 
 
 def test_images_can_be_named_by_pattern_in_any_case(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
