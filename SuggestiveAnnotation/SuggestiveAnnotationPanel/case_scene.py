@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.study.reader_view import WAITING
 from SuggestiveAnnotationLib.worker import protocol
 
 from . import segments
@@ -245,19 +246,30 @@ class CaseScene:
     # The model's own outline
 
     def showModelOutline(self, path):
-        """Show what the model says of the whole case, as an outline that cannot be edited.
+        """Show what the model says of the case, as an outline that cannot be edited. Audit slices that are still to be drawn go without.
 
         Args:
             path: `.npy`, schema values, native `(k, j, i)`.
+
+        Returns: whether there are such audit slices.
         """
         self.hideModelOutline()
+        labels, hidden = np.load(path, allow_pickle=False), self._openAudits()
+        # They tell how good the model is only as long as nobody has seen what it says.
+        np.moveaxis(labels, self.frame.axis, 0)[hidden] = 0
         node = self._addSegmentation(_("{case} model").format(case=self.case), self.volume(), self.schema)
         node.SetSelectable(False)
-        segments.importVolume(node, np.load(path, allow_pickle=False), self.geometry, self.schema)
+        segments.importVolume(node, labels, self.geometry, self.schema)
         display = node.GetDisplayNode()
         display.SetVisibility2DFill(False)
         display.SetOpacity2DOutline(MODEL_OPACITY)
         self._model, self._modelId = node.GetID(), self._newestModel()
+        return bool(hidden)
+
+    def _openAudits(self):
+        """Native indices of the case's audit slices that wait for the reader."""
+        states = {} if self._workspace.session is None else self._workspace.session.slice_status(self.case)
+        return [ref.native_index for ref, status in states.items() if status.kind == "audit" and status.state in WAITING]
 
     def _newestModel(self):
         model = self._workspace.study.latest_model("segmentation")
@@ -293,8 +305,10 @@ class CaseScene:
 
     def _onPredicted(self, case, data):
         if self.case == case:
-            self.showModelOutline(data["path"])
-            self._workspace.message("info", _("The model's outline of case {case} is shown.").format(case=case))
+            text = _("The model's outline of case {case} is shown.")
+            if self.showModelOutline(data["path"]):
+                text = _("The model's outline of case {case} is shown, except on slices that are to be drawn without it.")
+            self._workspace.message("info", text.format(case=case))
 
     # Leaving
 

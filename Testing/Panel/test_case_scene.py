@@ -246,6 +246,28 @@ def test_the_models_outline_is_apart_from_the_readers_labels(opened: Any, tmp_pa
     assert opened.scene.modelSegmentation is None
 
 
+def test_what_the_model_says_of_an_audit_slice_is_not_shown_before_it_is_drawn(opened: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    opened.message.connect(lambda _level, text: said.append(text))
+    add_round(opened.study, {A: "audit", SliceRef("case0", 0, 5): "suggested"})
+    model = np.full(SHAPE, 4, np.uint16)
+    np.save(tmp_path / "model.npy", model)
+
+    def outlined() -> set[int]:
+        opened.scene._onPredicted("case0", {"path": tmp_path / "model.npy"})
+        shown = segments.readVolume(opened.scene.modelSegmentation, opened.scene.geometry, opened.scene.schema)
+        stack = opened.scene.frame.stack(shown)
+        return {index for index in range(len(stack)) if stack[index].any()}
+
+    show(opened, A)
+    every = set(range(opened.scene.frame.count))
+    assert outlined() == every - {A.native_index}
+    assert said[-1] == "The model's outline of case case0 is shown, except on slices that are to be drawn without it."
+    opened.session.accept({A: square(1)})
+    assert outlined() == every
+    assert said[-1] == "The model's outline of case case0 is shown."
+
+
 def test_the_outline_of_an_older_model_goes_when_there_is_a_newer_one(opened: Any, tmp_path: Path) -> None:
     asked: list[Any] = []
     path = tmp_path / "model.npy"
