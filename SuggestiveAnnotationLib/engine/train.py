@@ -147,7 +147,7 @@ def newest_committee(study: Study) -> tuple[Model, ...]:
 
 def _of_committee(model: Model) -> dict[str, Any]:
     """What all members of a committee have in common."""
-    common = {name: model.card[name] for name in ("accepted", "members", "committee_seed", "network", "warm_start")}
+    common = {name: model.card[name] for name in ("accepted", "members", "committee_seed", "network", "warm_start", "autocast")}
     return {**common, "settings": {name: value for name, value in model.card["settings"].items() if name != "seed"}}
 
 
@@ -196,6 +196,7 @@ class _Job:
             "settings": self._settings(seed).to_json(),
             "network": self._spec,
             "warm_start": self._options.warm_start,
+            "autocast": str(autocast_dtype(self._device)),
             "record_key": self._study.record.key,
             "data_hash": data_hash(self._study),
         }
@@ -239,7 +240,6 @@ class _Job:
                 **recipe,
                 "started_from": None if last is None else last.id,
                 "device": describe_device(device),
-                "autocast": str(autocast_dtype(device)),
                 "metrics": {
                     "annotated_slices": trained.slices,
                     "micro_batch": trained.micro_batch,

@@ -126,6 +126,17 @@ def test_a_committee_is_of_one_kind(study: Study) -> None:
     assert len(published) < 2
 
 
+def test_what_was_trained_in_another_precision_is_trained_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "autocast_dtype", lambda device: torch.bfloat16)
+    model = train(study, options=OPTIONS, round_number=0)
+    members = train_committee(study, options=OPTIONS, members=2, round_number=0)
+    assert train(study, options=OPTIONS, round_number=0).id == model.id
+    monkeypatch.setattr(training, "autocast_dtype", lambda device: None)
+    assert train(study, options=OPTIONS, round_number=0).id != model.id
+    again = train_committee(study, options=OPTIONS, members=2, round_number=0)
+    assert not {m.id for m in again} & {m.id for m in members}
+
+
 def test_a_committee_that_was_interrupted_is_none(study: Study) -> None:
     train_committee(study, options=OPTIONS, members=2)
     other = replace(OPTIONS, steps=3)
