@@ -276,9 +276,10 @@ def pool_of(study: Study) -> Pool:
 def sources(pool: Pool, annotations: dict[SliceRef, Annotation], options: RoundOptions, number: int) -> tuple[int, ...]:
     """Pool indices of the annotated slices that gradients start from, which filled ones are not.
 
-    What was there before the first round is the initial batch.
+    What was there before the first round is the initial batch. Annotations outside the pool have no say in which round that is.
     """
-    batch = {ref: -1 if a.round is None else a.round for ref, a in annotations.items() if a.provenance != FILLED}
+    known = {ref: annotations[ref] for ref in pool.refs if ref in annotations}
+    batch = {ref: -1 if a.round is None else a.round for ref, a in known.items() if a.provenance != FILLED}
     earlier = [round_ for round_ in batch.values() if round_ < number]
     wanted = {"previous": max(earlier, default=None), "initial": min(earlier, default=None), "all": None}[options.sources]
     return tuple(i for i, ref in enumerate(pool.refs) if ref in batch and (wanted is None or batch[ref] == wanted))
