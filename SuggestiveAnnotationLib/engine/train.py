@@ -59,7 +59,8 @@ def train(
     """Train on the accepted slices and publish the model. Drafts, ignored and unannotated pixels have no part in it.
 
     The newest model, where it is of the same round and was trained on the same slices in the same way, is returned as it is. Locked
-    validation cases with reference labels stop training early; without any, all steps are taken and the last weights kept.
+    validation cases with reference labels decide after which steps the weights were best, and stop a training of more than 350 steps
+    early; without any, all steps are taken and the last weights kept.
 
     Args:
         study: prepared, with accepted slices.
