@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.fill import FILLED
+from SuggestiveAnnotationLib.engine.manifold import idle_units
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import augmentation, lost_classes, newest_committee
@@ -177,6 +178,9 @@ def ask(
     model = study.latest_model("segmentation")
     if model is not None and (lost := lost_classes(model)):
         answer = replace(answer, warnings=(*answer.warnings, lost))
+    manifold = study.latest_model("manifold")
+    if manifold is not None and Requirement.MANIFOLD in needs and (idle := idle_units(manifold)):
+        answer = replace(answer, warnings=(*answer.warnings, idle))
     for note in _notes(answer):
         progress(ProgressEvent("suggest", 1, 1, message=note))
     return with_audit(answer, pool, count=options.audit, seed=query.seed)
