@@ -134,7 +134,8 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 ("J", _("back to the suggested slice"), workspace.views.returnToSuggested),
                 ("K", _("another sequence beside it"), workspace.views.cycleSequence),
                 ("M", _("show or hide the model's outline"), workspace.scene.toggleModelOutline),
-            ]
+            ],
+            repeating=("N", "P"),
         )
         workspace.settingsChanged.connect(self._updateShortcuts)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -157,10 +158,11 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def enter(self):
         """The user opened the module."""
-        self.workspace.views.enter()
+        # Whatever became of the views: sections and keys have to be there.
+        connecting.guarded(self.workspace.views.enter)()
         for section in self.sections:
             section.enter()
-        # The scene may have been closed while another module was open.
+        # The scene may have been closed, or lost nodes of the case, while another module was open.
         self.workspace.scene.restore()
         self.shortcuts.install()
 

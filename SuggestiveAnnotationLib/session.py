@@ -80,14 +80,24 @@ class Session(ReaderView):
         The prediction first shown is remembered: effort is measured against it, also after reopening.
         """
         self._current = ref
-        return self.show(ref)
-
-    def show(self, ref: SliceRef) -> Prediction | None:
-        """As `open`, for a slice that is seen beside the open one, which stays open."""
         shown = self.pre_annotation(ref)
-        payload = {"prediction_id": shown.id if shown else None, "round": self._round_number()}
-        self.study.record_event("shown", annotator=self.annotator, ref=ref, payload=payload)
+        self._record_shown({ref: shown.id if shown else None})
         return shown
+
+    def note_shown(self, predictions: Mapping[SliceRef, int | None]) -> None:
+        """Remember what slices that were not opened in this round show, slice -> prediction: their effort is measured against it.
+
+        One on which work has begun keeps what it began with.
+        """
+        began: set[SliceRef] = set()
+        for case in {ref.case for ref in predictions}:
+            began |= set(self._began_with(case))
+        self._record_shown({ref: identifier for ref, identifier in predictions.items() if ref not in began})
+
+    def _record_shown(self, predictions: Mapping[SliceRef, int | None]) -> None:
+        number = self._round_number()
+        payloads = {ref: {"prediction_id": identifier, "round": number} for ref, identifier in predictions.items()}
+        self.study.record_events("shown", payloads, annotator=self.annotator)
 
     def next(self) -> SliceRef | None:
         """Open the next unanswered suggestion after the open one, from the start again at the end; None when all are answered."""
@@ -198,7 +208,11 @@ class Session(ReaderView):
 
     def discard(self, ref: SliceRef) -> None:
         """Throw this reader's draft of a slice away."""
-        self.study.discard_draft(ref, annotator=self.annotator)
+        self.discard_slices([ref])
+
+    def discard_slices(self, refs: Collection[SliceRef]) -> None:
+        """Throw this reader's drafts of several slices away, in one transaction."""
+        self.study.discard_drafts(refs, annotator=self.annotator)
 
     def to_review(self, ref: SliceRef) -> Annotation | None:
         """What another reader accepted on a slice, for this reader to judge; None where there is nothing, or when blind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
@@ -34,8 +35,10 @@ class AnnotateSection(Section):
         self._refs = []
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
+        connect(ui.putBackButton, "clicked()", self.putBack)
         connect(ui.acceptButton, "clicked()", self.acceptAndNext)
         connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
+        connect(ui.dropButton, "clicked()", self.dropDrafts)
         connect(ui.undoAcceptButton, "clicked()", self.undoAccept)
         connect(ui.reopenButton, "clicked()", self.reopen)
         connect(ui.approveButton, "clicked()", self.approve)
@@ -52,8 +55,10 @@ class AnnotateSection(Section):
         self.follow(workspace.sliceChanged, self._onSlice)
         self.follow(workspace.statesChanged, self.refresh)
         self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.views.moved, self._showObstacle)
         self.follow(workspace.leavingSlice, self._rememberTools)
         self.follow(workspace.sync.edited, self.refresh)
+        self.follow(workspace.sync.spread, self._onSpread)
         self.follow(workspace.sync.rewritten, self._tools.forgetUndo)
         self.refresh()
 
@@ -115,6 +120,11 @@ class AnnotateSection(Section):
         tools = {"segment": self._tools.segment, "effect": self._tools.effect}
         settings.setPlace(self.workspace.path, {**settings.place(self.workspace.path), "tools": tools})
 
+    def putBack(self):
+        """Give what other segments took back to the study's structures, and remove them."""
+        self.workspace.sync.putBack()
+        self._showObstacle()
+
     # State
 
     def obstacle(self, refs=None):
@@ -127,6 +137,8 @@ class AnnotateSection(Section):
         node, schema = workspace.scene.segmentation, workspace.study.schema
         if node is None or workspace.scene.case != workspace.current.case:
             return _("The case is being loaded.")
+        if self.editor.segmentationNode() is not node:
+            return _("The Segment Editor is being given the case again.")
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
@@ -134,7 +146,8 @@ class AnnotateSection(Section):
             return _("The large view shows no slice of this case. J brings the suggested slice back.")
         unknown = segments.unknownSegments(node, schema)
         if unknown:
-            return _("The segment {name} is not part of the study. Remove it, or paint with the study's segments.").format(name=unknown[0])
+            text = _("The segment {name} is not part of the study. Undo (Ctrl+Z) what made it, or press Put back below.")
+            return text.format(name=unknown[0])
         missing = segments.missingSegments(node, schema)
         if missing:
             return _("The segment {name} was removed; it is being put back.").format(name=missing[0])
@@ -154,15 +167,24 @@ class AnnotateSection(Section):
         if review is not None:
             ui.reviewLabel.text = _("{name} accepted this slice.").format(name=review.annotator)
         word = state_style.word(status.state) if status is not None else _("not suggested")
-        ui.sliceLabel.text = effort_text.stateText(ref, word, session.shown_labels(ref)) if known else ""
+        ui.sliceLabel.text = effort_text.stateText(ref, word, workspace.sync.held(ref) or session.shown_labels(ref)) if known else ""
         self._offerRange()
         self._showObstacle()
         self._showGauge()
+
+    def _onSpread(self, count):
+        what = self._tools.effect or _("That")
+        text = _("{what} changed {n} slices, which are drafts now. Undo (Ctrl+Z) takes it back on this slice, Drop drafts also later.")
+        self.workspace.message("info", text.format(what=what, n=count))
 
     def _onWatch(self):
         if self._tools.unmask():
             text = _("Masking by intensity (key I, Use for masking) was switched off again: the brush would leave pixels out unseen.")
             self.workspace.message("warning", text)
+        scene, ref = self.workspace.scene, self.workspace.current
+        if ref is not None and ref.case == scene.case and self.editor.segmentationNode() is not scene.segmentation:
+            # A scene that was added leaves the editor without a segmentation, or with a foreign one.
+            self._onCaseShown()
         self._showObstacle()
 
     def _showObstacle(self):
@@ -172,11 +194,14 @@ class AnnotateSection(Section):
         ui.acceptButton.setToolTip(why)
         self.guide(why or _("Correct the outlines, then Accept and next (Ctrl+Return)."))
         ui.ignoreButton.enabled = ui.modelButton.enabled = self.editor.segmentationNode() is not None
+        node, study = self.workspace.scene.segmentation, self.workspace.study
+        ui.putBackButton.visible = node is not None and study is not None and bool(segments.unknownSegments(node, study.schema))
         refs = self._range()
         # The range explains itself only where the open slice alone could be accepted.
         whyRange = why or (self.obstacle(refs) if refs else _("Choose a range from a lower to a higher slice."))
         ui.acceptRangeButton.enabled = not whyRange
         ui.acceptRangeButton.setToolTip(whyRange)
+        ui.dropButton.enabled = bool(self._draftsInRange())
         changed = _("{n} slices of this case have unaccepted work.").format(n=len(self._refs)) if self._refs else ""
         ui.changedLabel.text = changed if why or not whyRange else f"{changed} {whyRange}".strip()
 
@@ -203,6 +228,20 @@ class AnnotateSection(Section):
         numbers = range(self.ui.fromBox.value, self.ui.toBox.value + 1)
         return [ref for ref in scene.frame.refs(scene.case) if slice_number(ref) in numbers]
 
+    def _draftsInRange(self):
+        return [ref for ref in self._range() if ref in self._refs]
+
+    def dropDrafts(self):
+        """Throw the unaccepted work in the range away, after asking."""
+        refs = self._draftsInRange()
+        if not refs:
+            return
+        numbers = effort_text.numbers(refs)
+        question = _("Drop the unaccepted work on slice {numbers}? It cannot be brought back; what was accepted stays.")
+        if slicer.util.confirmYesNoDisplay(question.format(numbers=numbers), windowTitle=_("Drop drafts")):
+            self.workspace.sync.drop(refs)
+            self.workspace.message("info", _("The unaccepted work on slice {numbers} was dropped.").format(numbers=numbers))
+
     def _onRange(self, _value):
         self._showObstacle()
 
@@ -228,7 +267,7 @@ class AnnotateSection(Section):
             return False
         sync = self.workspace.sync
         # Drafts first: whatever goes wrong after this, the work is in the study.
-        sync.save()
+        sync.accepting(refs)
         annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})
         sync.accepted(refs)
         self._tools.forgetUndo()
@@ -274,7 +313,7 @@ class AnnotateSection(Section):
         if not self.ui.gaugeBox.checked or ref is None or workspace.scene.case != ref.case:
             label.text = ""
             return
-        shown = workspace.session.first_shown(ref)
+        shown = workspace.sync.held(ref) or workspace.session.first_shown(ref)
         text = effort_text.gaugeText(workspace.study, ref, workspace.sync.labels(ref), None if shown is None else shown.labels)
         minutes = workspace.session.active_minutes(ref)
         label.text = text if minutes is None else text + " " + effort_text.minutesText(minutes)

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from SuggestiveAnnotationLib.geometry import Geometry
+from SuggestiveAnnotationLib.study.reader_view import WAITING
 from SuggestiveAnnotationLib.worker import protocol
 
 from . import segments
@@ -19,8 +20,8 @@ from .connect import connect
 
 MODEL_OPACITY = 0.9
 FILL_OPACITY = 0.35
-ROW_OF_CASE = "SuggestiveAnnotation.case"
-"""Attribute of rows in the Data tree that mean nothing once their node is gone."""
+OF_CASE = "SuggestiveAnnotation.case"
+"""Attribute of nodes of the open case, and of their rows in the Data tree, which mean nothing once their node is gone."""
 STEP_BYTES = 8_000_000
 STEP_SECONDS = 0.03
 """Loading gives the event loop a turn after this time."""
@@ -38,7 +39,7 @@ class CaseScene:
         self._workspace = workspace
         self.case = self.geometry = self.frame = self.schema = None
         self._volumes = {}
-        self._segmentation = self._model = None
+        self._segmentation = self._model = self._modelId = None
         self._wanted = self._path = None
         self._steps = self._made = None
         self._timer = qt.QTimer()
@@ -46,6 +47,7 @@ class CaseScene:
         connect(self._timer, "timeout()", self._step)
         workspace.sliceChanged.connect(self._follow)
         workspace.studyChanged.connect(self._onStudy)
+        workspace.statesChanged.connect(self._dropOldOutline)
 
     # What is there
 
@@ -67,9 +69,14 @@ class CaseScene:
 
     @property
     def modalities(self):
-        """Sequences of the case, the reference first."""
+        """Sequences of the case that are in the scene, the reference first."""
         reference = self._workspace.study.reference_modality
-        return [reference, *(m for m in self._volumes if m != reference)]
+        return [m for m in (reference, *(m for m in self._volumes if m != reference)) if self.volume(m) is not None]
+
+    @property
+    def whole(self):
+        """Whether every node of a case is there; any may have been deleted by hand."""
+        return self.segmentation is not None and all(self._node(volume) is not None for volume in self._volumes.values())
 
     def centre(self, ref):
         """Centre of a slice, RAS millimetres."""
@@ -93,8 +100,10 @@ class CaseScene:
             return
         if ref.case == self.case and self.segmentation is not None:
             self._stopLoading()
+            # Of a case that lost a volume, what is left is shown until it is loaded again.
             self._workspace.caseShown()
-            return
+            if self.whole:
+                return
         if self._wanted == ref.case:
             return
         self._stopLoading()
@@ -210,11 +219,12 @@ class CaseScene:
         node = slicer.mrmlScene.AddNewNodeByClass(className, name)
         # The study keeps images and labels; a saved scene would hold a second, ageing copy.
         node.SetSaveWithScene(False)
+        node.SetAttribute(OF_CASE, "1")
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
         item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
         if item:
             # Slicer saves this row all the same.
-            hierarchy.SetItemAttribute(item, ROW_OF_CASE, "1")
+            hierarchy.SetItemAttribute(item, OF_CASE, "1")
         if self._made is not None:
             self._made.append(node.GetID())
         return node
@@ -236,19 +246,39 @@ class CaseScene:
     # The model's own outline
 
     def showModelOutline(self, path):
-        """Show what the model says of the whole case, as an outline that cannot be edited.
+        """Show what the model says of the case, as an outline that cannot be edited. Audit slices that are still to be drawn go without.
 
         Args:
             path: `.npy`, schema values, native `(k, j, i)`.
+
+        Returns: whether there are such audit slices.
         """
         self.hideModelOutline()
+        labels, hidden = np.load(path, allow_pickle=False), self._openAudits()
+        # They tell how good the model is only as long as nobody has seen what it says.
+        np.moveaxis(labels, self.frame.axis, 0)[hidden] = 0
         node = self._addSegmentation(_("{case} model").format(case=self.case), self.volume(), self.schema)
         node.SetSelectable(False)
-        segments.importVolume(node, np.load(path, allow_pickle=False), self.geometry, self.schema)
+        segments.importVolume(node, labels, self.geometry, self.schema)
         display = node.GetDisplayNode()
         display.SetVisibility2DFill(False)
         display.SetOpacity2DOutline(MODEL_OPACITY)
-        self._model = node.GetID()
+        self._model, self._modelId = node.GetID(), self._newestModel()
+        return bool(hidden)
+
+    def _openAudits(self):
+        """Native indices of the case's audit slices that wait for the reader."""
+        states = {} if self._workspace.session is None else self._workspace.session.slice_status(self.case)
+        return [ref.native_index for ref, status in states.items() if status.kind == "audit" and status.state in WAITING]
+
+    def _newestModel(self):
+        model = self._workspace.study.latest_model("segmentation")
+        return None if model is None else model.id
+
+    def _dropOldOutline(self):
+        # Once there is a newer model, it is no longer the model's outline.
+        if self.modelSegmentation is not None and self._modelId != self._newestModel():
+            self.hideModelOutline()
 
     def hideModelOutline(self):
         """Remove the model's outline."""
@@ -258,19 +288,27 @@ class CaseScene:
         self._model = None
 
     def toggleModelOutline(self):
-        """Show the model's outline, or hide it; predicts the case the first time."""
-        node = self.modelSegmentation
+        """Show the model's outline, or hide it; predicts the case the first time, and the first time with a newer model."""
+        self._dropOldOutline()
+        node, workspace = self.modelSegmentation, self._workspace
         if node is not None:
             node.GetDisplayNode().SetVisibility(not node.GetDisplayNode().GetVisibility())
         elif self.case is not None:
-            case = self.case
-            self._workspace.message("info", _("Case {case} is being predicted.").format(case=case))
-            self._workspace.ask(protocol.PredictCase(case), lambda data: self._onPredicted(case, data))
+            case, task, command = self.case, workspace.task, protocol.PredictCase(self.case)
+            if not workspace.requests.isWaitingFor(command):
+                workspace.ask(command, lambda data: self._onPredicted(case, data))
+            if task is None:
+                workspace.message("info", _("Case {case} is being predicted.").format(case=case))
+            else:
+                text = _("The model's outline of case {case} waits until this is done: {title}.")
+                workspace.message("info", text.format(case=case, title=task.title))
 
     def _onPredicted(self, case, data):
         if self.case == case:
-            self.showModelOutline(data["path"])
-            self._workspace.message("info", _("The model's outline of case {case} is shown.").format(case=case))
+            text = _("The model's outline of case {case} is shown.")
+            if self.showModelOutline(data["path"]):
+                text = _("The model's outline of case {case} is shown, except on slices that are to be drawn without it.")
+            self._workspace.message("info", text.format(case=case))
 
     # Leaving
 
@@ -297,7 +335,7 @@ class CaseScene:
         self._volumes = {}
 
     def restore(self):
-        """After the scene was closed: bring the open slice back."""
+        """After the scene was closed, or lost nodes of the case: bring the open slice back."""
         if self._workspace.current is not None:
             self._follow()
 
@@ -306,6 +344,7 @@ class CaseScene:
         self.forget()
         self._workspace.sliceChanged.disconnect(self._follow)
         self._workspace.studyChanged.disconnect(self._onStudy)
+        self._workspace.statesChanged.disconnect(self._dropOldOutline)
 
 
 def removeNode(node):
@@ -326,5 +365,5 @@ def removeRowsWithoutNodes():
     items = vtk.vtkIdList()
     hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
     for item in (items.GetId(place) for place in range(items.GetNumberOfIds())):
-        if hierarchy.GetItemAttribute(item, ROW_OF_CASE) and hierarchy.GetItemDataNode(item) is None:
+        if hierarchy.GetItemAttribute(item, OF_CASE) and hierarchy.GetItemDataNode(item) is None:
             hierarchy.RemoveItem(item, False, True)

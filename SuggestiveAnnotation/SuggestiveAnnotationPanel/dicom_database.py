@@ -120,10 +120,14 @@ class DicomDatabaseDialog(Dialog):
             parent.setHidden(not shown)
 
     def _tick(self, on):
+        # Counted once, and not after each of thousands.
+        blocked = self.ui.patientTree.blockSignals(True)
         for _patient, _parent, studies in self._items:
             for _study, item in studies:
                 if not item.isHidden():
                     item.setCheckState(WHAT, qt.Qt.Checked if on else qt.Qt.Unchecked)
+        self.ui.patientTree.blockSignals(blocked)
+        self._count()
 
     def chosenStudies(self):
         """UIDs of the studies that are ticked."""

@@ -15,7 +15,7 @@ def useText(use):
     """What labels are used for."""
     return {
         "reference": _("to judge models by"),
-        "validation": _("to stop training in time (validation)"),
+        "validation": _("to choose the best weights (validation)"),
         "first-batch": _("as accepted first batch"),
         "pre-annotation": _("as pre-annotation to correct"),
     }.get(use, use)

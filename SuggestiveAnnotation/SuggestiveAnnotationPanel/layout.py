@@ -72,8 +72,8 @@ class Layout:
     """Shows the open slice.
 
     Attributes:
-        displayed: slices that were shown in the large view; only such a slice can be accepted.
-        moved: signal, the large view came to another slice.
+        displayed: slices that were painted in the large view; only such a slice can be accepted.
+        moved: signal, the large view came to another slice, or a slice was painted there for the first time.
     """
 
     def __init__(self, workspace):
@@ -81,7 +81,7 @@ class Layout:
         self._before = None
         self._overlays, self._observed = {}, []
         self._looks = looks.Looks()
-        self._fitted = self._at = None
+        self._fitted = self._reference = self._at = None
         self._sequence = 0
         self._following = False
         self.displayed = set()
@@ -128,6 +128,8 @@ class Layout:
             node = self._widget(name).mrmlSliceNode()
             moved = guarded(lambda name=name: self._onMoved(name))
             self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_event, moved=moved: moved())))
+        window, rendered = self._widget(SLICE).sliceView().renderWindow(), guarded(self._onRendered)
+        self._observed.append((window, window.AddObserver(vtk.vtkCommand.EndEvent, lambda *_event: rendered())))
 
     def _onSettled(self):
         if self.active and self._fitted is not None and not self._looks.of(self._workspace.path, self._fitted)["zoom"]:
@@ -141,8 +143,8 @@ class Layout:
         self._settled.stop()
         self.rememberLook()
         self._fitted = None
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
         for overlay in self._overlays.values():
             overlay.remove()
         self._overlays, self._observed = {}, []
@@ -180,7 +182,9 @@ class Layout:
         manager = slicer.app.layoutManager()
         if manager.layoutLogic().GetLayoutNode().GetViewArrangement() != LAYOUT_ID:
             manager.setLayout(LAYOUT_ID)
-        first = self._fitted != scene.case
+        # A case that is loaded again has new nodes, which know nothing of how the reader left it.
+        reference = scene.volume().GetID()
+        first = self._fitted != scene.case or self._reference != reference
         self._following = True
         try:
             for name in ORTHOGONAL:
@@ -190,7 +194,7 @@ class Layout:
                 self._setVolume(name, scene)
             if first:
                 self._turn(scene)
-                self._fitted = scene.case
+                self._fitted, self._reference = scene.case, reference
             for name in (*PARALLEL, *ORTHOGONAL) if first else PARALLEL:
                 if name in PARALLEL and not self._parallel(name, scene):
                     self._turnParallel(name, scene)
@@ -280,8 +284,10 @@ class Layout:
         self.redraw()
 
     def returnToSuggested(self):
-        """Scroll, and if need be turn, back to the open slice."""
+        """Scroll, and if need be turn, back to the open slice; a case that lost nodes is loaded again."""
         self.showSlice()
+        if not self._workspace.scene.whole:
+            self._workspace.scene.restore()
 
     def redraw(self):
         """What the frames say may have changed."""
@@ -318,8 +324,7 @@ class Layout:
 
     @staticmethod
     def _volumes(scene):
-        volumes = {modality: scene.volume(modality) for modality in scene.modalities}
-        return {modality: volume for modality, volume in volumes.items() if volume is not None}
+        return {modality: scene.volume(modality) for modality in scene.modalities}
 
     def _onMoved(self, name):
         """The other parallel view follows; Slicer's own linking does not see moves by programs, and may be off."""
@@ -336,12 +341,15 @@ class Layout:
             finally:
                 self._following = False
         here = self._shownIn(SLICE)
-        seen = here is not None and here not in self.displayed and bool(self._node(SLICE).IsViewVisibleInLayout())
-        if seen:
-            # Also what was scrolled to: a range is accepted only where somebody looked.
-            self.displayed.add(here)
-        if seen or here != self._at:
+        if here != self._at:
             self._at = here
+            self.moved()
+
+    def _onRendered(self):
+        """What is on the screen now can be seen; also what was scrolled to: a range is accepted only where somebody looked."""
+        here = self._shownIn(SLICE) if self._ready() is not None else None
+        if here is not None and here not in self.displayed and self._node(SLICE).IsViewVisibleInLayout():
+            self.displayed.add(here)
             self.moved()
 
     # Frames
@@ -361,10 +369,11 @@ class Layout:
         if not self.active or scene is None or scene.case is None or self._fitted != scene.case or scene.volume() is None:
             return
         path = self._workspace.path
-        zoom = {name: dict(kept) for name, kept in self._looks.of(path, scene.case)["zoom"].items()}
+        before = self._looks.of(path, scene.case)
+        zoom = {name: dict(kept) for name, kept in before["zoom"].items()}
         for name in PARALLEL:
             zoom.setdefault(name, {})[self.modality(name)] = looks.zoomOf(self._node(name))
-        self._looks.keep(path, scene.case, {"zoom": zoom, "windows": looks.windowsOf(self._volumes(scene))})
+        self._looks.keep(path, scene.case, {"zoom": zoom, "windows": before["windows"] | looks.windowsOf(self._volumes(scene))})
 
     def forget(self):
         """The scene is closing: the case has to be fitted again."""

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 PANEL = {"SQLAlchemy>=2.0": "sqlalchemy", "numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK"}
 """Requirement -> package: to open a study. The last three come with Slicer, in versions of its own."""
-LEARNING = {"torch>=2.5": "torch", "monai>=1.6": "monai", "safetensors>=0.4": "safetensors", "scikit-learn>=1.4": "sklearn"}
+LEARNING = {"torch>=2.8": "torch", "monai>=1.6": "monai", "safetensors>=0.4": "safetensors", "scikit-learn>=1.4": "sklearn"}
 """To train and to suggest."""
 DICOM = {"pydicom>=3.0": "pydicom", "highdicom>=0.25": "highdicom", "python-gdcm>=3.0": "gdcm"}
 """To read DICOM files and to write DICOM SEG. Slicer brings the first, newer ones the second too; the third decodes compressed images."""

@@ -210,7 +210,7 @@ class RoundSection(Section):
     def _onTask(self, refreshed=False):
         task = self.workspace.task
         ui = self.ui
-        text = self._taskText(task) if task is not None else self._outcome
+        text = self._taskText(task, self.workspace.requests.waiting) if task is not None else self._outcome
         ui.progressBar.visible, ui.stageLabel.visible = task is not None, bool(text)
         ui.stageLabel.text = text
         ui.cancelButton.enabled = task is not None and not task.stopping
@@ -226,7 +226,7 @@ class RoundSection(Section):
             ui.progressBar.value = min(task.done, task.total)
 
     @staticmethod
-    def _taskText(task):
+    def _taskText(task, waiting):
         parts = [task.title]
         if task.stopping:
             return _("{title} - stopping").format(title=task.title)
@@ -237,6 +237,8 @@ class RoundSection(Section):
             parts.append(_("{m}:{s:02d} left").format(m=minutes, s=seconds))
         if task.loss is not None:
             parts.append(_("loss {loss:.3f}").format(loss=task.loss))
+        if waiting:
+            parts.append(_("then {titles}").format(titles=", ".join(waiting)))
         return " - ".join(parts)
 
     def _onLog(self):

@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .case_scene import OF_CASE
 from .connect import connect
 from .dialogs import Dialog, columns, fit, fixed, freePath, tick
 
@@ -34,12 +35,12 @@ class SceneVolume:
 
 
 def sceneVolumes():
-    """Volumes of the scene, with guesses. Needs SimpleITK."""
+    """Volumes of the scene, with guesses; not those of the open case, which are of a study already. Needs SimpleITK."""
     from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, guess, words
 
     found = []
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-        if node.GetHideFromEditors() or node.GetImageData() is None:
+        if node.GetHideFromEditors() or node.GetImageData() is None or node.GetAttribute(OF_CASE):
             continue
         name = node.GetName()
         told = guess(ImageFile(path=name, relative=f"{name}.nrrd"))

@@ -101,9 +101,19 @@ def _setTerminology(segment, entry):
 def unknownSegments(node, schema):
     """Names of segments that are not in the schema."""
     segmentation = node.GetSegmentation()
-    known = segmentValues(schema)
+    return [segmentation.GetSegment(identifier).GetName() for identifier in _unknownIds(node, schema)]
+
+
+def removeUnknownSegments(node, schema):
+    """Remove the segments that are not in the schema, with what is drawn in them."""
+    for identifier in _unknownIds(node, schema):
+        node.GetSegmentation().RemoveSegment(identifier)
+
+
+def _unknownIds(node, schema):
+    segmentation, known = node.GetSegmentation(), segmentValues(schema)
     ids = [segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments())]
-    return [segmentation.GetSegment(i).GetName() for i in ids if i not in known]
+    return [identifier for identifier in ids if identifier not in known]
 
 
 def missingSegments(node, schema):
@@ -152,14 +162,24 @@ def readVolume(node, geometry, schema):
 
 def readBox(node, geometry, schema, box):
     """Part of `readVolume`: `box` is a slice with start and stop for each of `(k, j, i)`."""
-    labels = np.zeros([side.stop - side.start for side in box], labelType(schema))
-    for image, valueOf in _layers(node, schema):
+    return _readBox(node, geometry, segmentValues(schema), box, labelType(schema))
+
+
+def readUnknown(node, geometry, schema):
+    """Where something is drawn in segments that are not in the schema, as a native array."""
+    values = dict.fromkeys(_unknownIds(node, schema), True)
+    return _readBox(node, geometry, values, tuple(slice(0, n) for n in geometry.shape), np.bool_)
+
+
+def _readBox(node, geometry, values, box, dtype):
+    labels = np.zeros([side.stop - side.start for side in box], dtype)
+    for image, valueOf in _layers(node, values):
         if not _onGrid(image, geometry):
             image = _resampled(image, geometry)
         i0, i1, j0, j1, k0, k1 = image.GetExtent()
-        if i1 < i0 or j1 < j0 or k1 < k0 or image.GetPointData().GetScalars() is None:
+        voxels = _voxels(image)
+        if voxels is None:
             continue
-        voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
         # Extents shrink to what is drawn, and a brush may reach beyond the image.
         low = [max(side.start, v) for side, v in zip(box, (k0, j0, i0), strict=True)]
         high = [min(side.stop, v + 1) for side, v in zip(box, (k1, j1, i1), strict=True)]
@@ -175,18 +195,36 @@ def readBox(node, geometry, schema, box):
     return labels
 
 
-def _layers(node, schema):
-    """Every binary labelmap of the node with the labels in it: label -> value of the schema."""
+def _layers(node, values):
+    """Every binary labelmap of the node with the labels in it of the segments in `values`: label -> value."""
     segmentation = node.GetSegmentation()
     source = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     found = {}
-    for identifier, value in segmentValues(schema).items():
+    for identifier, value in values.items():
         segment = segmentation.GetSegment(identifier)
         image = None if segment is None else segment.GetRepresentation(source)
         if image is not None:
             # Segments that never overlapped share one image.
             found.setdefault(image, {})[segment.GetLabelValue()] = value
     return found.items()
+
+
+def rawLayers(node, geometry, schema):
+    """The labelmaps of the schema's segments as they are: `(extent, label -> value, voxels)` each, the voxels a view or None where there
+    are none. None where one lies on another grid than the image.
+    """
+    layers = _layers(node, segmentValues(schema))
+    if not all(_onGrid(image, geometry) for image, _valueOf in layers):
+        return None
+    return [(image.GetExtent(), valueOf, _voxels(image)) for image, valueOf in layers]
+
+
+def _voxels(image):
+    """Voxels of an image as a view `(k, j, i)`, None where it has none."""
+    i0, i1, j0, j1, k0, k1 = image.GetExtent()
+    if i1 < i0 or j1 < j0 or k1 < k0 or image.GetPointData().GetScalars() is None:
+        return None
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
 
 
 def _onGrid(image, geometry):

@@ -43,10 +43,12 @@ class Shortcuts:
 
     Args:
         actions: keys as in `QKeySequence`, texts for a person.
+        repeating: keys that act again and again while they are held.
     """
 
-    def __init__(self, actions):
+    def __init__(self, actions, repeating=()):
         self.actions = actions
+        self._repeating = repeating
         self._installed = []
 
     def install(self):
@@ -57,6 +59,7 @@ class Shortcuts:
             return
         for key, _text, action in self.actions:
             shortcut = qt.QShortcut(qt.QKeySequence(key), parent)
+            shortcut.autoRepeat = key in self._repeating
             connect(shortcut, "activated()", action)
             self._installed.append(shortcut)
 

@@ -236,7 +236,7 @@ class StudySection(Section):
             return
         volumes = sceneVolumes()
         if not volumes:
-            self.workspace.message("warning", _("There is no volume in the scene. Load images first."))
+            self.workspace.message("warning", _("You have loaded no volume into the scene. Load images first."))
             return
         path = self.resourcePath("UI/SceneVolumesDialog.ui")
         self._open(SceneVolumesDialog(path, volumes, settings.studiesFolder(), self._planVolumes))

@@ -130,7 +130,7 @@ class SuggestionsSection(Section):
             context = one.kind == "context"
             item.setText(0, (_("context {n}") if context else _("slice {n}")).format(n=slice_number(one.ref)))
             if context:
-                item.setForeground(0, qt.QBrush(qt.QColor(state_style.GREY).darker(130)))
+                item.setForeground(0, qt.QBrush(qt.QColor(state_style.readable(state_style.GREY, self.content.palette))))
             # A context slice stands below the suggestion that it accompanies.
             self._items.get(one.context_of, self._cases[one.ref.case]).addChild(item)
             self._items[one.ref] = item
@@ -271,9 +271,15 @@ class SuggestionsSection(Section):
         self.workspace.nextSlice()
 
     def markEmpty(self):
-        """Accept the open slice as holding none of the structures."""
+        """Accept the open slice as holding none of the structures, after asking where somebody drew some."""
         ref = self.workspace.current
         self.workspace.saveNow()
+        shown = self.workspace.session.shown_labels(ref)
+        question = _("Structures are drawn on slice {n}. They will be gone. Accept it as empty?").format(n=slice_number(ref))
+        drawn = shown.origin != "pre-annotation" and shown.labels.any()
+        if drawn and not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Empty")):
+            return
+        self.workspace.sync.accepting([ref])
         self.workspace.session.mark_empty([ref])
         self.workspace.sync.accepted([ref])
         self._answered()

@@ -103,6 +103,15 @@ class WorkerRequests:
         """The long command that is at work, None when there is none; others wait behind it."""
         return next(iter(self._tasks.values()), None)
 
+    @property
+    def waiting(self) -> list[str]:
+        """Titles of the long commands that wait behind the one at work."""
+        return [task.title for task in self._tasks.values()][1:]
+
+    def isWaitingFor(self, command: protocol.Command) -> bool:
+        """Whether the same was asked before and is not answered yet."""
+        return any(asked.command == command for asked in self._asked.values())
+
     def ask(self, command, onResult=None, onError=None, onProgress=None, title=""):
         """Send a command to the worker, which is started, and given the open study, when that is needed.
 
@@ -174,6 +183,9 @@ class WorkerRequests:
         )
         self._asked[request] = asked
         if asked.title:
+            if self.task is not None:
+                text = _("{title} waits until this is done: {first}.")
+                self._message("info", text.format(title=asked.title, first=self.task.title))
             self._tasks[request] = Task(asked.title)
             self._taskChanged()
         self._workerChanged()

@@ -9,7 +9,7 @@ import numpy as np
 
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions
 from SuggestiveAnnotationLib.models.checkpoint import save_checkpoint
-from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress, spoken
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
 from SuggestiveAnnotationLib.study.study import Study
@@ -82,4 +82,24 @@ def fit_manifold(
     )
     study.save_latents(stem.with_suffix(".npz"), refs, latents)
     weights, places = stem.with_suffix(".safetensors"), stem.with_suffix(".npz")
-    return study.publish_model("manifold", path=weights, latents=places, card=card, record_key=record.key, round_number=None)
+    model = study.publish_model("manifold", path=weights, latents=places, card=card, record_key=record.key, round_number=None)
+    if idle := idle_units(model):
+        progress(ProgressEvent("fit manifold", 1, 1, message=idle))
+    return model
+
+
+def idle_units(model: Model) -> str:
+    """One sentence where dimensions of a manifold are the same for all slices (`training.manifold.active_units`); "" where none is."""
+    settings, active = model.card.get("settings", {}), model.card.get("metrics", {}).get("active_units")
+    size = settings.get("latent_size", 0) * settings.get("members", 1)
+    if active is None or active >= size:
+        return ""
+    if active == 0:
+        return (
+            "The manifold has collapsed: all slices lie at the same place, so what a strategy suggests by their places is chance. "
+            "Fit it again with more steps or another seed."
+        )
+    return (
+        f"Only {active} of the manifold's {size} dimensions tell slices apart. That may be all there is to tell; if in doubt, fit it again "
+        "with more steps."
+    )

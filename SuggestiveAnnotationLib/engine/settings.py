@@ -122,5 +122,6 @@ class RoundOptions(TrainingOptions, SuggestOptions):
     """Everything a round needs; kept with the round, so that it resumes with what it began with."""
 
     seed: int = field(
-        default=0, metadata={"help": "of all randomness; the same seed on the same machine gives the same suggestions", "least": 0}
+        default=0,
+        metadata={"help": "of all randomness; the same seed on as many threads of the same machine gives the same suggestions", "least": 0},
     )

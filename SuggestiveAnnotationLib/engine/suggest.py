@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.engine.fill import FILLED
+from SuggestiveAnnotationLib.engine.manifold import idle_units
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import augmentation, lost_classes, newest_committee
@@ -178,6 +179,9 @@ def ask(
     model = study.latest_model("segmentation")
     if model is not None and (lost := lost_classes(model)):
         answer = replace(answer, warnings=(*answer.warnings, lost))
+    manifold = study.latest_model("manifold")
+    if manifold is not None and Requirement.MANIFOLD in needs and (idle := idle_units(manifold)):
+        answer = replace(answer, warnings=(*answer.warnings, idle))
     for note in _notes(answer):
         progress(ProgressEvent("suggest", 1, 1, message=note))
     return with_audit(answer, pool, count=options.audit, seed=query.seed)
@@ -277,9 +281,10 @@ def pool_of(study: Study) -> Pool:
 def sources(pool: Pool, annotations: dict[SliceRef, Annotation], options: RoundOptions, number: int) -> tuple[int, ...]:
     """Pool indices of the annotated slices that gradients start from, which filled ones are not.
 
-    What was there before the first round is the initial batch.
+    What was there before the first round is the initial batch. Annotations outside the pool have no say in which round that is.
     """
-    batch = {ref: -1 if a.round is None else a.round for ref, a in annotations.items() if a.provenance != FILLED}
+    known = {ref: annotations[ref] for ref in pool.refs if ref in annotations}
+    batch = {ref: -1 if a.round is None else a.round for ref, a in known.items() if a.provenance != FILLED}
     earlier = [round_ for round_ in batch.values() if round_ < number]
     wanted = {"previous": max(earlier, default=None), "initial": min(earlier, default=None), "all": None}[options.sources]
     return tuple(i for i, ref in enumerate(pool.refs) if ref in batch and (wanted is None or batch[ref] == wanted))

@@ -59,7 +59,8 @@ def train(
     """Train on the accepted slices and publish the model. Drafts, ignored and unannotated pixels have no part in it.
 
     The newest model, where it is of the same round and was trained on the same slices in the same way, is returned as it is. Locked
-    validation cases with reference labels stop training early; without any, all steps are taken and the last weights kept.
+    validation cases with reference labels decide after which steps the weights were best, and stop a training of more than 350 steps
+    early; without any, all steps are taken and the last weights kept.
 
     Args:
         study: prepared, with accepted slices.
@@ -147,7 +148,7 @@ def newest_committee(study: Study) -> tuple[Model, ...]:
 
 def _of_committee(model: Model) -> dict[str, Any]:
     """What all members of a committee have in common."""
-    common = {name: model.card[name] for name in ("accepted", "members", "committee_seed", "network", "warm_start")}
+    common = {name: model.card[name] for name in ("accepted", "members", "committee_seed", "network", "warm_start", "autocast")}
     return {**common, "settings": {name: value for name, value in model.card["settings"].items() if name != "seed"}}
 
 
@@ -196,6 +197,7 @@ class _Job:
             "settings": self._settings(seed).to_json(),
             "network": self._spec,
             "warm_start": self._options.warm_start,
+            "autocast": str(autocast_dtype(self._device)),
             "record_key": self._study.record.key,
             "data_hash": data_hash(self._study),
         }
@@ -239,7 +241,6 @@ class _Job:
                 **recipe,
                 "started_from": None if last is None else last.id,
                 "device": describe_device(device),
-                "autocast": str(autocast_dtype(device)),
                 "metrics": {
                     "annotated_slices": trained.slices,
                     "micro_batch": trained.micro_batch,

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from SuggestiveAnnotationLib.cohort.labels.schema import EXPORT_FORMAT
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid
 from SuggestiveAnnotationLib.types import LabelSchema, SliceRef, Suggestion, slice_number
 
 VERSION = 1
-_FORMAT = "SuggestiveAnnotation export"
 
 
 def earlier_files(folder: Path, written: Iterable[Path]) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def _names_in(sidecar: Path) -> dict[str, str]:
         data = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    files = data.get("files") if isinstance(data, dict) and data.get("format") == _FORMAT else None
+    files = data.get("files") if isinstance(data, dict) and data.get("format") == EXPORT_FORMAT else None
     names = {role: one.get("name") for role, one in files.items() if isinstance(one, dict)} if isinstance(files, dict) else {}
     return {role: name for role, name in names.items() if isinstance(name, str) and Path(name).name == name}
 
@@ -60,7 +60,7 @@ def header(grid: CaseGrid, kind: str, files: Mapping[str, tuple[Path, Path]]) ->
         files: role -> (final path, path with the content now), hashed so that a labelmap that is not the sidecar's own is noticed.
     """
     return {
-        "format": _FORMAT,
+        "format": EXPORT_FORMAT,
         "version": VERSION,
         "kind": kind,
         "case": grid.case,

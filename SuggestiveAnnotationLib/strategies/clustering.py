@@ -35,13 +35,16 @@ EXACT = 10_000
 
 
 def k_means(points: Floats, clusters: int, seed: int) -> tuple[Ids, Floats]:
-    """Cluster of every point and the centres; on mini-batches for more than 10,000 points. Fewer clusters where points coincide."""
+    """Cluster of every point and the centres; on mini-batches for more than 10,000 points.
+
+    Every cluster has a point: they are fewer where points coincide, if only up to rounding.
+    """
     clusters = min(clusters, len(np.unique(points, axis=0)))
     kind = KMeans if len(points) <= EXACT else MiniBatchKMeans
     with _reproducible():
         fitted = kind(n_clusters=clusters, random_state=seed % 2**32, n_init=1).fit(points)
-    labels: Ids = fitted.labels_.astype(np.intp)
-    return labels, fitted.cluster_centers_
+    used, labels = np.unique(fitted.labels_, return_inverse=True)
+    return labels.astype(np.intp), fitted.cluster_centers_[used]
 
 
 def agglomerated(points: Floats, clusters: int, seed: int) -> Ids:

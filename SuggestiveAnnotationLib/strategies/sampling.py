@@ -29,7 +29,9 @@ class Random(BatchStrategy):
 
 @dataclass(frozen=True, kw_only=True)
 class Strided(BatchStrategy):
-    """Evenly spaced slices of every case from a random start, the same number in every case (plus or minus one).
+    """Evenly spaced slices of every case from a random start, the same number in every case of a batch (plus or minus one).
+
+    Earlier batches do not count; `WidestGap` counts them.
 
     Cases with too few slices give what they have and the others share the rest. With whole cases as the unit, every n-th case from a
     random start. The rank goes round the cases, so that a batch cut short is equal per case too.

@@ -28,6 +28,7 @@ FALLBACK = "nearest without the angular condition"
 NO_SOURCE = (
     "no annotated slice shows a structure, and gradients start from such slices (annotate one, or draw a first batch with another strategy)"
 )
+NO_DIRECTION = "no annotated slice gives a direction"
 Floats = NDArray[np.float64]
 
 
@@ -168,12 +169,18 @@ class SteppingStrategy(BatchStrategy):
         moves, warnings = self._moves(query, board, points)
         if not len(moves):
             return Choice((), warnings, NO_SOURCE)
+        somewhere = np.flatnonzero(np.isfinite(moves.starts).all(1))
+        if blank := len(moves) - len(somewhere):
+            lost = f"{blank} of {len(moves)} annotated sources give no direction (all their slices are blank) and were left out."
+            moves, warnings = moves.only(somewhere), (*warnings, lost)
+        if not len(moves):
+            return Choice((), warnings, NO_DIRECTION)
         known = np.isfinite(points).all(1)
         case_of = board.case_of(np.arange(len(latents))) if query.unit == "slice" else np.arange(len(points))
         targets = self.aim(query, moves, distance_to_other_cases(points[known], case_of[known]), points[known])
         warnings = (*warnings, *targets.warnings)
         if not len(targets.moves):
-            return Choice((), warnings, "no annotated slice gives a direction")
+            return Choice((), warnings, NO_DIRECTION)
         picks = self.pick(query, board, points, targets)
         fallbacks = sum(not pick.in_cone for pick in picks)
         if fallbacks:

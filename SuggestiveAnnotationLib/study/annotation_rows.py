@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,9 +101,16 @@ class AnnotationRows:
 
     def discard_draft(self, ref: SliceRef, *, annotator: str) -> None:
         """Forget unaccepted work on a slice; its suggestion waits as before."""
+        self.discard_drafts([ref], annotator=annotator)
+
+    def discard_drafts(self, refs: Collection[SliceRef], *, annotator: str) -> None:
+        """As `discard_draft`, for several slices in one transaction."""
+        if not refs:
+            return
         with self.database.write() as connection:
-            _delete_draft(connection, ref, annotator)
-            undraft_suggestion(connection, ref)
+            for ref in refs:
+                _delete_draft(connection, ref, annotator)
+                undraft_suggestion(connection, ref)
 
     def accept(self, new: Sequence[NewAnnotation], *, annotator: str) -> str:
         """Accept slices of one case in one transaction: whole or not at all.
@@ -269,6 +276,14 @@ class AnnotationRows:
         """Keep one raw event."""
         with self.database.write() as connection:
             _event(connection, kind, annotator, ref, payload or {})
+
+    def record_events(self, kind: str, payloads: Mapping[SliceRef, Mapping[str, Any]], *, annotator: str) -> None:
+        """Keep a raw event for each of several slices, in one transaction."""
+        if not payloads:
+            return
+        with self.database.write() as connection:
+            for ref, payload in payloads.items():
+                _event(connection, kind, annotator, ref, payload)
 
     def events(
         self, *, ref: SliceRef | None = None, case: str | None = None, kind: str | None = None, annotator: str | None = None

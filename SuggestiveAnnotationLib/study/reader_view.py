@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,11 +20,14 @@ WAITING: tuple[SliceState, ...] = ("suggested", "draft", "returned")
 
 @dataclass(frozen=True)
 class ShownLabels:
-    """What a reader sees on a slice: labels `(row, column)`, where they come from, and whose they are (a reader; empty for a model)."""
+    """What a reader sees on a slice: labels `(row, column)`, where they come from, whose they are (a reader; empty for a model), and
+    the id of the prediction where they are a pre-annotation.
+    """
 
     labels: LabelArray
     origin: Origin
     by: str = ""
+    prediction_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,15 @@ class ReaderView:
         pre-annotation, else nothing.
         """
         shown = self._own_or_other(self.study.drafts(annotator=self.annotator, ref=ref), self.study.all_annotations(ref=ref))
-        prediction = None if shown or not self._suggested_kinds(ref.case).get(ref) else self.pre_annotation(ref)
+        prediction = None if shown else self.pre_annotation(ref)
         if prediction is not None:
-            return ShownLabels(prediction.labels, "pre-annotation")
+            return ShownLabels(prediction.labels, "pre-annotation", prediction_id=prediction.id)
         return shown or ShownLabels(np.zeros(self._shape(ref), np.uint16), "nothing")
 
     def case_labels(self, case: str) -> dict[SliceRef, ShownLabels]:
-        """What to show on every slice of a case that has anything to show. Pre-annotations are shown on suggested slices only."""
+        """What to show on every slice of a case that has anything to show. Pre-annotations are shown on suggested slices, and on those
+        that work has begun on with one.
+        """
         drafts: dict[SliceRef, list[Draft]] = {}
         for draft in self.study.drafts(annotator=self.annotator, case=case):
             drafts.setdefault(draft.ref, []).append(draft)
@@ -117,8 +122,8 @@ class ReaderView:
             shown = self._own_or_other(drafts.get(ref, ()), accepted.get(ref, ()))
             if shown is not None:
                 found[ref] = shown
-        for ref, prediction in self._pre_annotations(case, set(self._suggested_kinds(case)) - set(found)).items():
-            found[ref] = ShownLabels(prediction.labels, "pre-annotation")
+        for ref, prediction in self._pre_annotations(case, without=found).items():
+            found[ref] = ShownLabels(prediction.labels, "pre-annotation", prediction_id=prediction.id)
         return found
 
     def _own_or_other(self, drafts: Sequence[Draft], annotations: Sequence[Annotation]) -> ShownLabels | None:
@@ -140,7 +145,7 @@ class ReaderView:
         scratch, none on a slice that is not suggested, where nothing is shown that the work could be compared with, and none where another
         reader's labels are shown instead.
         """
-        return None if self._shows_another(ref) else self._pre_annotations(ref.case, {ref}).get(ref)
+        return None if self._shows_another(ref) else self._pre_annotations(ref.case, ref).get(ref)
 
     def _shows_another(self, ref: SliceRef) -> bool:
         """Whether another reader's labels are what is shown of a slice."""
@@ -153,12 +158,13 @@ class ReaderView:
         kept = self._began_with(ref.case, ref).get(ref)
         return None if kept is None else self.study.prediction_by_id(kept)
 
-    def _pre_annotations(self, case: str, refs: set[SliceRef]) -> dict[SliceRef, Prediction]:
-        if not refs:
-            return {}
-        began = self._began_with(case, next(iter(refs)) if len(refs) == 1 else None)
-        fresh = {ref for ref, kind in self._suggested_kinds(case).items() if kind != "audit"} & refs - set(began)
-        wanted = {ref: kept for ref, kept in began.items() if ref in refs and kept is not None}
+    def _pre_annotations(
+        self, case: str, only: SliceRef | None = None, *, without: Collection[SliceRef] = ()
+    ) -> dict[SliceRef, Prediction]:
+        began = self._began_with(case, only)
+        suggested = {ref for ref, kind in self._suggested_kinds(case).items() if kind != "audit" and only in (None, ref)}
+        fresh = suggested - set(began) - set(without)
+        wanted = {ref: kept for ref, kept in began.items() if kept is not None and ref not in without}
         if fresh:
             newest = self.study.newest_predictions(case)
             wanted |= {ref: newest[ref] for ref in fresh if ref in newest}

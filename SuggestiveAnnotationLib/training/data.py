@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
+from SuggestiveAnnotationLib.training.device import is_out_of_memory
 from SuggestiveAnnotationLib.types import LabelSchema, PreprocessingRecord, SliceRef
 
 CACHE_BYTES = 512 * 2**20
@@ -141,7 +142,8 @@ class NetworkSlices:
         study: prepared study.
         refs: slices, in the order of the indices.
         device: where images are wanted.
-        cache_bytes: resampled images are kept on the device when all fit into this; else every call reads and resamples again.
+        cache_bytes: resampled images are kept on the device when all fit into this and into its memory; else every call reads and resamples
+            again.
 
     Raises:
         StudyError: the study is not prepared (from the study).
@@ -159,9 +161,7 @@ class NetworkSlices:
         self._cases: dict[str, CaseSlices] = {}
         shape = (len(self.refs), self._channels, *self.grid.size)
         fits = 2 * int(np.prod(shape)) <= cache_bytes
-        # A tensor made in the caller's inference mode could not be filled outside it.
-        with torch.inference_mode(False):
-            self._cache = torch.empty(shape, dtype=torch.float16, device=self._device) if fits else None
+        self._cache = _space(shape, self._device) if fits else None
         self._filled = np.zeros(len(self.refs), bool)
 
     def __len__(self) -> int:
@@ -184,7 +184,7 @@ class NetworkSlices:
 
     @property
     def cached(self) -> bool:
-        """All slices fit into the cache."""
+        """There is room for all slices in the cache."""
         return self._cache is not None
 
     def images(self, indices: Sequence[int] | NDArray[np.intp] | Tensor) -> Tensor:
@@ -247,6 +247,18 @@ def batches(indices: Sequence[int] | NDArray[np.intp], size: int) -> Iterator[ND
     array = np.asarray(indices, np.intp)
     for start in range(0, len(array), size):
         yield array[start : start + size]
+
+
+def _space(shape: tuple[int, ...], device: torch.device) -> Tensor | None:
+    """Room for float16 images, not filled; None where memory runs out: what is computed from the images needs it more."""
+    try:
+        # A tensor made in the caller's inference mode could not be filled outside it.
+        with torch.inference_mode(False):
+            return torch.empty(shape, dtype=torch.float16, device=device)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
 def _chunks(values: list[int], size: int) -> Iterator[list[int]]:

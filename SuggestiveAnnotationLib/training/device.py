@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
 from typing import TypeVar
 
 import torch
-from torch.nn import functional
 
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 
 Result = TypeVar("Result")
 
-_BF16_GAIN = 1.3
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
@@ -49,48 +45,32 @@ def pick_device(name: str = "auto") -> torch.device:
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the device computes in it natively, else None (float32).
 
-    On CPUs the instruction set must have it and a convolution must really run faster (a library may be told to leave it alone).
+    Nothing is timed: the answer is part of what the weights follow from, and other load must not change it.
     """
     if device.type == "cuda":
         with torch.cuda.device(device):
             native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else None
-    if device.type == "cpu" and _cpu_has_bf16() and _cpu_bf16_gain() >= _BF16_GAIN:
+    if device.type == "cpu" and _cpu_has_bf16():
         return torch.bfloat16
     return None
 
 
 def _cpu_has_bf16() -> bool:
-    """The CPU multiplies bfloat16 matrices in hardware and oneDNN is there to use it."""
+    """The CPU multiplies bfloat16 matrices in hardware, and oneDNN is there to use it and not told to leave it alone.
+
+    oneDNN alone would say yes to AVX-512 without bfloat16, which it emulates, slower than float32. Other kinds of processor are left out:
+    whether bfloat16 is faster on them was never measured.
+    """
     ask = getattr(torch.cpu, "get_capabilities", None)
     if ask is not None:
         capabilities = ask()
-        native = any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "sve_bf16"))
+        native = any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
     else:  # torch before 2.11
         questions = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
         native = any(question() for question in questions if question is not None)
-    usable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(native and usable and torch.backends.mkldnn.enabled)
-
-
-@lru_cache
-def convolution_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a small convolution on the processor; best of several, so that other load matters little."""
-    images = torch.zeros(4, 64, 32, 32, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    weights = torch.zeros(64, 64, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    runs = []
-    with torch.inference_mode():
-        functional.conv2d(images, weights, padding=1)
-        for _ in range(7):
-            start = time.perf_counter()
-            functional.conv2d(images, weights, padding=1)
-            runs.append(time.perf_counter() - start)
-    return 2 * 9 * 64 * images.numel() / min(runs)
-
-
-def _cpu_bf16_gain() -> float:
-    """How many times faster a convolution is in bfloat16 than in float32."""
-    return convolution_rate(torch.bfloat16) / convolution_rate(torch.float32)
+    there = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled  # type: ignore[no-untyped-call]
+    return bool(native and there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def describe_device(device: torch.device) -> str:

@@ -44,7 +44,8 @@ class SegmentationSettings:
         gradient_clip: largest norm of the gradient; None: unlimited.
         mixed_precision: bfloat16 where the device has it.
         micro_batch: slices at a time inside a step; the Dice sums run over them. None: as many as take about 0.3 s on this kind of device.
-        validate_every: steps between looks at the validation set. patience: looks without gain before training stops early.
+        validate_every: steps between looks at the validation set. patience: looks without gain before training stops early. The first look
+            always gains, so that with these values a training of up to 350 steps takes all of them.
         seed: of weights (of a new network), order and augmentation.
     """
 
@@ -86,7 +87,7 @@ class TrainedSegmentation:
     """A trained network.
 
     Attributes:
-        model: in evaluation mode. Without validation its last (or averaged) weights, with it the best ones.
+        model: in evaluation mode. Without validation its last (or averaged) weights, with it the best ones, of equals the last.
         losses: one a step.
         validation_curve: (step, mean Dice of the foreground classes over the validation set).
         steps: taken. seconds: of training.
@@ -122,7 +123,7 @@ def train_segmentation(
         images: n slices on the network grid.
         labels: integer `(n, H, W)`, 0..K, -1 ignore, in the order of the images. Slices that are ignored everywhere are left out.
         settings: recorded with the model.
-        validation: stops training early; None: all steps are taken.
+        validation: decides which weights are kept, and stops a long training early; None: all steps are taken and the last weights kept.
         progress: told once a step. cancel: asked before and after every backward pass of a micro-batch (about 0.3 s). What it does
             meanwhile has no influence on the weights: all randomness comes from a generator of its own.
 
@@ -246,9 +247,12 @@ class _Best:
 
     def stops(self, model: nn.Module, step: int, score: float) -> bool:
         self.curve.append((step, score))
-        if score > self._score:
-            self._score, self._since = score, 0
+        gains = score > self._score
+        # Of equal looks the last one: where no look finds a rare structure, the first is merely trained least.
+        if score >= self._score:
             self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        if gains:
+            self._score, self._since = score, 0
             return False
         self._since += 1
         return self._since >= self._patience

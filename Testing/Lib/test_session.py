@@ -224,6 +224,42 @@ def test_an_accepted_slice_that_is_corrected_in_a_later_round_is_measured_agains
     assert scratch.provenance == "from scratch"
 
 
+def test_slices_that_were_seen_but_not_opened_are_measured_against_what_they_showed(study: Study) -> None:
+    session = Session(study, annotator="a")
+    prediction = session.pre_annotation(REFS[0])
+    assert prediction is not None
+    assert session.shown_labels(REFS[0]).prediction_id == session.case_labels("case0")[REFS[0]].prediction_id == prediction.id
+    session.note_shown({REFS[0]: prediction.id})
+    seen, other = session.accept({REFS[0]: square(), REFS[2]: square()})
+    assert (seen.provenance, seen.prediction_id) == ("unchanged", prediction.id)
+    assert RetainedContour.from_json(seen.effort or {}).totals.overall.of_reference == 1
+    assert (other.provenance, other.effort) == ("from scratch", None)
+
+
+def test_what_a_slice_showed_does_not_replace_what_its_work_began_with(study: Study) -> None:
+    session = Session(study, annotator="a")
+    session.draft(REFS[0], square(left=9))
+    session.open(REFS[2])
+    first = session.pre_annotation(REFS[0])
+    session.note_shown({REFS[0]: study.newest_predictions("case0")[REFS[0]], REFS[2]: 1})
+    assert first is None
+    assert session.first_shown(REFS[0]) is None
+    assert session.first_shown(REFS[2]) is None
+
+
+def test_what_is_still_in_view_when_a_round_comes_is_shown_on_and_measured_against(study: Study) -> None:
+    session = Session(study, annotator="a")
+    old = session.open(REFS[0])
+    assert old is not None
+    next_round(study, REFS[2], prediction=square(left=9))
+    assert REFS[0] not in session.case_labels("case0")
+    assert session.shown_labels(REFS[0]).origin == "nothing"
+    session.note_shown({REFS[0]: old.id})
+    assert session.case_labels("case0")[REFS[0]].prediction_id == session.shown_labels(REFS[0]).prediction_id == old.id
+    (annotation,) = session.accept({REFS[0]: square()})
+    assert (annotation.provenance, annotation.prediction_id) == ("unchanged", old.id)
+
+
 def test_autosave_on_an_answered_slice_leaves_the_answer(study: Study) -> None:
     session = Session(study, annotator="a")
     session.accept({REFS[0]: square()})

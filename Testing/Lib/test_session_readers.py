@@ -226,6 +226,17 @@ def test_a_draft_thrown_away_leaves_the_suggestion_open_while_another_has_one(st
     assert {row.suggestion.ref: row.state for row in study.suggestions(0)}[FIRST] == "suggested"
 
 
+def test_drafts_of_several_slices_are_thrown_away_at_once(study: Study) -> None:
+    session = Session(study, annotator="one")
+    session.accept({SECOND: square(1)})
+    session.draft_slices({FIRST: square(1), SECOND: square(1, left=8), AUDIT: square(1)})
+    session.discard_slices([FIRST, SECOND])
+    session.discard_slices([])
+    assert [draft.ref for draft in session.drafts()] == [AUDIT]
+    assert (state(session, FIRST), state(session, SECOND)) == ("suggested", "accepted")
+    np.testing.assert_array_equal(session.shown_labels(SECOND).labels, square(1))
+
+
 # Passing over
 
 

@@ -131,3 +131,54 @@ def opened(panel: Any, host: Any) -> Callable[[Path], Any]:
         return panel.workspace
 
     return open_study
+
+
+@pytest.fixture
+def suggested(tmp_path: Path) -> Path:
+    """A study with three suggestions in case0, of which two have a pre-annotation, and one in case1."""
+    from panel_reader import make_suggested
+
+    return make_suggested(tmp_path)
+
+
+@pytest.fixture
+def reader(host: Any, panel: Any, suggested: Path) -> Any:
+    """A `panel_reader.Reader` with the first of these suggestions open."""
+    from panel_reader import A, Reader
+
+    made = Reader(host, panel)
+    made.workspace.openStudy(suggested)
+    made.open(A)
+    return made
+
+
+@pytest.fixture(scope="module")
+def one_desk(host: Any) -> Iterator[Any]:
+    """A `panel_desk.Desk` without a study."""
+    from panel_desk import Desk
+    from SuggestiveAnnotationPanel import settings
+
+    host.closeScene()
+    settings.setAnnotator("Dr A")
+    made = Desk(host)
+    yield made
+    made.workspace.cleanup()
+    made.sync.cleanup()
+    made.scene.cleanup()
+
+
+@pytest.fixture
+def desk(one_desk: Any, tmp_path: Path) -> Iterator[Any]:
+    """A study with three predicted suggestions in case0 and one in case1, opened."""
+    from panel_desk import PREDICTED
+    from panel_study import add_round, make_study
+
+    from SuggestiveAnnotationLib.types import SliceRef
+
+    study = make_study(tmp_path)
+    add_round(study, {ref: "suggested" for ref in (*PREDICTED, SliceRef("case1", 0, 4))}, PREDICTED)
+    study.close()
+    one_desk.workspace.openStudy(study.path)
+    yield one_desk
+    one_desk.workspace.closeStudy()
+    assert [said for said in one_desk.said if said[0] == "error"] == []

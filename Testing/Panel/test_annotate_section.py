@@ -7,82 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel_study import SHAPE, add_round, make_study, square
-
-from SuggestiveAnnotationLib.types import SliceRef
-
-A, B, C, OTHER = (SliceRef(case, 0, index) for case, index in (("case0", 3), ("case0", 5), ("case0", 7), ("case1", 4)))
-PREDICTED = {A: square(1), B: square(4)}
-SLICE = "SuggestiveSlice"
-
-
-class Reader:
-    """A person at the panel, in section 4."""
-
-    def __init__(self, host: Any, panel: Any) -> None:
-        self.host, self.panel, self.workspace = host, panel, panel.workspace
-        self.section = panel.sections[3]
-        self.ui, self.editor = self.section.ui, self.section.editor
-        self.said: list[tuple[str, str]] = []
-        self.workspace.message.connect(lambda level, text: self.said.append((level, text)))
-
-    def open(self, ref: SliceRef) -> None:
-        if self.workspace.current != ref:
-            self.workspace.openSlice(ref)
-        self.host.waitUntil(lambda: self.workspace.scene.case == ref.case and ref in self.workspace.views.displayed, what=f"{ref}")
-        self.host.pump(0.05)
-
-    def scroll(self, ref: SliceRef) -> None:
-        import slicer
-
-        node = slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceNode()
-        node.JumpSliceByOffsetting(*self.workspace.scene.centre(ref))
-        self.host.pump(0.05)
-
-    def effect(self, name: str, segment: str = "value-1", **parameters: Any) -> Any:
-        self.editor.setCurrentSegmentID(segment)
-        self.editor.setActiveEffectByName(name)
-        effect = self.editor.activeEffect()
-        for key, value in parameters.items():
-            effect.setCommonParameter(key, value)
-        self.host.pump(0.02)
-        return effect
-
-    def brush(self, name: str = "Paint", segment: str = "value-1", diameter: float = 6) -> None:
-        self.effect(name, segment, BrushDiameterIsRelative=0, BrushAbsoluteDiameter=diameter)
-
-    def place(self, row: float, column: float) -> tuple[float, float, float]:
-        """A pixel of the open slice, RAS: rows run towards the back, columns to the left."""
-        right, anterior, superior = self.workspace.scene.centre(self.workspace.current)
-        return (right - (column - (SHAPE[2] - 1) / 2), anterior - (row - (SHAPE[1] - 1) / 2), superior)
-
-    def drag(self, *pixels: tuple[float, float]) -> None:
-        self.host.drag(SLICE, [self.place(*pixel) for pixel in pixels])
-        self.host.pump(0.3)
-
-    def labels(self, ref: SliceRef | None = None) -> np.ndarray:
-        return np.asarray(self.workspace.sync.labels(ref or self.workspace.current))
-
-    def state(self, ref: SliceRef) -> str:
-        status = self.workspace.session.status(ref)
-        return "" if status is None else status.state
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Three suggestions in case0, of which two have a pre-annotation, and one in case1."""
-    study = make_study(tmp_path)
-    add_round(study, {ref: "suggested" for ref in (A, B, C, OTHER)}, PREDICTED)
-    study.close()
-    return study.path
-
-
-@pytest.fixture
-def reader(host: Any, panel: Any, path: Path) -> Reader:
-    made = Reader(host, panel)
-    made.workspace.openStudy(path)
-    made.open(A)
-    return made
+from panel_reader import OTHER, PREDICTED, SLICE, A, B, C, Reader
+from panel_study import add_round, square
 
 
 def test_a_stroke_is_painted_where_the_mouse_went_and_accepted_as_it_is(reader: Reader) -> None:
@@ -129,6 +55,18 @@ def test_erasing_and_the_ignore_brush(reader: Reader) -> None:
     assert set(np.unique(annotation.labels)) == {0, 1, 255}
 
 
+def test_a_structure_cleared_by_the_tables_menu_is_accepted_as_cleared(reader: Reader) -> None:
+    import slicer
+
+    slicer.util.findChild(reader.editor, "SegmentsTableView").clearSelectedSegments()
+    reader.host.press("Ctrl+Return")
+    (annotation,) = reader.workspace.study.annotations()
+    assert annotation.ref == A
+    assert annotation.provenance == "empty"
+    assert not annotation.labels.any()
+    assert reader.ui.effortLabel.text.startswith("Accepted slice 4: empty. ")
+
+
 def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
     import slicer
 
@@ -159,6 +97,37 @@ def test_every_obstacle_has_its_sentence(reader: Reader) -> None:
     workspace.closeStudy()
     assert ui.guidance.text == "Open a study first."
     assert not ui.acceptButton.isEnabled()
+
+
+@pytest.mark.parametrize("way", ["button", "undo"])
+def test_what_was_split_off_into_segments_of_its_own_is_no_work_and_can_be_put_back(reader: Reader, way: str) -> None:
+    island = square(1)
+    island[30:36, 25:31] = 1
+    reader.workspace.sync.write(A, island)
+    reader.workspace.saveNow()
+    assert not reader.ui.putBackButton.isVisible()
+    effect = reader.effect("Islands")
+    effect.setParameter("Operation", "SPLIT_ISLANDS_TO_SEGMENTS")
+    effect.setParameter("MinimumSize", 0)
+    effect.self().onApply()
+    reader.host.waitUntil(reader.ui.putBackButton.isVisible, 3, "the way out")
+    assert "left lobe_2" in reader.ui.guidance.text
+    assert "Ctrl+Z" in reader.ui.guidance.text
+    reader.workspace.saveNow()
+    (draft,) = reader.workspace.session.drafts()
+    assert np.array_equal(draft.labels, island)
+    if way == "button":
+        reader.host.click(reader.ui.putBackButton)
+    else:
+        reader.editor.undo()
+    reader.host.waitUntil(lambda: not reader.ui.putBackButton.isVisible(), 3, "the end of it")
+    reader.host.pump(0.4)
+    assert reader.section.obstacle() == ""
+    assert np.array_equal(reader.labels(A), island)
+    assert np.array_equal(reader.labels(B), PREDICTED[B])
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert np.array_equal(annotation.labels, island)
 
 
 def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
@@ -230,23 +199,17 @@ def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: s
     assert (reader.labels()[2, 14:27] == 4).all()
 
 
-def test_a_range_is_accepted_at_once_but_not_unseen(reader: Reader) -> None:
-    refs = [SliceRef("case0", 0, index) for index in (2, 3, 4)]
-    for ref in refs:
-        reader.workspace.sync.write(ref, square(4, top=ref.native_index))
-    reader.host.waitUntil(lambda: reader.ui.toBox.value == 5, 3, "the range")
-    assert (reader.ui.fromBox.value, reader.ui.toBox.value) == (3, 5)
-    assert not reader.ui.acceptRangeButton.isEnabled()
-    assert "Slice 3 and 5 has not been shown yet" in reader.ui.changedLabel.text
-    for ref in refs:
-        reader.scroll(ref)
-    reader.host.waitUntil(lambda: reader.ui.acceptRangeButton.isEnabled(), 3, "the range to be accepted")
-    reader.host.click(reader.ui.acceptRangeButton)
-    annotations = reader.workspace.study.annotations()
-    assert [a.ref for a in annotations] == refs
-    assert len({a.batch for a in annotations}) == 1
-    assert all(np.array_equal(a.labels, square(4, top=a.ref.native_index)) for a in annotations)
-    assert "Accepted slice 3-5" in reader.ui.effortLabel.text
+def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> None:
+    """The event loop does not turn between the two: the second slice is open, and nobody can have seen it."""
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
+    assert (reader.state(A), reader.state(B)) == ("accepted", "suggested")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the picture")
+    reader.section.acceptAndNext()
+    assert reader.state(B) == "accepted"
 
 
 def test_undo_and_reopen(reader: Reader) -> None:
@@ -312,13 +275,13 @@ def test_a_second_reader_reviews(reader: Reader) -> None:
     assert first.status(B).state == "returned"
 
 
-def test_tools_come_back_with_the_study(reader: Reader, path: Path) -> None:
+def test_tools_come_back_with_the_study(reader: Reader, suggested: Path) -> None:
     reader.open(B)
     reader.effect("Erase", "value-4")
     reader.workspace.closeStudy()
     assert reader.editor.segmentationNode() is None
     assert reader.editor.activeEffect() is None
-    reader.workspace.openStudy(path)
+    reader.workspace.openStudy(suggested)
     reader.open(B)
     assert reader.editor.currentSegmentID() == "value-4"
     assert reader.editor.activeEffect().name == "Erase"
@@ -354,6 +317,39 @@ def test_the_scene_is_closed_and_the_slice_comes_back(reader: Reader) -> None:
     assert (reader.labels()[40, 14:27] == 4).all()
     reader.host.click(reader.ui.acceptButton)
     assert reader.state(A) == "accepted"
+
+
+def add_scene(host: Any, folder: Path) -> None:
+    """*Add data* with a scene of somebody else, in which there is a segmentation."""
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLSegmentationNode", "stranger")
+    other.SetURL(str(folder / "other.mrml"))
+    assert other.Commit()
+    slicer.mrmlScene.SetURL(str(folder / "other.mrml"))
+    assert slicer.mrmlScene.Import()
+
+
+def test_nothing_is_accepted_and_the_editor_takes_the_case_up_again_after_a_scene_was_added(reader: Reader, tmp_path: Path) -> None:
+    """Slicer's editor has no segmentation after an import, or the last one of the scene."""
+    import slicer
+
+    reader.brush(segment="value-4")
+    reader.workspace.saveNow()
+    add_scene(reader.host, tmp_path)
+    assert slicer.mrmlScene.GetFirstNodeByName("stranger") is not None
+    segmentation = reader.workspace.scene.segmentation
+    assert reader.editor.segmentationNode() is not segmentation
+    reader.section.acceptAndNext()
+    assert reader.state(A) == "suggested"
+    assert reader.said[-1] == ("warning", "The Segment Editor is being given the case again.")
+    reader.host.waitUntil(lambda: reader.editor.segmentationNode() is segmentation, 3, "the editor")
+    assert reader.section.obstacle() == ""
+    assert reader.editor.sourceVolumeNode() is reader.workspace.scene.volume()
+    assert (reader.editor.currentSegmentID(), reader.editor.activeEffect().name) == ("value-4", "Paint")
+    reader.drag((40, 12), (40, 28))
+    assert (reader.labels()[40, 14:27] == 4).all()
 
 
 def test_the_gauge_is_off_until_it_is_wanted(reader: Reader) -> None:

@@ -14,6 +14,7 @@ from panel_study import SHAPE, add_round, make_study, square
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema, SliceRef
+from SuggestiveAnnotationLib.worker.protocol import CheckStudy, PredictCase
 
 OBLIQUE = tuple(float(v) for v in (np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])).ravel())
 A, OTHER = SliceRef("case0", 0, 3), SliceRef("case1", 0, 4)
@@ -243,6 +244,65 @@ def test_the_models_outline_is_apart_from_the_readers_labels(opened: Any, tmp_pa
     assert opened.session.drafts() == ()
     show(opened, OTHER)
     assert opened.scene.modelSegmentation is None
+
+
+def test_what_the_model_says_of_an_audit_slice_is_not_shown_before_it_is_drawn(opened: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    opened.message.connect(lambda _level, text: said.append(text))
+    add_round(opened.study, {A: "audit", SliceRef("case0", 0, 5): "suggested"})
+    model = np.full(SHAPE, 4, np.uint16)
+    np.save(tmp_path / "model.npy", model)
+
+    def outlined() -> set[int]:
+        opened.scene._onPredicted("case0", {"path": tmp_path / "model.npy"})
+        shown = segments.readVolume(opened.scene.modelSegmentation, opened.scene.geometry, opened.scene.schema)
+        stack = opened.scene.frame.stack(shown)
+        return {index for index in range(len(stack)) if stack[index].any()}
+
+    show(opened, A)
+    every = set(range(opened.scene.frame.count))
+    assert outlined() == every - {A.native_index}
+    assert said[-1] == "The model's outline of case case0 is shown, except on slices that are to be drawn without it."
+    opened.session.accept({A: square(1)})
+    assert outlined() == every
+    assert said[-1] == "The model's outline of case case0 is shown."
+
+
+def test_the_outline_of_an_older_model_goes_when_there_is_a_newer_one(opened: Any, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    path = tmp_path / "model.npy"
+    np.save(path, np.zeros(SHAPE, np.uint16))
+    show(opened, A)
+    opened.scene.showModelOutline(path)
+    opened.statesChanged()
+    assert opened.scene.modelSegmentation is not None
+    add_round(opened.study, {A: "suggested", OTHER: "suggested"})
+    opened.statesChanged()
+    assert opened.scene.modelSegmentation is None
+    opened.scene.showModelOutline(path)
+    add_round(opened.study, {A: "suggested", OTHER: "suggested"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opened, "ask", lambda command, *_rest: asked.append(command))
+        opened.scene.toggleModelOutline()
+    assert opened.scene.modelSegmentation is None
+    assert asked == [PredictCase("case0")]
+
+
+def test_the_outline_is_asked_for_once_and_says_what_it_waits_for(opened: Any) -> None:
+    said: list[str] = []
+    opened.message.connect(lambda _level, text: said.append(text))
+    show(opened, A)
+    requests = opened.requests
+    opened.ask(CheckStudy(), title="Check every file")
+    for _time in range(2):
+        opened.scene.toggleModelOutline()
+        assert said[-1] == "The model's outline of case case0 waits until this is done: Check every file."
+    assert [one.command for one in requests._asked.values()].count(PredictCase("case0")) == 1
+    # The model of this study has no weights.
+    opened.host.waitUntil(lambda: not requests.isWaitingFor(PredictCase("case0")), what="the answer")
+    opened.scene.toggleModelOutline()
+    assert said[-1] == "Case case0 is being predicted."
+    opened.host.waitUntil(lambda: not requests.isWaitingFor(PredictCase("case0")), what="the answer")
 
 
 def test_a_large_case_comes_in_with_its_drafts_and_takes_edits(workspace: Any, tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_an_nnunet_folder_with_labels_to_stop_training_by(host: Any, panel: Any,
     assert plan.ui.foundLabel.text.startswith("A raw data set of nnU-Net.")
     assert plan.ui.labelsTable.item(0, 1).text() == "lobe"
     plan.ui.scrollArea.ensureWidgetVisible(plan.ui.labelsByEdit)
-    host.choose(plan.ui.labelsAsBox, "to stop training in time (validation)")
+    host.choose(plan.ui.labelsAsBox, "to choose the best weights (validation)")
     study = make(host, section, "From nnU-Net")
     assert {case.name: case.role for case in study.cases()} == {"case1": "validation", "case2": "pool"}
     assert study.modalities == ("T1", "FLAIR")

@@ -102,11 +102,19 @@ def test_a_patient_is_ticked_with_all_studies(host: Any, dialog: Any, files: Any
 
 
 def test_rows_are_found_by_what_is_in_them_and_ticked_together(host: Any, dialog: Any) -> None:
+    import qt
+
     host.type(dialog.ui.filterEdit, "berta")
     assert list(shown(dialog.ui.patientTree)) == ["Berg, Berta Maria (B2)"]
     host.type(dialog.ui.filterEdit, "2021")
     assert shown(dialog.ui.patientTree) == {name: [("brain 2021", "20210304")] for name in ("Adler, Anna (A1)", "Berg, Berta Maria (B2)")}
+    counted, count = [], dialog.chosenStudies
+    dialog.chosenStudies = lambda: (counted.append(1), count())[1]
     host.click(dialog.ui.allButton)
+    assert len(counted) == 1
+    parent = dialog.ui.patientTree.topLevelItem(0)
+    assert parent.checkState(0) == qt.Qt.PartiallyChecked
+    assert dialog.ui.takeButton.enabled
     assert dialog.chosenStudies() == [uid("A1", "20210304"), uid("B2", "20210304")]
     host.type(dialog.ui.filterEdit, "nobody")
     assert shown(dialog.ui.patientTree) == {}

@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from panel_desk import PREDICTED, A, B, C, Desk
 from panel_study import SHAPE, add_round, make_study, square
 
 from SuggestiveAnnotationLib.types import SliceRef
 
 OBLIQUE = tuple(float(v) for v in (np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])).ravel())
-A, B, C, FREE = (SliceRef("case0", 0, index) for index in (3, 5, 7, 8))
-PREDICTED = {A: square(1), B: square(4), C: square(1, left=20)}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _imports(host: Any) -> None:
     """Slicer's modules are there once the host runs."""
-    global slicer, segments, settings
+    global slicer, segments
     import slicer
-    from SuggestiveAnnotationPanel import segments, settings
-
-
-class Desk:
-    """What the module widget composes, without the views."""
-
-    def __init__(self, host: Any) -> None:
-        from SuggestiveAnnotationPanel.case_scene import CaseScene
-        from SuggestiveAnnotationPanel.label_sync import LabelSync
-        from SuggestiveAnnotationPanel.workspace import Workspace
-
-        self.host = host
-        self.workspace = Workspace()
-        self.workspace.scene = self.scene = CaseScene(self.workspace)
-        self.workspace.sync = self.sync = LabelSync(self.workspace)
-        self.said: list[tuple[str, str]] = []
-        self.workspace.message.connect(lambda level, text: self.said.append((level, text)))
-
-    def open(self, ref: SliceRef) -> None:
-        self.workspace.openSlice(ref)
-        self.host.waitUntil(lambda: self.scene.case == ref.case, what=f"case {ref.case}")
-        self.host.pump(0.01)
-
-    @property
-    def node(self) -> Any:
-        return self.scene.segmentation
-
-    def paint(self, ref: SliceRef, labels: np.ndarray) -> None:
-        """A change as an effect makes it: through the logic, slice by slice."""
-        self.sync.write(ref, labels)
-
-    def labels(self, ref: SliceRef) -> np.ndarray:
-        volume = segments.readVolume(self.node, self.scene.geometry, self.scene.schema)
-        return np.asarray(self.scene.frame.stack(volume)[ref.native_index])
-
-    def drafts(self) -> dict[SliceRef, np.ndarray]:
-        return {draft.ref: draft.labels for draft in self.workspace.session.drafts()}
-
-
-@pytest.fixture(scope="module")
-def one_desk(host: Any, _imports: None) -> Iterator[Desk]:
-    host.closeScene()
-    settings.setAnnotator("Dr A")
-    made = Desk(host)
-    yield made
-    made.workspace.cleanup()
-    made.sync.cleanup()
-    made.scene.cleanup()
-
-
-@pytest.fixture
-def desk(one_desk: Desk, tmp_path: Path) -> Iterator[Desk]:
-    """A study with three predicted suggestions in case0 and one in case1, opened."""
-    study = make_study(tmp_path)
-    add_round(study, {ref: "suggested" for ref in (*PREDICTED, SliceRef("case1", 0, 4))}, PREDICTED)
-    study.close()
-    one_desk.workspace.openStudy(study.path)
-    yield one_desk
-    one_desk.workspace.closeStudy()
-    assert [said for said in one_desk.said if said[0] == "error"] == []
+    from SuggestiveAnnotationPanel import segments
 
 
 def test_looking_makes_no_draft(desk: Desk) -> None:
@@ -235,6 +174,33 @@ def test_undo_and_redo_of_the_segment_editor_are_seen(desk: Desk) -> None:
     assert np.array_equal(desk.drafts()[A], square(1, left=14))
 
 
+def test_a_segment_cleared_by_the_tables_menu_is_seen(desk: Desk) -> None:
+    """*Clear selected segments* tells neither of a stroke nor of an undo."""
+    desk.open(A)
+    seen: list[int] = []
+    desk.sync.edited.connect(lambda: seen.append(1))
+    assert slicer.vtkSlicerSegmentationsModuleLogic.ClearSegment(desk.node, "value-1")
+    desk.host.waitUntil(lambda: seen, seconds=2, what="the change")
+    assert desk.sync.changedSlices() == [A, C]
+    desk.workspace.saveNow()
+    assert not desk.drafts()[A].any()
+    # Labels from the study are no edit, whichever events they fire.
+    desk.workspace.session.discard(A)
+    desk.workspace.statesChanged()
+    desk.host.pump(0.4)
+    assert np.array_equal(desk.labels(A), PREDICTED[A])
+    assert (desk.sync.changedSlices(), len(seen)) == ([C], 1)
+
+
+def test_what_is_accepted_is_what_is_there_though_nothing_told_of_it(desk: Desk) -> None:
+    desk.open(A)
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(desk.node, "value-1")[:] = 0
+    desk.host.pump(0.4)
+    assert desk.sync.labels(A).any()
+    desk.sync.accepting([A])
+    assert not desk.sync.labels(A).any()
+
+
 def test_a_draft_of_another_day_is_not_dropped_by_an_undo_to_it(desk: Desk) -> None:
     desk.workspace.session.draft(A, square(4, left=3))
     desk.open(A)
@@ -263,65 +229,6 @@ def test_an_undone_accept_is_not_dropped_by_an_edit_and_back(desk: Desk) -> None
     assert np.array_equal(desk.drafts()[A], square(4))
 
 
-def test_fresh_pre_annotations_touch_neither_drafts_nor_accepted_slices(desk: Desk) -> None:
-    desk.open(A)
-    desk.paint(A, square(1, left=14))
-    desk.workspace.saveNow()
-    desk.workspace.session.accept({B: square(4, top=2)})
-    desk.workspace.statesChanged()
-    assert np.array_equal(desk.labels(B), square(4, top=2))
-    desk.paint(FREE, square(4, side=3))
-    fresh = {ref: square(1, top=30, left=30, side=5) for ref in (A, B, C, FREE)}
-    add_round(desk.workspace.study, {ref: "suggested" for ref in fresh}, fresh)
-    desk.workspace.statesChanged()
-    assert np.array_equal(desk.labels(A), square(1, left=14))
-    assert np.array_equal(desk.labels(B), square(4, top=2))
-    assert np.array_equal(desk.labels(C), fresh[C])
-    assert np.array_equal(desk.labels(FREE), square(4, side=3))
-    desk.workspace.saveNow()
-    assert set(desk.drafts()) == {A, FREE}
-
-
-def test_many_fresh_pre_annotations_come_at_once_and_are_nobodys_drafts(desk: Desk) -> None:
-    desk.open(A)
-    desk.paint(C, square(4, side=4))
-    fresh = {SliceRef("case0", 0, index): square(1, top=index, left=30, side=6) for index in range(SHAPE[0])}
-    add_round(desk.workspace.study, {ref: "suggested" for ref in fresh}, fresh)
-    told: list[int] = []
-    desk.sync.rewritten.connect(lambda: told.append(1))
-    desk.workspace.statesChanged()
-    desk.host.pump(0.4)
-    desk.workspace.saveNow()
-    assert told == [1]
-    assert list(desk.drafts()) == [C]
-    for ref, labels in fresh.items():
-        assert np.array_equal(desk.labels(ref), square(4, side=4) if ref == C else labels)
-
-
-def test_what_expired_without_work_is_taken_away(desk: Desk) -> None:
-    desk.open(A)
-    add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(1)})
-    desk.workspace.statesChanged()
-    assert not desk.labels(A).any()
-    assert np.array_equal(desk.labels(FREE), square(1))
-
-
-def test_an_audit_slice_shows_nothing(desk: Desk) -> None:
-    add_round(desk.workspace.study, {A: "audit", B: "suggested"}, {A: square(1), B: square(4)})
-    desk.open(A)
-    assert not desk.labels(A).any()
-    assert np.array_equal(desk.labels(B), square(4))
-
-
-def test_effort_on_a_slice_reached_by_scrolling_is_measured_against_what_was_in_view(desk: Desk) -> None:
-    desk.open(A)
-    desk.paint(B, square(4, left=11))
-    desk.workspace.saveNow()
-    (annotation,) = desk.workspace.session.accept({B: desk.sync.labels(B)})
-    assert annotation.provenance == "corrected"
-    assert annotation.effort is not None
-
-
 def test_ignored_pixels_and_random_edits_come_back_as_drawn(desk: Desk) -> None:
     desk.open(A)
     rng = np.random.default_rng(0)
@@ -336,6 +243,25 @@ def test_ignored_pixels_and_random_edits_come_back_as_drawn(desk: Desk) -> None:
     for ref, labels in drawn.items():
         assert np.array_equal(drafts[ref], labels)
         assert np.array_equal(desk.sync.labels(ref), labels)
+
+
+def test_a_stroke_is_read_where_it_is_and_nowhere_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.open(A)
+    read, rows = segments.readBox, []
+
+    def readBox(*arguments: Any) -> np.ndarray:
+        rows.append(arguments[-1][0])
+        return np.asarray(read(*arguments))
+
+    monkeypatch.setattr(segments, "readBox", readBox)
+    desk.paint(A, square(4, left=20))
+    desk.sync.look()
+    assert rows == [slice(A.native_index, A.native_index + 1)]
+    desk.paint(C, square(0))
+    desk.paint(B, square(4, left=1))
+    desk.sync.look()
+    assert rows[1:] == [slice(B.native_index, C.native_index + 1)]
+    assert desk.sync.changedSlices() == [A, B, C]
 
 
 def test_going_to_another_case_and_back_finds_the_draft(desk: Desk) -> None:

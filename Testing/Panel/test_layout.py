@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from Support.panel_hands import press
-from Support.panel_study import SCHEMA, STRAIGHT, add_round, make_study, write_case
+from Support.panel_study import SCHEMA, STRAIGHT, add_round, make_study, square, write_case
 
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.study.study import Study
@@ -193,22 +193,30 @@ def test_scrolling_is_free_and_the_other_sequence_follows_both_ways(host: Any, w
     assert (first.native_index, first) == (3, views.shownSlice())
     moved = []
     views.moved.connect(lambda: moved.append(views.shownSlice()))
-    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2 * 2.0)
+    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 1 * 2.0)
+    node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 1 * 2.0)
     assert views.shownSlice() == views._shownIn(OTHER) == SliceRef("case0", 0, 5)
+    assert [ref.native_index for ref in moved] == [4, 5]
+    assert {ref.native_index for ref in views.displayed} == {3}
+    host.waitUntil(lambda: views.shownSlice() in views.displayed, 30, "the picture")
+    assert [ref.native_index for ref in moved] == [4, 5, 5]
     node(OTHER).SetSliceOffset(node(OTHER).GetSliceOffset() - 4 * 2.0)
     assert views.shownSlice() == views._shownIn(OTHER) == SliceRef("case0", 0, 1)
-    assert [ref.native_index for ref in moved] == [5, 1]
+    host.waitUntil(lambda: views.shownSlice() in views.displayed, 30, "the picture")
+    # What was run through too fast to be painted was not seen.
     assert {ref.native_index for ref in views.displayed} == {3, 5, 1}
     assert workspace.current == first
     press(host, "J")
     assert views.shownSlice() == first
 
 
-def test_a_reader_who_has_seen_nothing_yet_is_told_when_a_slice_is_seen(workspace: Any) -> None:
+def test_a_reader_who_has_seen_nothing_yet_is_told_when_a_slice_is_seen(host: Any, workspace: Any) -> None:
     seen = []
     workspace.views.displayed.clear()
     workspace.views.moved.connect(lambda: seen.append(set(workspace.views.displayed)))
     workspace.views.showSlice()
+    assert seen == []
+    host.waitUntil(lambda: seen, 30, "the picture")
     assert seen == [{workspace.current}]
 
 
@@ -219,13 +227,14 @@ def test_one_key_comes_back_from_a_view_that_was_turned_away(host: Any, workspac
     assert workspace.views.shownSlice() == workspace.current
 
 
-def test_another_volume_in_the_large_view_counts_as_nothing_displayed(workspace: Any) -> None:
+def test_another_volume_in_the_large_view_counts_as_nothing_displayed(host: Any, workspace: Any) -> None:
     import slicer
 
     stranger = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "stranger")
     slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceCompositeNode().SetBackgroundVolumeID(stranger.GetID())
     before = set(workspace.views.displayed)
     node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2.0)
+    host.pump(0.1)
     assert workspace.views.shownSlice() is None
     assert workspace.views.displayed == before
 
@@ -272,6 +281,57 @@ def test_an_orthogonal_view_with_another_volume_gets_the_case_back(host: Any, wo
     assert background("SuggestiveOrtho2") == "case0 flair"
 
 
+@pytest.mark.parametrize("lost", ["flair", "t1"], ids=["other", "reference"])
+def test_a_case_that_lost_a_volume_is_loaded_again_with_its_labels(host: Any, workspace: Any, lost: str) -> None:
+    import slicer
+
+    first, drawn = workspace.current, square(4)
+    workspace.sync.write(first, drawn)
+    set_look(workspace)
+    workspace.saveNow()
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume(lost))
+    press(host, "N")
+    assert workspace.current == SliceRef("case0", 0, 6)
+    host.waitUntil(lambda: workspace.scene.whole and workspace.views.shownSlice() == workspace.current, 30, "the next slice")
+    assert (background(SLICE), background(OTHER)) == ("case0 t1", "case0 flair")
+    assert look(workspace) == pytest.approx(AS_SET)
+    assert np.array_equal(workspace.sync.labels(first), drawn)
+    assert workspace.session.status(first).state == "draft"
+
+
+def test_what_is_left_of_a_case_that_lost_a_sequence_is_shown_meanwhile(panel: Any, workspace: Any) -> None:
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume("flair"))
+    assert workspace.scene.modalities == ["t1"]
+    workspace.openSlice(SliceRef("case0", 0, 6))
+    assert workspace.views.shownSlice() == workspace.current
+    assert (background(SLICE), background(OTHER)) == ("case0 t1", "case0 t1")
+
+
+def test_one_key_brings_the_reference_back(host: Any, panel: Any, workspace: Any) -> None:
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume())
+    assert "J brings the suggested slice back" in panel.sections[3].obstacle()
+    press(host, "J")
+    host.waitUntil(lambda: workspace.views.shownSlice() == workspace.current, 30, "the slice")
+    assert panel.sections[3].obstacle() == ""
+
+
+@pytest.mark.parametrize("lost", ["flair", "t1"], ids=["other", "reference"])
+def test_a_case_that_lost_a_volume_in_another_module_is_whole_again_after_entering(host: Any, workspace: Any, lost: str) -> None:
+    import slicer
+
+    host.exit("SuggestiveAnnotation")
+    slicer.mrmlScene.RemoveNode(workspace.scene.volume(lost))
+    host.enter("SuggestiveAnnotation")
+    host.waitUntil(lambda: workspace.scene.whole and workspace.views.shownSlice() == workspace.current, 30, "the slice")
+    first = workspace.current
+    press(host, "N")
+    assert workspace.current != first
+
+
 def test_labels_of_a_tilted_case_are_shown_in_no_hidden_straight_view(host: Any, tmp_path: Path, opened: Callable[[Path], Any]) -> None:
     """The Segment Editor warns of every view that could show them and is not turned to them."""
     import slicer
@@ -308,10 +368,11 @@ def test_opening_a_slice_brings_the_layout_back(host: Any, workspace: Any) -> No
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     assert arrangement() != 5371
     node(SLICE).SetSliceOffset(node(SLICE).GetSliceOffset() + 2.0)
+    host.pump(0.1)
     assert SliceRef("case0", 0, 4) not in workspace.views.displayed
     press(host, "N")
     assert arrangement() == 5371
-    assert workspace.current in workspace.views.displayed
+    host.waitUntil(lambda: workspace.current in workspace.views.displayed, 30, "the slice")
 
 
 def set_look(workspace: Any) -> None:

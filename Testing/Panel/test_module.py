@@ -177,6 +177,16 @@ def test_a_scene_closed_in_another_module_is_filled_again_at_entering(host: Any,
     assert workspace.current == here
 
 
+def test_views_that_cannot_be_shown_keep_no_section_and_no_key_away(host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.exit("SuggestiveAnnotation")
+    monkeypatch.setattr(panel.workspace.views, "enter", lambda: 1 / 0)
+    host.enter("SuggestiveAnnotation")
+    assert panel.messageLabel.text == "Error: ZeroDivisionError: division by zero"
+    assert panel.section(type(panel.sections[3])).editor.mrmlSegmentEditorNode() is not None
+    host.press("N")
+    assert panel.messageLabel.text == "Open a study first."
+
+
 def test_scripts_open_a_study_through_the_logic(panel: Any, sample: Path) -> None:
     study = panel.logic.openStudy(str(sample))
     assert study.name == "Sample study"

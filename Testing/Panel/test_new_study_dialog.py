@@ -107,7 +107,7 @@ def test_labels_are_used_as_the_person_says(host: Any, shown: Maker) -> None:
     ("text", "use"),
     [
         ("to judge models by", "reference"),
-        ("to stop training in time (validation)", "validation"),
+        ("to choose the best weights (validation)", "validation"),
         ("as accepted first batch", "first-batch"),
         ("as pre-annotation to correct", "pre-annotation"),
     ],
@@ -136,7 +136,7 @@ def test_every_rule_has_its_words(host: Any, shown: Maker, text: str, rule: str)
 def test_validation_shows_in_the_roles_and_goes_with_another_choice(host: Any, shown: Maker) -> None:
     dialog, _ = shown()
     before = roles(dialog)
-    host.choose(dialog.ui.labelsAsBox, "to stop training in time (validation)")
+    host.choose(dialog.ui.labelsAsBox, "to choose the best weights (validation)")
     assert roles(dialog) == ["validation", "to annotate", "test", "validation"]
     assert [one["role"] for one in dialog.confirmed()["cases"]] == ["validation", "pool", "test", "validation"]
     host.choose(dialog.ui.labelsAsBox, "to judge models by")

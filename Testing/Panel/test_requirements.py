@@ -50,7 +50,7 @@ def test_packages_that_slicer_brings_are_taken_in_any_version(requirements: Any)
 
 def test_torch_comes_first(requirements: Any, absent: Any) -> None:
     absent("torch", "monai")
-    assert requirements.missing(requirements.LEARNING, ABSENT) == ["torch>=2.5", "monai>=1.6", "no-such-package>=1.0"]
+    assert requirements.missing(requirements.LEARNING, ABSENT) == ["torch>=2.8", "monai>=1.6", "no-such-package>=1.0"]
 
 
 def test_nothing_is_asked_when_nothing_is_missing(requirements: Any, host: Any) -> None:
@@ -92,7 +92,7 @@ def test_after_consent_torch_is_installed_by_the_pytorch_extension_and_the_rest_
     host.dialogs.answers = [True]
     assert requirements.ensure(requirements.LEARNING) is True
     # The person was asked once, for both.
-    assert asked == [("torch", False, ">=2.5"), (["monai>=1.6"], False, False)]
+    assert asked == [("torch", False, ">=2.8"), (["monai>=1.6"], False, False)]
     assert len(host.dialogs.said) == 1
 
 

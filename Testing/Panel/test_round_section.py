@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
+from SuggestiveAnnotationLib.worker.protocol import CheckStudy
 
 
 @pytest.fixture
@@ -72,6 +73,17 @@ def test_a_study_without_a_round_begins_with_round_0(section: Any, panel: Any, s
     assert section.ui.startButton.enabled
     assert section.ui.guidance.text.startswith("Start round 0: evenly spaced slices")
     assert not section.ui.finishButton.enabled
+
+
+def test_what_waits_behind_the_work_under_way_is_named(host: Any, section: Any, panel: Any, sample: Path) -> None:
+    workspace = panel.workspace
+    workspace.openStudy(sample)
+    workspace.ask(CheckStudy(), title="Round 1")
+    assert section.ui.stageLabel.text == "Round 1"
+    workspace.ask(CheckStudy(), title="Export")
+    assert section.ui.stageLabel.text == "Round 1 - then Export"
+    assert panel.messageLabel.text == "Export waits until this is done: Round 1."
+    host.waitUntil(lambda: workspace.task is None, 60, "both")
 
 
 def test_a_round_that_waits_counts_what_waits_and_can_be_finished(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:

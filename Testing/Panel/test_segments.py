@@ -172,6 +172,56 @@ def test_an_unknown_segment_is_named_and_read_as_nothing(node: Any) -> None:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetBinaryLabelmapToSegment(mine, node, "Segment_1", logic.MODE_REPLACE, mine.GetExtent())
     assert not segments.readVolume(node, grid(), SCHEMA).any()
+    assert segments.readUnknown(node, grid(), SCHEMA).all()
+    segments.removeUnknownSegments(node, SCHEMA)
+    assert segments.unknownSegments(node, SCHEMA) == []
+    assert not segments.readUnknown(node, grid(), SCHEMA).any()
+
+
+def test_only_what_differs_from_the_last_look_is_found_changed(node: Any) -> None:
+    from SuggestiveAnnotationPanel.labelmap_memory import LabelmapMemory
+
+    segments.addSegments(node, SCHEMA)
+    expected = random_labels(np.random.default_rng(8), SHAPE, SCHEMA)
+    segments.importVolume(node, expected, grid(), SCHEMA)
+    memory, of = LabelmapMemory(), (node, grid(), SCHEMA)
+    whole, none = slice(0, SHAPE[0]), slice(0, 0)
+    assert memory.changed(*of) == whole
+    memory.keep(*of, whole)
+    assert memory.changed(*of) == none
+    for index in (6, 2):
+        segments.writeSlice(*of, 0, index, np.full(SHAPE[1:], 7, np.uint16))
+    assert memory.changed(*of) == slice(2, 7)
+    memory.keep(*of, slice(2, 7))
+    assert memory.changed(*of) == none
+    node.GetSegmentation().SeparateSegmentLabelmap("value-7")
+    assert memory.changed(*of) == whole
+    memory.keep(*of, whole)
+    memory.forget()
+    assert memory.changed(*of) == whole
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_what_changed_is_found_however_extents_grow_and_shrink(node: Any, axis: int) -> None:
+    from SuggestiveAnnotationPanel.labelmap_memory import LabelmapMemory
+
+    segments.addSegments(node, SCHEMA)
+    memory, of, rng = LabelmapMemory(), (node, grid(), SCHEMA), np.random.default_rng(axis)
+    known = np.zeros(SHAPE, np.uint16)
+    segments.importVolume(node, known, grid(), SCHEMA)
+    memory.keep(*of, slice(0, SHAPE[0]))
+    plane = tuple(n for a, n in enumerate(SHAPE) if a != axis)
+    for turn in range(30):
+        labels = np.zeros(plane, np.uint16)
+        if turn % 3:
+            top, left = (int(rng.integers(n - 3)) for n in plane)
+            labels[top : top + 3, left : left + 3] = rng.choice(SCHEMA.values)
+        segments.writeSlice(*of, axis, int(rng.integers(SHAPE[axis])), labels)
+        rows, now = memory.changed(*of), segments.readVolume(*of)
+        differ = np.flatnonzero((now != known).any(axis=(1, 2)))
+        assert rows == (slice(differ[0], differ[-1] + 1) if len(differ) else slice(0, 0))
+        memory.keep(*of, rows)
+        known = now
 
 
 def test_segments_look_as_the_schema_says(node: Any) -> None:

@@ -74,6 +74,15 @@ def test_the_settings_switch_them_off(host: Any, panel: Any, in_round_0: Path, o
     assert workspace.current != first
 
 
+def test_only_keys_that_lose_nothing_act_again_while_they_are_held(shortcuts: Any) -> None:
+    import qt
+
+    own = {key for key, _text, _action in shortcuts.actions}
+    installed = {one.key.toString(): one.autoRepeat for one in qt.QShortcut.alive if one.key.toString() in own}
+    assert set(installed) == own
+    assert {key for key, repeats in installed.items() if repeats} == {"N", "P"}
+
+
 def test_the_text_names_every_key(shortcuts: Any) -> None:
     lines = shortcuts.text().splitlines()
     assert [line.partition(": ")[0] for line in lines] == [key for key, _text, _action in shortcuts.actions]

@@ -307,9 +307,21 @@ def test_volumes_of_the_scene_become_a_study_and_those_without_a_file_get_one(
     assert written.GetSpacing() == pytest.approx((1.0, 1.0, 2.0))
 
 
+def test_volumes_of_the_open_case_are_not_offered(panel: Any, in_round_0: Path, opened: Any) -> None:
+    import slicer
+    from SuggestiveAnnotationPanel.scene_volumes import sceneVolumes
+
+    workspace = opened(in_round_0)
+    assert workspace.scene.volume() is not None
+    assert sceneVolumes() == []
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "P1_flair")
+    slicer.util.updateVolumeFromArray(node, np.zeros((2, 3, 4), np.int16))
+    assert [volume.node for volume in sceneVolumes()] == [node]
+
+
 def test_an_empty_scene_is_told_so(host: Any, section: Any, panel: Any) -> None:
     host.click(section.ui.newFromSceneButton)
-    assert panel.messageLabel.text == "Note: There is no volume in the scene. Load images first."
+    assert panel.messageLabel.text == "Note: You have loaded no volume into the scene. Load images first."
 
 
 # --- the reader and settings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from Support.panel_study import add_round, make_study, square
 
@@ -91,6 +92,25 @@ def test_each_row_says_why_and_an_audit_slice_does_not_tell(section: Any) -> Non
     assert colours[AUDIT] == colours[FIRST]
     assert section._items[AUDIT].foreground(0).color() == section._items[FIRST].foreground(0).color()
     assert section._items[BESIDE].foreground(0).color() != section._items[FIRST].foreground(0).color()
+
+
+@pytest.fixture
+def dark_window(host: Any) -> Iterator[str]:
+    """The colour of windows in a dark theme; comes before the panel is built."""
+    import qt
+
+    was, palette = qt.QApplication.palette(), qt.QApplication.palette()
+    palette.setColor(qt.QPalette.Window, qt.QColor("#191919"))
+    qt.QApplication.setPalette(palette)
+    yield "#191919"
+    qt.QApplication.setPalette(was)
+
+
+def test_context_slices_can_be_read_in_a_dark_window(dark_window: str, section: Any) -> None:
+    from SuggestiveAnnotationPanel import state_style
+
+    colour = section._items[BESIDE].foreground(0).color().name()
+    assert state_style.contrast(state_style.rgb(colour), state_style.rgb(dark_window)) >= state_style.CONTRAST
 
 
 def test_choosing_a_row_opens_its_slice_once(host: Any, workspace: Any, section: Any) -> None:
@@ -180,6 +200,47 @@ def test_empty_accepts_background_and_clears_what_the_view_shows(host: Any, work
     assert workspace.study.annotations(case="case0")[-1].provenance == "empty"
     assert not workspace.sync.labels(FIRST).any()
     assert workspace.current == BESIDE
+
+
+def test_empty_asks_where_somebody_drew_and_keeps_the_drawing_after_no(host: Any, workspace: Any, section: Any) -> None:
+    workspace.sync.write(FIRST, square(1))
+    host.showInPanel(section.ui.emptyButton)
+    host.dialogs.answers = [False]
+    host.click(section.ui.emptyButton)
+    assert [text for kind, text in host.dialogs.said if kind == "confirmYesNoDisplay" and "slice 4" in text]
+    assert workspace.current == FIRST
+    assert workspace.session.status(FIRST).state == "draft"
+    assert np.array_equal(workspace.sync.labels(FIRST), square(1))
+    host.dialogs.answers = [True]
+    host.click(section.ui.emptyButton)
+    assert workspace.session.status(FIRST).state == "accepted"
+    assert not workspace.sync.labels(FIRST).any()
+    assert workspace.current == BESIDE
+
+
+def test_empty_asks_also_where_accepted_structures_would_go(host: Any, workspace: Any, section: Any) -> None:
+    unasked = SliceRef("case0", 0, 1)
+    workspace.session.accept({unasked: square(4)})
+    workspace.openSlice(unasked)
+    host.waitUntil(lambda: section.ui.emptyButton.enabled, 30, "the slice")
+    host.dialogs.answers = [False]
+    host.click(section.ui.emptyButton)
+    assert workspace.study.annotations(case="case0")[-1].labels.any()
+
+
+def test_empty_does_not_ask_where_all_was_erased_or_only_a_model_drew(
+    host: Any, panel: Any, tmp_path: Path, opened: Callable[[Path], Any]
+) -> None:
+    study = make_study(tmp_path / "predicted")
+    add_round(study, {FIRST: "suggested", SECOND: "suggested"}, {FIRST: square(1), SECOND: square(4)})
+    study.close()
+    workspace, button = opened(study.path), panel.sections[2].ui.emptyButton
+    workspace.sync.write(FIRST, np.zeros_like(square(1)))
+    host.click(button)
+    host.waitUntil(lambda: workspace.current == SECOND and button.enabled, 30, "the next slice")
+    host.click(button)
+    assert [workspace.session.status(ref).state for ref in (FIRST, SECOND)] == ["accepted", "accepted"]
+    assert [kind for kind, _text in host.dialogs.said if kind == "confirmYesNoDisplay"] == []
 
 
 def test_an_answered_slice_cannot_be_skipped(workspace: Any, section: Any) -> None:

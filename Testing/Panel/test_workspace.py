@@ -161,6 +161,8 @@ def test_long_commands_are_tasks_one_after_the_other(host: Any, workspace: Any, 
     workspace.ask(protocol.CheckStudy(), lambda _data: done.append("first"), title="first")
     workspace.ask(protocol.CheckStudy(), lambda _data: done.append("second"), title="second")
     assert workspace.task.title == "first"
+    assert workspace.requests.waiting == ["second"]
+    assert workspace.said == [("info", "second waits until this is done: first.")]
     host.waitUntil(lambda: len(done) == 2, 60, "both")
     assert done == ["first", "second"]
     assert workspace.task is None

@@ -28,13 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.files.read import read_labels
+from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES, read_labels
 from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
+from SuggestiveAnnotationLib.cohort.labels.structures import Structure, schema_of
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
 FORMAT = "suggestive-annotation label schema"
+EXPORT_FORMAT = "SuggestiveAnnotation export"
+"""Of the JSON beside an exported labelmap."""
 VERSION = 1
 MAX_GUESSED = 300
 """More different values than this are taken for an image, not a labelmap."""
@@ -156,8 +159,8 @@ def schema_from_json(data: Any) -> LabelSchema:
 def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels") -> LabelSchema:
     """A schema with one class for every value found in the cases' label files, named `label 1` and so on.
 
-    A file of 0 and 255 only, as paint programs write masks, becomes one class of value 1. A file that is no labelmap has no say;
-    `prepare` excludes its case.
+    Where labelmaps are exports of this program, and what the JSON beside them tells fits all files, it is that. A file of 0 and 255 only,
+    as paint programs write masks, becomes one class of value 1. A file that is no labelmap has no say; `prepare` excludes its case.
 
     Raises:
         InputError: no case has a readable label, all are empty, or there are more than `MAX_GUESSED` values.
@@ -166,6 +169,8 @@ def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels"
     if cases and all(case.role == "excluded" for case in cases):
         raise InputError(f"No case can be used: {cases[0].excluded_reason}")
     found: set[int] = set()
+    found_alone: set[int] = {0}
+    told: list[LabelSchema] = []
     files = 0
     refused: InputError | None = None
     for case in cases:
@@ -180,9 +185,16 @@ def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels"
         files += 1
         found |= values_here
         _look_like_labels(found, case.label)
+        if (exported := exported_schema(case.label)) is None:
+            found_alone |= values_here
+        else:
+            told.append(exported)
     values = sorted(found - {0})
     if refused is not None and not files:
         raise refused
+    known = set(told[0].values) if told else set()
+    if told and all(one == told[0] for one in told) and found_alone <= known and found <= known | {told[0].ignore_value}:
+        return told[0]
     if not values:
         raise InputError(
             "No labels to guess a schema from: " + ("every label file is empty." if files else "no case has a label file."),
@@ -197,6 +209,27 @@ def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels"
         ignore_value=next(v for v in (255, 65535, 65534) if v not in values),
         merge=merge,
     )
+
+
+def exported_schema(labelmap: str | Path) -> LabelSchema | None:
+    """What the JSON beside a labelmap says of its values, where this program exported it; None for every other file."""
+    path = Path(labelmap)
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), path.suffix)
+    own, shared = (path.with_name(f"{name}.json") for name in (path.name, path.name[: len(path.name) - len(suffix)]))
+    # Where exports in several formats lie side by side, each has its own.
+    sidecar = own if own.is_file() else shared
+    try:
+        data = read_json_file(sidecar, "description of a labelmap")
+        if not isinstance(data, dict) or data.get("format") != EXPORT_FORMAT or not isinstance(data.get("schema"), dict):
+            return None
+        told = data["schema"]
+        listed = [{k: v for k, v in c.items() if v is not None} for c in told["labels"]]
+        kept = {"name": told["name"], "classes": listed, "ignore_value": told["ignore_value"]}
+        schema = schema_from_json({"format": FORMAT, "version": VERSION, **kept})
+    except (InputError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    structures = [Structure(c.value, c.name, c.colour, c.terminology) for c in schema.classes]
+    return schema_of(structures, name=schema.name, ignore_value=schema.ignore_value)
 
 
 def _look_like_labels(values: set[int], path: str) -> None:

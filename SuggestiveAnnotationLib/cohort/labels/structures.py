@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
@@ -14,11 +14,22 @@ IGNORE = "ignore"
 """Name of what counts for nothing, by nnU-Net's convention."""
 
 _OTHER_SIDE = {
-    "left": "right", "lh": "rh", "l": "r",
-    "links": "rechts", "linke": "rechte", "linker": "rechter", "linkes": "rechtes",
-    "gauche": "droite", "izquierdo": "derecho", "izquierda": "derecha", "sinistro": "destro", "sinistra": "destra",
+    "left": "right", "lh": "rh", "l": "r", "lt": "rt",
+    "sinister": "dexter", "sinistra": "destra", "sinistro": "destro", "sin": "dex", "sx": "dx",
+    "links": "rechts", "linke": "rechte", "linker": "rechter", "linkes": "rechtes", "li": "re",
+    "gauche": "droite", "izquierdo": "derecho", "izquierda": "derecha",
 }  # fmt: skip
-_OTHER_SIDE |= {other: side for side, other in _OTHER_SIDE.items()} | {"droit": "gauche"}
+_OTHER_SIDE |= {other: side for side, other in _OTHER_SIDE.items()} | {"droit": "gauche", "dextra": "sinistra"}
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-ZÀ-ÖØ-Þ])(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])")
+_GLUED = str.maketrans("LRlr", "RLrl")
+# Beginnings of words. A left part of an organ that lies once is no right part in the mirror.
+_LIES_ONCE = ("heart", "herz", "cardi", "myocard", "coronar", "aort", "liver", "leber", "hepat")
+_CHAMBER = ("ventric", "ventríc", "ventrik", "atri", "vorh", "kammer", "oreillette")
+_BRAIN = (
+    "brain", "hirn", "cereb", "third", "fourth", "3rd", "4th", "putamen", "caudat", "pallid", "thalam", "hippocamp", "amygdal",
+    "accumbens", "callosum", "gyr", "csf", "matter",
+)  # fmt: skip
 _UNNAMED = re.compile(r"label \d+")
 
 
@@ -38,7 +49,9 @@ def schema_of(
     """The schema of structures with different values from 1 to 65535, in order of value.
 
     A name that stands twice gets its value added. Structures without a colour get one that no other has. Two names that differ in the side
-    only (`Left-Putamen` and `Right-Putamen`, `ctx-lh-cuneus` and `ctx-rh-cuneus`) are partners.
+    only (`Left-Putamen` and `Right-Putamen`, `ctx-lh-cuneus` and `ctx-rh-cuneus`, `LeftLung` and `RightLung`, `Eye_AL` and `Eye_AR`) are
+    partners. Not so parts of an organ that lies once: a mirrored left ventricle of the heart stays one. Ventricles are the brain's where
+    their own name or another one says so.
 
     Args:
         structures: at least one.
@@ -66,17 +79,24 @@ def may_be_mirrored(schema: LabelSchema) -> bool:
     They do not where a class is of one side by its name and has no partner, nor, for all that is known, where several classes have no name
     of their own (`schema.guess_schema`).
     """
-    unnamed = len(schema.classes) > 1 and all(_UNNAMED.fullmatch(c.name) for c in schema.classes)
-    return not unnamed and not any(c.partner is None and _mirrored(c.name) != c.name for c in schema.classes)
+    names = [c.name for c in schema.classes]
+    unnamed = len(names) > 1 and all(_UNNAMED.fullmatch(name) for name in names)
+    return not unnamed and not any(c.partner is None and _mirrored(c.name, names) != c.name for c in schema.classes)
 
 
 def _partner(name: str, values: Mapping[str, int]) -> int | None:
-    mirrored = _mirrored(name)
-    return values.get(mirrored) if mirrored != name and _mirrored(mirrored) == name else None
+    mirrored = _mirrored(name, values)
+    there_and_back = mirrored != name and _mirrored(mirrored, values) == name
+    return values.get(mirrored) if there_and_back and _lies_twice(name, values) else None
 
 
-def _mirrored(name: str) -> str:
-    return re.sub(r"[^\W_]+", lambda found: _other_side(found[0]), name)
+def _mirrored(name: str, names: Collection[str]) -> str:
+    """The name of the other side. A letter at the end of a word counts as a side only where the other letter makes another of the names."""
+    mirrored = _WORD.sub(lambda found: "".join(map(_other_side, _HUMP.split(found[0]))), name)
+    if mirrored != name:
+        return mirrored
+    glued = name[:-1] + name[-1:].translate(_GLUED)
+    return glued if glued in names else name
 
 
 def _other_side(word: str) -> str:
@@ -84,3 +104,17 @@ def _other_side(word: str) -> str:
     if other is None:
         return word
     return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+
+
+def _lies_twice(name: str, names: Collection[str]) -> bool:
+    """The structure has a like one on the other side, for all that the names say."""
+    if _speaks_of(_LIES_ONCE, [name]):
+        return False
+    if not _speaks_of(_CHAMBER, [name]) or _speaks_of(("lateral", *_BRAIN), [name]):
+        return True
+    return _speaks_of(_BRAIN, names) and not _speaks_of(_LIES_ONCE, names)
+
+
+def _speaks_of(beginnings: tuple[str, ...], names: Collection[str]) -> bool:
+    words = (word for name in names for whole in _WORD.findall(name) for word in _HUMP.split(whole))
+    return any(word.casefold().startswith(beginnings) for word in words)

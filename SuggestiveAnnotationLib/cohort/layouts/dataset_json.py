@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from SuggestiveAnnotationLib.cohort.files.scan import scan
 from SuggestiveAnnotationLib.cohort.layouts.dataset_labels import broken, channel_names, dataset_schema, load_description
 from SuggestiveAnnotationLib.cohort.layouts.listing import Given, Listing, Person, Place
 from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind
+from SuggestiveAnnotationLib.cohort.layouts.visits import people_of_visits, say_visits
 from SuggestiveAnnotationLib.cohort.origin import Source
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.errors import InputError
@@ -170,6 +171,10 @@ def _fill(listing: Listing, root: Path, listed: Iterable[_Listed], names: tuple[
         for path, relative, part, glob in _files(root, case, names, listing, grids, reasons):
             known.add(relative)
             _place(listing, given, ImageFile(path, relative), name, part, glob)
+    visits = people_of_visits(list(listing.people))
+    if visits or given.table is None:
+        listing.warnings += say_visits(list(listing.people), visits)
+    listing.people.update({name: replace(listing.people[name], patient=person) for name, person in visits.items()})
     _extra(listing, root, known, seen, given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,22 +11,28 @@ from pathlib import Path
 from SuggestiveAnnotationLib.cohort.checks import label_modalities, quick_check
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
 from SuggestiveAnnotationLib.cohort.files.scan import scan
-from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, patient_of, people_of_visits, signature
+from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, signature
 from SuggestiveAnnotationLib.cohort.layouts.naming import (
     IMAGE,
     Guess,
     ImageFile,
+    group_words,
     guess,
     matches,
     modality_order,
     natural_order,
     nnunet_channel,
+    time_or_sequence,
     words,
 )
+from SuggestiveAnnotationLib.cohort.layouts.visits import patient_of, people_of_visits, say_visits
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.cohort.table import apply_table, read_table
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Case
+
+_OWN_OUTPUT = re.compile(r"_(?:annotated-mask|model-completed|model-prediction)$")
+"""Ends of names that exports of this program give to what is neither an image nor somebody's labels."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,9 @@ def discover(
     guesses = _classify(files, images, label, mask)
     keys = case_keys(guesses)
     slots = _image_slots(guesses, keys, images, warnings)
+    if images is None and (two := time_or_sequence([f for f, found in guesses.items() if found.kind == "image"])):
+        what = f"{two[0]} and {two[1]} count as two sequences of one visit"
+        warnings.append(f'{what}; if T1 and T2 are visits, name the images: --image {two[2]}="*{two[2]}*".')
     label_slot, mask_slot = _label_and_mask(guesses, keys, label, mask)
     names = _case_names(slots, label_slot, mask_slot, warnings)
     chosen_reference = reference or next(iter(slots))
@@ -79,10 +89,8 @@ def discover(
             chosen_reference = better
             cases = [build.case(name, better) for name in names]
     person = people_of_visits([case.patient for case in cases])
-    if person:
-        name, owner = next(iter(person.items()))
-        visits = f"By their names {len(person)} cases are visits of {len(set(person.values()))} people ({name}: {owner})"
-        warnings.append(f"{visits}; visits of a person stay on one side of a split. A table of patients (--table) says otherwise.")
+    if person or table is None:
+        warnings += say_visits([case.patient for case in cases], person)
     finished: Sequence[Case] = [replace(case, patient=person.get(case.patient, case.patient)) for case in cases]
     if table is not None:
         finished, notes = apply_table(finished, read_table(table), source=str(table))
@@ -105,19 +113,26 @@ def discover(
 
 def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
     universal = frozenset(set.intersection(*({w.casefold() for c in f.components for w in words(c)} for f in files)))
+    groups = group_words(files)
     images_of = _named_images(files, images or {}, universal, guard=label is None)
     guesses: dict[ImageFile, Guess] = {}
+
+    def said(file: ImageFile) -> frozenset[str]:
+        return guess(file, universal=universal, groups=groups).said
+
     for file in files:
         if mask and matches(mask, file):
-            guesses[file] = Guess("mask", "mask")
+            guesses[file] = Guess("mask", "mask", said=said(file))
         elif label and matches(label, file):
-            guesses[file] = Guess("label", "label")
+            guesses[file] = Guess("label", "label", said=said(file))
         elif file in images_of:
-            guesses[file] = Guess("image", images_of[file])
+            guesses[file] = Guess("image", images_of[file], said=said(file))
+        elif _OWN_OUTPUT.search(file.stem):
+            continue
         elif channel := nnunet_channel(file):
             guesses[file] = Guess("image", channel[1], rank=50)
         else:
-            found = guess(file, universal=universal)
+            found = guess(file, universal=universal, groups=groups)
             given = {"image": images is not None, "label": label is not None, "mask": mask is not None}[found.kind]
             if not given:
                 guesses[file] = found
@@ -141,7 +156,7 @@ def _named_images(files: Sequence[ImageFile], images: Mapping[str, str], univers
 def _bare_masks(guesses: dict[ImageFile, Guess], label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
     """Files called just `mask` are the labels when nothing else can be: a lesion mask, not a brain mask."""
     if label is None and mask is None and not any(g.kind == "label" or (g.kind == "mask" and g.sure) for g in guesses.values()):
-        return {f: Guess("label", "mask") if g.kind == "mask" else g for f, g in guesses.items()}
+        return {f: replace(g, kind="label", name="mask", rank=0, sure=True) if g.kind == "mask" else g for f, g in guesses.items()}
     return guesses
 
 

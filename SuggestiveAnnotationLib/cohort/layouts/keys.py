@@ -8,61 +8,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import PurePath
 
-from SuggestiveAnnotationLib.cohort.layouts.naming import Guess, ImageFile, guess, nnunet_channel, words
-
-_VISIT_WORDS = "ses|session|visit|tp|timepoint|baseline|followup|fu"
-_VISIT = re.compile(rf"(?:{_VISIT_WORDS}|time|month|year|day|m|v|y)[-_ ]?\d*|\d{{4}}-?\d{{2}}-?\d{{2}}", re.IGNORECASE)
-_DAY = r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
-_VISIT_IN_NAME = re.compile(rf"(?P<person>.+)[-_. ](?:(?:{_VISIT_WORDS}|follow[-_ ]up)[-_ ]?\d*|{_DAY})", re.IGNORECASE)
-_BIDS = re.compile(r"(sub-[a-z0-9]+)_ses-.+", re.IGNORECASE)
+from SuggestiveAnnotationLib.cohort.layouts.naming import Guess, ImageFile, guess, is_number, nnunet_channel, vocabulary, words
+from SuggestiveAnnotationLib.cohort.layouts.visits import is_visit
 
 
 def case_keys(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, str]:
-    """The case name of every file; files of one case share it."""
+    """The case name of every file; files of one case share it. A label or a mask that fits no image has a name that no image has."""
     groups: dict[tuple[str, str, int], list[ImageFile]] = defaultdict(list)
     for file, found in guesses.items():
         groups[(found.kind, found.name, len(file.components))].append(file)
-    everywhere = set.intersection(*(_all_words(f) for f in guesses)) if guesses else set()
+    everywhere = _shared(guesses) if guesses else set()
+    telling = _telling(groups.values(), guesses)
     keys: dict[ImageFile, str] = {}
     lonely: list[ImageFile] = []
     for members in groups.values():
         if len(members) == 1:
             lonely += members
             continue
-        own = set.intersection(*(_all_words(f) for f in members))
-        drop = own - everywhere if len(groups) > 1 else set()
-        keys.update(_group_keys(members, drop, everywhere if len(groups) > 1 else own))
+        own = _shared(members)
+        said = set[str]().union(*(guesses[f].said for f in members))
+        drop = own - everywhere - (telling - said) if len(groups) > 1 else set()
+        keys.update(_group_keys(members, drop, everywhere if len(groups) > 1 else own, telling))
     for file in lonely:
-        keys[file] = _known_key(file, set(keys.values())) or _single_key(file, guesses)
+        keys[file] = _known_key(file, set(keys.values()), telling - guesses[file].said) or _single_key(file, guesses)
     for file in keys:
         if channel := nnunet_channel(file):
             keys[file] = channel[0]
-    return _reconcile(keys, guesses)
-
-
-def patient_of(file: ImageFile, key: str) -> str:
-    """The person a case belongs to: `sub-01` of `sub-01_ses-2`, the outer of two folders when the inner one is a visit, else the case."""
-    if found := _BIDS.fullmatch(key):
-        return found[1]
-    folders = file.components[:-1]
-    for outer, inner in pairwise(folders):
-        if key == f"{outer}_{inner}" and _VISIT.fullmatch(inner):
-            return outer
-    return key
-
-
-def people_of_visits(names: Sequence[str]) -> dict[str, str]:
-    """Case -> person, for cases named as a person and a visit (`P01_baseline`, `P01_followup`), where some have several of at least two."""
-    found = {name: _VISIT_IN_NAME.fullmatch(name) for name in names}
-    person = {name: name if one is None else one["person"] for name, one in found.items()}
-    people = Counter(person.values())
-    if len(people) < 2:
-        return {}
-    return {name: one for name, one in person.items() if people[one] > 1}
+    return _reconcile(keys, guesses, groups.values(), telling, everywhere)
 
 
 def signature(file: ImageFile, key: str) -> str:
@@ -85,11 +61,41 @@ def signature(file: ImageFile, key: str) -> str:
     return "/".join(parts) + name[len(file.stem) :]
 
 
-def _group_keys(members: Sequence[ImageFile], drop: set[str], common: set[str]) -> dict[ImageFile, str]:
-    """Case names within one kind: the components that vary, without `drop` and without a common tail."""
+def _telling(groups: Iterable[Sequence[ImageFile]], guesses: Mapping[ImageFile, Guess]) -> set[str]:
+    """Words that tell people and visits apart: images of one kind differ in them. All files of another kind may share them.
+
+    Words after that for the sequence (`T1_brain`) more often name a step of processing; of these, and of the words of labels, only numbers
+    and visits count.
+    """
+    out: set[str] = set()
+    visits: set[str] = set()
+    images = _images(guesses)
+    for members in groups:
+        varying = {w for f in members for w in _all_words(f)} - _shared(members)
+        visits |= {w for f in members for w in _all_words(f) if is_visit(w)}
+        free = {w for f in members if f in images for w in _before_kind(f, guesses[f].said)}
+        out |= {w for w in varying if w in free or is_visit(w) or is_number(w)}
+    return out | visits if len(visits) > 1 else out
+
+
+def _before_kind(file: ImageFile, said: frozenset[str]) -> Iterator[str]:
+    """The words of each part of the path up to the one that names the kind."""
+    for component in file.components:
+        yield from takewhile(lambda w: w not in said, (w.casefold() for w in words(component)))
+
+
+def _images(guesses: Mapping[ImageFile, Guess]) -> set[ImageFile]:
+    """Files that are images by their names; all that may be some where none is."""
+    images = {f for f, found in guesses.items() if found.kind == "image"}
+    return {f for f in images if guesses[f].sure} or images
+
+
+def _group_keys(members: Sequence[ImageFile], drop: set[str], common: set[str], telling: set[str]) -> dict[ImageFile, str]:
+    """Case names within one kind: the components that vary or are telling, without `drop` and without a common tail."""
     depth = len(members[0].components)
     cleaned = {f: [_without(c, drop, common, stem=i == depth - 1) for i, c in enumerate(f.components)] for f in members}
-    varying = [i for i in range(depth) if len({cleaned[f][i] for f in members}) > 1]
+    first = cleaned[members[0]]
+    varying = [i for i in range(depth) if len({cleaned[f][i] for f in members}) > 1 or _folded(first[i]) & telling]
     if len(varying) > 1 and varying[-1] == depth - 1 and _only_kinds([cleaned[f] for f in members]):
         varying.pop()
     return {f: _join([cleaned[f][i] for i in varying]) or f.stem for f in members}
@@ -130,17 +136,25 @@ def _join(parts: Sequence[str]) -> str:
     return "_".join(kept)
 
 
-def _known_key(file: ImageFile, known: set[str]) -> str | None:
-    """The longest known case name whose words all stand in the file's path."""
+def _known_key(file: ImageFile, known: set[str], telling: set[str]) -> str | None:
+    """The longest known case name whose words all stand in the file's path, unless another word there tells people or visits apart."""
     mine = _all_words(file)
-    fitting = [k for k in known if _folded(k) <= mine]
-    return max(fitting, key=lambda k: (len(words(k)), k)) if fitting else None
+    fitting = [k for k in known if _folded(k) <= mine and _in_order(k, file)]
+    best = max(fitting, key=lambda k: (len(words(k)), k)) if fitting else None
+    return None if best is None or (mine - _folded(best)) & telling else best
 
 
 def _single_key(file: ImageFile, guesses: Mapping[ImageFile, Guess]) -> str:
-    """A file with no fellow: its folder when that holds several kinds or the file's name tells one, else its name."""
+    """A file with no fellow: its folder when that holds several kinds or the file's name tells one, else its name.
+
+    Where the names of two kinds in one folder have numbers that differ (`S1_T1`, `S6_seg`), each has its own name.
+    """
     folders = file.components[:-1]
     beside = [f for f in guesses if f.components[:-1] == folders]
+    if mine := _numbers(file):
+        others = [_numbers(f) for f in beside if folders == () or guesses[f].kind != guesses[file].kind]
+        if any(other and not other & mine for other in others):
+            return "_".join(w for w in words(file.stem) if w.casefold() not in vocabulary(file.stem))
     if folders and (len(beside) > 1 or guess(ImageFile("", f"{file.stem}.nii")).sure):
         return folders[-1]
     stems = [_folded(f.stem) for f in beside]
@@ -149,23 +163,109 @@ def _single_key(file: ImageFile, guesses: Mapping[ImageFile, Guess]) -> str:
     return text or (PurePath(file.path).parent.name if len(beside) > 1 else file.stem)
 
 
-def _reconcile(keys: dict[ImageFile, str], guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, str]:
-    """Labels and masks whose name has more or fewer words than the images' take the one image name that fits."""
-    images = {k for f, k in keys.items() if guesses[f].kind == "image"}
+def _reconcile(
+    keys: dict[ImageFile, str],
+    guesses: Mapping[ImageFile, Guess],
+    groups: Iterable[Sequence[ImageFile]],
+    telling: set[str],
+    everywhere: set[str],
+) -> dict[ImageFile, str]:
+    """Labels and masks take the name of the image that theirs fits; the others get a name that no image has."""
+    images = {keys[f] for f in _images(guesses)}
     if not images:
         return keys
-    sets = {k: _folded(k) for k in images}
-    folded = Counter(k.casefold() for k in images)
-    out = {}
-    for file, key in keys.items():
-        out[file] = key
-        if key.casefold() in folded:
+    owners = _Owners(images, telling, everywhere)
+    of_images = set.intersection(*(set(_before_kind(f, guesses[f].said)) for f in _images(guesses)))
+    taken = {k.casefold() for f, k in keys.items() if guesses[f].kind == "image"}
+    out = dict(keys)
+    for members in groups:
+        if guesses[members[0]].kind == "image":
             continue
-        mine = _folded(key)
-        fitting = [k for k, s in sets.items() if s <= mine or mine <= s]
-        if len(fitting) == 1:
-            out[file] = fitting[0]
+        shared = _shared(members) if len(members) > 1 else set()
+        some = {w for f in members for w in _all_words(f)}
+        replaceable = {w for w in of_images if is_number(w) or w in some} - shared
+        for file in members:
+            owner = owners.of(file, keys[file], guesses[file].said, shared, replaceable)
+            out[file] = owner or (file.relative if keys[file].casefold() in taken else keys[file])
     return out
+
+
+class _Owners:
+    """Which of the images' names a label belongs to."""
+
+    def __init__(self, images: set[str], telling: set[str], everywhere: set[str]) -> None:
+        self._words = {name: _folded(name) for name in images}
+        self._known = set[str]().union(*self._words.values())
+        self._visits = {w for w in telling if is_visit(w)}
+        self._everywhere = everywhere
+        self._holders: dict[str, set[str]] = defaultdict(set)
+        self._exact: dict[frozenset[str], list[str]] = defaultdict(list)
+        for name, found in self._words.items():
+            self._exact[frozenset(found)].append(name)
+            for word in found:
+                self._holders[word].add(name)
+
+    def of(self, file: ImageFile, key: str, said: frozenset[str], shared: set[str], replaceable: set[str]) -> str | None:
+        """The one name all of whose words the file has, else the one that has all words of the file.
+
+        A file is nobody's when a word of its own tells another case (`siteB`), a visit or a person whom no image shows.
+
+        Args:
+            file: label or mask.
+            key: its own name.
+            said: its words for the kind.
+            shared: words of all files of its kind.
+            replaceable: words of all images that tell a person, a visit or a site where a file has another word instead.
+        """
+        path = _all_words(file)
+        own = path - self._known - self._everywhere - said - _kinds(file)
+        unusual = {w for w in own if w not in shared or w in self._visits}
+        lacking = replaceable - path
+        if (unusual and lacking) or {_form(w) for w in own if _long(w)} & {_form(w) for w in lacking if _long(w)}:
+            return None
+        mine = path & self._known
+        if key in self._words and mine - said <= self._words[key]:
+            return key
+        for wanted in (mine, mine - said):
+            exact = [name for name in self._exact.get(frozenset(wanted), ()) if _in_order(name, file)]
+            if len(exact) == 1 and not (path - wanted) & self._visits:
+                return exact[0]
+        wanted = mine - said
+        if not wanted or len(words(key)) > len(_folded(key)) or unusual or any(map(is_number, own)):
+            return None
+        more = set.intersection(*(self._holders[w] for w in wanted))
+        fitting = [name for name in more if wanted < self._words[name] and _in_order(name, file, wanted)]
+        return fitting[0] if len(fitting) == 1 else None
+
+
+def _in_order(name: str, file: ImageFile, among: set[str] | None = None) -> bool:
+    """Whether numbers and letters of a name, or those `among`, stand in the file's path in their order: `1_2` is not `2_1`."""
+    # A folder that says the same as the file's name does not count twice.
+    parts = [file.stem] if _folded(name) <= _folded(file.stem) else file.components
+    path = iter([w.casefold() for part in parts for w in words(part)])
+    short = [w.casefold() for w in words(name) if w.isdecimal() or len(w) == 1]
+    return all(word in path for word in short if among is None or word in among)
+
+
+def _kinds(file: ImageFile) -> set[str]:
+    return {w for c in file.components for w in vocabulary(c)}
+
+
+def _numbers(file: ImageFile) -> set[str]:
+    return {w.casefold() for w in words(file.stem) if is_number(w)}
+
+
+def _form(word: str) -> str:
+    return re.sub(r"\d", "#", word)
+
+
+def _long(word: str) -> bool:
+    """Whether it is the number of a person rather than of a version."""
+    return is_number(word) and sum(c.isdecimal() for c in word) > 1
+
+
+def _shared(files: Iterable[ImageFile]) -> set[str]:
+    return set.intersection(*(_all_words(f) for f in files))
 
 
 def _all_words(file: ImageFile) -> set[str]:

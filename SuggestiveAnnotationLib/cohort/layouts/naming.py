@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from functools import cache
 from typing import Literal
 
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
@@ -37,6 +38,14 @@ _LABELS = (
 )
 _MASKS = (r"brain_?masks?|head_?mask|foreground|fg_?mask|(?:brain|head)_?roi|(?:brain|bet|head)_(?:\w+_)?masks?",)
 _BARE_MASK = (r"masks?",)
+_GROUPS = r"pd|ct|tumou?r|lesions?|wmh"
+"""Words for a sequence or a label that groups of people are called by as well: those with Parkinson's disease, controls."""
+_CONTROLS = frozenset({"control", "controls", "healthy", "hc", "normal", "normals"})
+_SEQUENCE = "|".join(pattern for modality, pattern in _MODALITIES if modality != IMAGE)
+_VOCABULARY = "|".join([*_MASKS, *_LABELS, *_BARE_MASK, *(pattern for _, pattern in _MODALITIES)])
+_ANY = frozenset({*_MODALITIES[-1][1].split("|"), "brain"})
+_LINK = re.compile(r"(?:to|in|on|onto|2|(?:co)?reg\w*|aligned|warped|resampled|space)")
+_STEP = re.compile(r"n\d|\d+(?:mm|d|t)|mni\d*")
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,13 @@ class ImageFile:
     @property
     def stem(self) -> str:
         """File name without folder and image suffix."""
-        name = PurePosixPath(self.relative).name
+        name = self.relative.rpartition("/")[2]
         return next(name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s))
 
     @property
     def components(self) -> tuple[str, ...]:
         """Folders inside the cohort, outermost first, then the stem."""
-        return (*PurePosixPath(self.relative).parts[:-1], self.stem)
+        return (*self.relative.split("/")[:-1], self.stem)
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,14 @@ class Guess:
         name: modality of an image; the telling word of a label or mask.
         rank: lower is more telling, among candidates for the same place.
         sure: False for an image that is one only because nothing else fits, and for a bare `mask`.
+        said: the words that say so, in lower case.
     """
 
     kind: Kind
     name: str
     rank: int = 0
     sure: bool = True
+    said: frozenset[str] = frozenset()
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -93,14 +104,66 @@ def matches(pattern: str, file: ImageFile) -> bool:
     return fnmatchcase(relative, wanted) or fnmatchcase(name, wanted) or ("*" not in whole and relative.startswith(whole + "/"))
 
 
-def guess(file: ImageFile, *, universal: frozenset[str] = frozenset()) -> Guess:
+def vocabulary(text: str) -> frozenset[str]:
+    """The words of a text, in lower case, that stand for a kind of file: sequences, labels, masks."""
+    found = re.finditer(rf"(?:^|(?<=_))(?:{_VOCABULARY})(?=_|$)", _plain(text))
+    return frozenset(w for m in found for w in m[0].split("_"))
+
+
+@cache
+def is_number(word: str) -> bool:
+    """Whether a word has a number that may tell people or visits apart, other than `3T`, `1mm`, `N4`."""
+    return re.search(r"\d", word) is not None and not _STEP.fullmatch(word.casefold()) and not vocabulary(word)
+
+
+def group_words(files: Iterable[ImageFile]) -> frozenset[str]:
+    """Words (lower case) that stand for a sequence or a label in other cohorts, and for a group of people or a time in this one.
+
+    `PD` of `PD_001_T1`: before the number and a sequence, and there is no `001_T1`. `PD` of `T1/PD_001` where there is a `T1/HC_001`.
+    `tumor` of `tumor_001` where there is a `control_001`. `T1` of `P01_T1_FLAIR` where there is a `P01_T0_FLAIR`.
+    """
+    paths = [[_plain(part) for part in file.components] for file in files]
+    times = {m[1] for path in paths for m in re.finditer(rf"(?:^|_)(t\d)(?=_(?:{_SEQUENCE})(?:_|$))", path[-1])}
+    out = times if times - {"t1", "t2"} else set()
+    placed = {(len(path), i, j, word) for path in paths for i, part in enumerate(path) for j, word in enumerate(part.split("_"))}
+    controls = {place[:3] for place in placed if place[3] in _CONTROLS}
+    out |= {place[3] for place in placed if place[:3] in controls and re.fullmatch(_GROUPS, place[3])}
+    plain = {frozenset(path[-1].split("_")) - _ANY for path in paths}
+    silent = {(*path[:-1], path[-1].count("_")) for path in paths if not vocabulary(path[-1])}
+    refuted: set[str] = set()
+    for *folders, text in paths:
+        if found := re.search(rf"(?:^|_)({_GROUPS})_(.+?)(?:_({_SEQUENCE})(?=_|$)|$)", text):
+            between = found[2].split("_")
+            said_by_folder = (*folders, text.count("_")) in silent and not vocabulary(found[2]) and _names_images(folders)
+            if any(map(is_number, between)) and not any(map(_LINK.fullmatch, between)) and (found[3] or said_by_folder):
+                (refuted if frozenset(text.split("_")) - {found[1]} in plain else out).add(found[1])
+    return frozenset(out - refuted)
+
+
+def time_or_sequence(files: Iterable[ImageFile]) -> tuple[str, str, str] | None:
+    """Two images such as `P01_T1_FLAIR` and `P01_T2_FLAIR`, which sequences as well as visits are called, and the word after; or None."""
+    there = {tuple(_plain(part) for part in file.components): file for file in files}
+    for (*folders, text), file in there.items():
+        if found := re.search(rf"(?:^|_)t1_({_SEQUENCE})(?=_|$)", text):
+            second = f"{text[: found.start(1) - 2]}2{text[found.start(1) - 1 :]}"
+            if other := there.get((*folders, second)):
+                return file.stem, other.stem, found[1].upper()
+    return None
+
+
+def guess(file: ImageFile, *, universal: frozenset[str] = frozenset(), groups: frozenset[str] = frozenset()) -> Guess:
     """What the name says; the file's own name before its folders, the innermost folder before the outer ones.
 
     Args:
         file: one image file.
         universal: words (lower case) that every name of the cohort has; they tell nothing unless no other does.
+        groups: words from `group_words`; they tell nothing where another word follows.
     """
-    texts = ["_".join(w.casefold() for w in words(part)) for part in reversed(file.components)]
+    texts = [_plain(part) for part in reversed(file.components)]
+    if groups:
+        group = rf"(?:^|(?<=_))(?:(?!t\d)(?:{'|'.join(groups)})|t\d(?=_(?:.+_)?(?:{_SEQUENCE})(?:_|$)))_"
+        texts = [re.sub(group, "", text) for text in texts]
+        texts[1:] = ["" if text in groups else text for text in texts[1:]]
     telling = ["_".join(w for w in t.split("_") if w not in universal) for t in texts]
     for text in (*telling, *texts):
         if found := _guess_text(text):
@@ -126,21 +189,34 @@ def nnunet_channel(file: ImageFile) -> tuple[str, str] | None:
     return (found[1], found[2]) if found and folder in {"imagestr", "imagests"} else None
 
 
+def _plain(text: str) -> str:
+    return "_".join(w.casefold() for w in words(text))
+
+
 def _guess_text(text: str) -> Guess | None:
-    if _has(_MASKS, text) is not None:
-        return Guess("mask", "mask")
+    if (mask := _has(_MASKS, text)) is not None:
+        return Guess("mask", "mask", said=_said(mask[1]))
     if (label := _has(_LABELS, text)) is not None:
-        return Guess("label", label[1], rank=label[0])
-    if _has(_BARE_MASK, text) is not None:
-        return Guess("mask", "mask", rank=1, sure=False)
-    first: tuple[int, int, str] | None = None
+        return Guess("label", label[1], rank=label[0], said=_said(label[1]))
+    if (mask := _has(_BARE_MASK, text)) is not None:
+        return Guess("mask", "mask", rank=1, sure=False, said=_said(mask[1]))
+    first: tuple[int, int, str, str] | None = None
     for rank, (modality, pattern) in enumerate(_MODALITIES):
         found = _search(pattern, text)
         # A plain "image" or "anat" says less than a sequence named anywhere in the name.
-        place = (found.start() if modality != IMAGE else len(text), rank, modality) if found else None
+        place = (found.start() if modality != IMAGE else len(text), rank, modality, found[1]) if found else None
         if place is not None and (first is None or place < first):
             first = place
-    return Guess("image", first[2], rank=first[1]) if first else None
+    return Guess("image", first[2], rank=first[1], said=_said(first[3])) if first else None
+
+
+def _names_images(folders: Sequence[str]) -> bool:
+    found = [_guess_text(folder) for folder in folders]
+    return any(one is not None for one in found) and all(one is None or one.kind == "image" for one in found)
+
+
+def _said(text: str) -> frozenset[str]:
+    return frozenset(text.split("_"))
 
 
 def _has(patterns: tuple[str, ...], text: str) -> tuple[int, str] | None:

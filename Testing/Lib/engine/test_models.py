@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from SuggestiveAnnotationLib.engine import manifold as engine_manifold
 from SuggestiveAnnotationLib.engine import train as training
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
-from SuggestiveAnnotationLib.engine.settings import RoundOptions
+from SuggestiveAnnotationLib.engine.manifold import fit_manifold, idle_units
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.suggest import suggest
 from SuggestiveAnnotationLib.engine.train import lost_classes, newest_committee, train, train_committee
 from SuggestiveAnnotationLib.errors import Cancelled
@@ -26,6 +28,7 @@ from SuggestiveAnnotationLib.types import SliceRef
 
 MakeStudy = Callable[..., Study]
 OPTIONS = RoundOptions(network="tiny", steps=2, batch=4, device="cpu")
+VAE = ManifoldOptions(manifold_network="tiny", manifold_steps=2, manifold_batch=4, manifold_pixels=32, latent_size=2, device="cpu")
 
 
 @pytest.fixture
@@ -103,6 +106,31 @@ def test_no_word_of_classes_that_were_learnt(study: Study) -> None:
     assert lost_classes(model) == ""
 
 
+@pytest.mark.parametrize(
+    ("active", "words"),
+    [(0, "has collapsed: all slices lie at the same place"), (1, "Only 1 of the manifold's 2 dimensions tell"), (2, "")],
+)
+def test_a_manifold_that_does_not_tell_slices_apart_is_told(study: Study, monkeypatch: pytest.MonkeyPatch, active: int, words: str) -> None:
+    fit = engine_manifold.train_vae
+    monkeypatch.setattr(engine_manifold, "train_vae", lambda *given, **others: replace(fit(*given, **others), active_units=active))
+    events: list[ProgressEvent] = []
+    model = fit_manifold(study, options=VAE, progress=events.append)
+    said = idle_units(model)
+    assert words in said
+    assert [e.message for e in events if e.message] == ([said] if words else [])
+    of_places = suggest(study, options=replace(OPTIONS, strategy="core-set", budget=2)).notes
+    assert list(of_places) == ([said] if words else [])
+    study.finish_round(0)
+    assert not suggest(study, options=replace(OPTIONS, strategy="random", budget=2)).notes
+
+
+def test_all_members_of_an_ensemble_count(study: Study) -> None:
+    model = fit_manifold(study, options=replace(VAE, manifold_members=2, latent_size=1))
+    card = model.card
+    card["metrics"]["active_units"] = 1
+    assert "1 of the manifold's 2 dimensions" in idle_units(replace(model, card=card))
+
+
 def test_a_round_takes_its_own_model_again_only_while_that_is_the_newest(study: Study) -> None:
     first = train(study, options=OPTIONS, round_number=0)
     assert train(study, options=OPTIONS, round_number=0).id == first.id
@@ -124,6 +152,17 @@ def test_a_committee_is_of_one_kind(study: Study) -> None:
     train_committee(study, options=other, members=2)
     assert {m.card["settings"]["steps"] for m in newest_committee(study)} == {3}
     assert len(published) < 2
+
+
+def test_what_was_trained_in_another_precision_is_trained_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "autocast_dtype", lambda device: torch.bfloat16)
+    model = train(study, options=OPTIONS, round_number=0)
+    members = train_committee(study, options=OPTIONS, members=2, round_number=0)
+    assert train(study, options=OPTIONS, round_number=0).id == model.id
+    monkeypatch.setattr(training, "autocast_dtype", lambda device: None)
+    assert train(study, options=OPTIONS, round_number=0).id != model.id
+    again = train_committee(study, options=OPTIONS, members=2, round_number=0)
+    assert not {m.id for m in again} & {m.id for m in members}
 
 
 def test_a_committee_that_was_interrupted_is_none(study: Study) -> None:

@@ -144,6 +144,18 @@ def test_sources_are_the_previous_rounds_the_first_batchs_or_all(make_study: Mak
     assert chosen("all") == per_round[0] | per_round[1]
 
 
+def test_annotations_outside_the_pool_do_not_decide_what_is_previous_or_initial(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, roles=("pool", "pool", "test"))
+    annotate(study, SliceRef("case0", 0, 3), SliceRef("case2", 0, 4))
+    pool = pool_of(study)
+    mine = pool.refs[3]
+    one, elsewhere = (next(a for a in study.annotations() if a.ref.case == case) for case in ("case0", "case2"))
+    known = {mine: replace(one, round=1), elsewhere.ref: elsewhere}
+    for outside, which in ((None, "initial"), (2, "previous")):
+        known[elsewhere.ref] = replace(elsewhere, round=outside)
+        assert [pool.refs[i] for i in sources(pool, known, replace(OPTIONS, sources=which), 3)] == [mine]
+
+
 def test_progress_counts_the_slices_that_a_strategy_looks_at(make_study: MakeStudy) -> None:
     study = make_study(prepared=True, roles=("pool", "pool", "test"))
     for _ in range(2):

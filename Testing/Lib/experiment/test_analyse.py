@@ -186,9 +186,7 @@ def test_runs_that_failed_leave_nothing_to_test(tmp_path):
     primary = Endpoint("gradient minus random", "gradient", "random")
     second = Endpoint("strided minus random", "strided", "random")
     arms = {**TWO, "strided": Made("strided")}
-    results = analysed(
-        tmp_path, arms, people=12, seeds=7, primary=primary, secondaries=(second,), failed=("gradient__fold-2__seed-0",)
-    )
+    results = analysed(tmp_path, arms, people=12, seeds=7, primary=primary, secondaries=(second,), failed=("gradient__fold-2__seed-0",))
     of_gradient, of_strided = results.endpoints
     assert (of_gradient.p, of_gradient.conclusion) == (None, "runs failed, nothing is concluded")
     assert of_strided.p is not None
@@ -362,9 +360,7 @@ def test_saved_effort_leaves_out_a_first_batch_that_another_network_drew(tmp_pat
     comparison = Comparison.read(tmp_path, resamples=20)
     first = [replace(b, saved_effort=r.batches[1].saved_effort) if b.number == 0 else b for r in comparison.records for b in r.batches]
     per_run = len(comparison.records[0].batches)
-    drawn = tuple(
-        replace(r, batches=tuple(first[k * per_run : (k + 1) * per_run])) for k, r in enumerate(comparison.records)
-    )
+    drawn = tuple(replace(r, batches=tuple(first[k * per_run : (k + 1) * per_run])) for k, r in enumerate(comparison.records))
     effort = analyse(replace(comparison, records=drawn, _areas={})).arm("random").effort
     assert [one.batch for one in effort] == [1, 2, 3, 0]
     assert effort[-1].chosen.slices == effort[-1].random.slices

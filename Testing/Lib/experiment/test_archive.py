@@ -97,9 +97,7 @@ def test_what_others_added_meanwhile_stays(made: Plan, runs: Path, tmp_path: Pat
     assert list(unpacked(shared, made)) == list(by_name(tmp_path / "here")) == [one.run for one in (*records[:5], records[6])]
 
 
-def test_what_others_pack_while_this_one_compresses_stays(
-    made: Plan, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_others_pack_while_this_one_compresses_stays(made: Plan, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records, shared = list(read_records(runs)), tmp_path / "shared.xz"
     for folder, part in (("here", records[:3]), ("there", records[3:6])):
         for one in part:

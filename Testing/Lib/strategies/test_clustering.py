@@ -34,6 +34,14 @@ def ring(centre: Any, count: int, radius: float = 1.0) -> Any:
     return np.concatenate([np.stack([np.cos(angles), np.sin(angles)], 1) * radius, [[0, 0]]]) + centre
 
 
+def nearly_twice(seed: int) -> Any:
+    """60 points, and as many that most often differ from them in the last place only."""
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((60, 3)).astype(np.float32)
+    beside = np.where(rng.random(points.shape) < 0.5, points, np.float32(9)).astype(np.float32)
+    return np.concatenate([points, np.nextafter(points, beside)]).astype(float)
+
+
 class TestTypicalClustering:
     # Rings around (0, 0), (50, 0) and (0, 50); their middles are 8, 15 and 21.
     POINTS = np.concatenate([ring([0, 0], 8), ring([50, 0], 6), ring([0, 50], 5)])
@@ -77,11 +85,23 @@ class TestTypicalClustering:
     def test_slices_that_coincide_are_no_obstacle(self, suggest: Any) -> None:
         assert len(picks(suggest("typical-clustering", np.zeros((12, 2)), budget=5))) == 5
 
+    def test_slices_that_coincide_up_to_rounding_are_no_obstacle(self, suggest: Any) -> None:
+        assert len(picks(suggest("typical-clustering", nearly_twice(19), budget=120, seed=19))) == 120
+
     def test_whole_cases_are_grouped_by_their_means(self, suggest: Any) -> None:
         # Each case has its slices one to the left and one to the right of its place.
         points = np.repeat(self.POINTS, 2, axis=0) + np.tile([[0.1, 0], [-0.1, 0]], (22, 1))
         answer = suggest("typical-clustering", points, cases={f"{k}": 2 for k in range(22)}, unit="case", budget=3)
         assert picks(answer) == [8, 8, 15, 15, 21, 21]
+
+
+def test_every_cluster_has_a_point_and_a_centre() -> None:
+    points = nearly_twice(19)
+    labels, centres = clustering.k_means(points, 120, 19)
+    assert np.bincount(labels).all()
+    assert len(centres) == labels.max() + 1 < 120
+    means = [points[labels == cluster].mean(0) for cluster in range(len(centres))]
+    np.testing.assert_allclose(centres, means, atol=1e-5)
 
 
 def test_mini_batches_take_over_for_large_pools_and_give_the_same_twice(monkeypatch: Any) -> None:

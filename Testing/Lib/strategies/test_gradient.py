@@ -195,6 +195,20 @@ def test_whole_cases_start_from_the_mean_latent_and_move_by_the_mean_gradient(pl
     assert "from case a (mean of its slices that are not blank)" in reason.sentence
 
 
+@pytest.mark.parametrize("name", ["gradient-guided", "gradient-guided-literal", "random-direction"])
+def test_a_case_of_blank_slices_is_no_source(plane: Any, name: str) -> None:
+    """Without a slice that shows something it lies nowhere in the latent space."""
+    points = [[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [0, 2], [-4, 0]]
+    gradients = {0: image(0, 1, 0, 0), 2: image(0, 1, 0, 0)}
+    query = plane(gradients, points=points, cases={"a": 2, "b": 2, "c": 2, "d": 1}, labelled=[0, 2], unit="case")
+    query = replace(query, pool=replace(query.pool, blank=np.arange(7) < 2))
+    answer = strategy(name).suggest(query)
+    assert {s.rationale.source.case for s in answer.suggestions} == {"b"}
+    assert "1 of 2 annotated sources give no direction (all their slices are blank)" in answer.warnings[0]
+    alone = strategy(name).suggest(replace(query, pool=replace(query.pool, labelled=np.arange(7) == 0)))
+    assert alone.shortfall == "Suggested 0 of 1 case: no annotated slice gives a direction."
+
+
 def test_the_literal_form_equals_the_sound_direction_while_the_step_is_large(plane: Any) -> None:
     answer = strategy("gradient-guided-literal", alpha=2.1).suggest(plane({0: image(0, 1, 0, 0)}))
     assert picks(answer) == [5]

@@ -74,6 +74,21 @@ def test_the_cache_changes_no_number(study):
     assert torch.equal(cached.images(order), cached.images(order))
 
 
+def test_without_memory_for_the_cache_it_goes_on_without(study, monkeypatch):
+    wanted = NetworkSlices(study, REFS).images([3, 0])
+    empty = torch.empty
+
+    def none_for_all(shape, **others):
+        if shape[0] == len(REFS):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 512.00 MiB.")
+        return empty(shape, **others)
+
+    monkeypatch.setattr(torch, "empty", none_for_all)
+    streamed = NetworkSlices(study, REFS)
+    assert not streamed.cached
+    assert torch.equal(streamed.images([3, 0]), wanted)
+
+
 def test_a_slice_is_the_same_whatever_else_is_in_the_batch(study):
     source = NetworkSlices(study, REFS, cache_bytes=0)
     together = source.images(range(7))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
 from SuggestiveAnnotationLib.errors import InputError, StudyError
-from SuggestiveAnnotationLib.training import device as device_module
 from SuggestiveAnnotationLib.training.device import (
     autocast_dtype,
     describe_device,
@@ -37,14 +37,19 @@ def test_bfloat16_is_off_where_the_cpu_lacks_it(monkeypatch):
     assert "float32" in describe_device(torch.device("cpu"))
 
 
-def test_bfloat16_is_off_where_it_is_emulated_and_so_not_faster(monkeypatch):
-    monkeypatch.setattr(device_module, "_cpu_has_bf16", lambda: True)
-    monkeypatch.setattr(device_module, "_cpu_bf16_gain", lambda: 0.4)
+@pytest.mark.parametrize("name", ["amx_bf16", "avx512_bf16"])
+def test_the_precision_follows_from_what_the_cpu_has_and_not_from_its_speed(monkeypatch, name):
+    """A busy processor must not give other weights."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, name: True}, raising=False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(time, "perf_counter", lambda: pytest.fail("timed"))
+    assert autocast_dtype(torch.device("cpu")) is torch.bfloat16
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     assert autocast_dtype(torch.device("cpu")) is None
 
 
 def test_bfloat16_is_off_when_onednn_is_told_not_to_use_it():
-    """The CPU's flags still claim it; the quick check finds out."""
+    """The CPU's flags still claim it."""
     code = "import torch; from SuggestiveAnnotationLib.training.device import autocast_dtype; print(autocast_dtype(torch.device('cpu')))"
     environment = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -16,7 +16,14 @@ from SuggestiveAnnotationLib.training.data import TensorImages
 from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import shuffled_batches
-from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, class_dice, mean_dice, train_segmentation
+from SuggestiveAnnotationLib.training.segmentation import (
+    SegmentationSettings,
+    ValidationSet,
+    _Best,
+    class_dice,
+    mean_dice,
+    train_segmentation,
+)
 
 SPEC = {"network": "unet", "size": "tiny", "channels": 1, "classes": 3}
 FAST = SegmentationSettings(steps=3, batch_size=4, augment=None)
@@ -149,6 +156,26 @@ def test_validation_stops_training_and_the_best_weights_are_kept():
     assert trained.steps == trained.validation_curve[-1][0] < 200
     assert scores[-3] == max(scores)
     assert mean_dice(trained.model, nonsense) == pytest.approx(max(scores), abs=0.02)
+
+
+@pytest.mark.parametrize("shown", [1, 0], ids=["never found", "nothing to find"])
+def test_of_equal_looks_the_weights_of_the_last_are_kept(shown):
+    images, labels = _blobs(4)
+    truth = torch.zeros(1, 32, 32, dtype=torch.int32)
+    truth[0, 0, 0] = shown
+    # Far below anything that the network has seen.
+    validation = ValidationSet(TensorImages(torch.full((1, 1, 32, 32), -50.0)), truth)
+    settings = SegmentationSettings(steps=60, batch_size=4, augment=None, learning_rate=1e-2, validate_every=10)
+    trained = train_segmentation(SPEC, images, labels, settings=settings, validation=validation)
+    assert {score for _, score in trained.validation_curve[-3:]} == {float(not shown)}
+    assert trained.steps == 60
+    assert _same(trained.model, train_segmentation(SPEC, images, labels, settings=settings).model)
+
+
+def test_equal_looks_are_no_gain():
+    best = _Best(patience=2)
+    looks = [best.stops(torch.nn.Linear(1, 1), step, 0.5) for step in range(3)]
+    assert looks == [False, False, True]
 
 
 def test_without_validation_all_steps_are_taken_and_no_curve_is_drawn():

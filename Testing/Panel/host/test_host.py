@@ -251,8 +251,8 @@ def test_packages_are_asked_for_and_not_installed(booted):
 
     booted.packages.forget()
     assert slicer.packaging.pip_ensure(["monai>=1.6", "absent-package"], requester="me", skip_in_testing=False) is None
-    assert PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=">=2.5") is not None
-    assert booted.packages.requested == ["monai>=1.6", "absent-package", "torch>=2.5"]
+    assert PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=">=2.8") is not None
+    assert booted.packages.requested == ["monai>=1.6", "absent-package", "torch>=2.8"]
     assert booted.packages.calls[0][1]["requester"] == "me"
 
 

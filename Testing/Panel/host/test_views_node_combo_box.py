@@ -84,3 +84,22 @@ def test_kinds_and_attributes_are_sorted_out(box):
 def test_a_property_is_not_called(box):
     with pytest.raises(TypeError):
         box.currentNodeID()
+
+
+def test_an_import_leaves_it_on_no_node_and_says_nothing(box, tmp_path):
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLTextNode", "text")
+    for scene in (other, slicer.mrmlScene):
+        scene.SetURL(str(tmp_path / "other.mrml"))
+    assert other.Commit()
+    first = add("first")
+    box.setMRMLScene(slicer.mrmlScene)
+    seen = []
+    assert box.connect("currentNodeChanged(vtkMRMLNode*)", seen.append)
+    assert slicer.mrmlScene.Import()
+    assert box.currentNode() is None
+    assert seen == []
+    box.setCurrentNode(first)
+    assert seen == [first]

@@ -82,6 +82,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if scene is not None:
             for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndBatchProcessEvent):
                 observe(self, scene, event, self._fill)
+            observe(self, scene, scene.EndImportEvent, self._stand_on_nothing)
         self._fill(select_first=True)
 
     def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:
@@ -166,6 +167,13 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._box.setCurrentIndex(place)
         self._box.blockSignals(False)
         self._emit()
+
+    def _stand_on_nothing(self) -> None:
+        """An import takes every row out and puts it in again: the box is left on none of them, and says nothing."""
+        self._box.blockSignals(True)
+        self._box.setCurrentIndex(-1)
+        self._box.blockSignals(False)
+        self._last = ""
 
     def _emit(self) -> None:
         now = self._data()

@@ -53,7 +53,7 @@ class qMRMLSegmentEditorWidget(SegmentEditorBase):
         self._logic.SetMRMLScene(scene)
         if scene is not None:
             observe(self, scene, scene.EndCloseEvent, self._scene_closed)
-            observe(self, scene, scene.EndBatchProcessEvent, self.updateWidgetFromMRML)
+            observe(self, scene, scene.EndBatchProcessEvent, self._batch_processed)
         self.updateWidgetFromMRML()
 
     def mrmlSegmentEditorNode(self) -> Any:

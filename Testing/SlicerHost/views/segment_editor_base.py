@@ -194,6 +194,15 @@ class SegmentEditorBase(qMRMLWidget):
             self._table.setSegmentationNode(None)
         self.updateWidgetFromMRML()
 
+    def _batch_processed(self) -> None:
+        """The nodes are those that the selectors stand on now."""
+        if self._parameters is not None:
+            if self._logic.GetSegmentationNode() is not self._segmentation_box.currentNode():
+                self.setSegmentationNode(self._segmentation_box.currentNode())
+            if self._logic.GetSourceVolumeNode() is not self._source_box.currentNode():
+                self.setSourceVolumeNode(self._source_box.currentNode())
+        self.updateWidgetFromMRML()
+
     def _observe(self, what: str, node: Any, events: list[Any], slot: Any) -> None:
         for observed, tag in self._tags[what]:
             observed.RemoveObserver(tag)

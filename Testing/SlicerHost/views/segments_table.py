@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .base import observe, qMRMLWidget
@@ -97,6 +98,11 @@ class qMRMLSegmentsTableView(qMRMLWidget):
 
     def clearSelection(self) -> None:
         self._table.clearSelection()
+
+    def clearSelectedSegments(self) -> None:
+        """The context menu's entry, once its question is answered."""
+        for identifier in self.selectedSegmentIDs():
+            slicer.vtkSlicerSegmentationsModuleLogic.ClearSegment(self._node, identifier)
 
     def _get_read_only(self) -> bool:
         return self._read_only

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.cohort.labels.colours import OKABE_ITO, distinct_colours
 from SuggestiveAnnotationLib.cohort.labels.schema import (
+    exported_schema,
     guess_schema,
     load_schema,
     save_schema,
@@ -21,7 +23,8 @@ from SuggestiveAnnotationLib.cohort.labels.schema import (
     shipped_schemas,
 )
 from SuggestiveAnnotationLib.errors import InputError
-from SuggestiveAnnotationLib.types import Case
+from SuggestiveAnnotationLib.export.sidecar import describe_schema
+from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
 RULES: dict[str, Any] = {
     "format": "suggestive-annotation label schema",
@@ -157,6 +160,57 @@ def test_255_among_other_labels_is_a_class_and_not_ignored(write_image: Callable
     schema = guess_schema([label_case(write_image("a.nii.gz", np.where(labels == 3, 255, labels)))])
     assert [c.value for c in schema.classes] == [1, 2, 255]
     assert schema.ignore_value == 65535
+
+
+def export(path: Path, told: Any, **changes: object) -> None:
+    """The JSON beside an exported labelmap, as far as it tells of values."""
+    data = {"format": "SuggestiveAnnotation export", "version": 1, "kind": "annotation", "schema": told, **changes}
+    path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(data), encoding="utf-8")
+
+
+LESION = LabelSchema(
+    "lesions", (LabelClass(1, "lesion", (9, 8, 7), None, "SCT^1^Lesion"), LabelClass(2, "left rim", (1, 2, 3))), ignore_value=255
+)
+
+
+def test_the_schema_of_an_export_is_taken_with_its_ignore_value(write_image: Callable[..., Path], labels: np.ndarray) -> None:
+    exported = [write_image(f"{n}_annotation.nii.gz", np.where(labels == 3, 255, labels)) for n in "ab"]
+    for path in exported:
+        export(path, describe_schema(LESION))
+    assert guess_schema([label_case(path) for path in exported]) == LESION
+    # Labels without such a file may lie among them as long as their values are known.
+    other = write_image("c.nii.gz", (labels > 0).astype(np.uint8))
+    assert guess_schema([label_case(path) for path in (*exported, other)]) == LESION
+    other = write_image("c.nii.gz", labels)
+    assert [c.value for c in guess_schema([label_case(path) for path in (*exported, other)]).classes] == [1, 2, 3, 255]
+    export(exported[1], describe_schema(replace(LESION, ignore_value=254)))
+    assert [c.value for c in guess_schema([label_case(path) for path in exported]).classes] == [1, 2, 255]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-2, 300) | st.text(max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "name", "colour", "labels"]), inner, max_size=4)
+        ),
+        max_leaves=8,
+    )
+)
+def test_a_json_beside_a_labelmap_that_is_no_export_tells_nothing(tmp_path_factory: pytest.TempPathFactory, anything: object) -> None:
+    path = tmp_path_factory.getbasetemp() / "x_annotation.nii.gz"
+    assert exported_schema(path.with_name("absent.nii.gz")) is None
+    good = describe_schema(LESION)
+    export(path, good)
+    assert exported_schema(path) == LESION
+    export(path, good, format="other")
+    assert exported_schema(path) is None
+    for key in ("labels", "ignore_value", "name"):
+        if anything != good[key]:
+            export(path, {**good, key: anything})
+            found = exported_schema(path)
+            assert found is None or schema_from_json(schema_to_json(found)) == found
+    export(path, anything)
+    assert exported_schema(path) is None
 
 
 def test_guessing_without_labels_or_from_an_image_is_refused(write_image: Callable[..., Path]) -> None:

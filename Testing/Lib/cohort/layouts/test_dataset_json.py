@@ -195,6 +195,25 @@ def test_a_table_gives_roles_and_patients(write_image: Write, labels: np.ndarray
     assert [(c.patient, c.role) for c in plan_dataset(tmp_path, table=table).cases] == [("A", "test"), ("B", "pool")]
 
 
+def test_visits_share_the_patient(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for n, case in enumerate(("P01_baseline", "P01_followup", "P02_baseline", "P03_baseline")):
+        for channel in (0, 1):
+            write_image(f"images{'Ts' if n == 3 else 'Tr'}/{case}_{channel:04d}.nii.gz", seed=n)
+    describe(tmp_path, V2, numTraining=3)
+    plan = plan_dataset(tmp_path)
+    assert [(c.patient, c.role) for c in plan.usable] == [
+        ("P01", "pool"),
+        ("P01", "pool"),
+        ("P02_baseline", "pool"),
+        ("P03_baseline", "test"),
+    ]
+    (said,) = plan.warnings
+    assert "2 cases are visits of 1 person (P01_baseline: P01); visits of a person stay on one side of a split." in said
+    table = tmp_path / "people.csv"
+    table.write_text("case,patient\nP01_baseline,A\nP01_followup,B\nP02_baseline,A\nP03_baseline,C\n", encoding="utf-8")
+    assert [c.patient for c in plan_dataset(tmp_path, table=table).usable] == ["A", "B", "A", "C"]
+
+
 def test_files_that_are_missing_or_do_not_fit_exclude_their_case(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     decathlon(write_image, labels, tmp_path)
     (tmp_path / "labelsTr/BRATS_2.nii.gz").unlink()

@@ -12,7 +12,9 @@ from dataset_content import make_case, make_content, read, stage
 
 from SuggestiveAnnotationLib.cohort.files.read import read_geometry
 from SuggestiveAnnotationLib.cohort.recognise import plan_folder
+from SuggestiveAnnotationLib.engine.cohort import as_created
 from SuggestiveAnnotationLib.export import bids, nnunet
+from SuggestiveAnnotationLib.export.case import write_labelmaps
 
 
 def contents(folder: Path, direction: str) -> Any:
@@ -56,3 +58,22 @@ def test_a_bids_derivative_beside_its_raw_images(tmp_path: Path, direction: str)
         assert case.label is not None
         assert np.array_equal(read(case.label), one.volume()[0])
         assert read_geometry(case.label).same_grid(case.geometry)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_labelmaps_beside_their_images(tmp_path: Path, suffix: str) -> None:
+    content = contents(tmp_path / "in", "identity")
+    for one in content.cases:
+        (tmp_path / "set/images").mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(sitk.ReadImage(one.case.images["T1"]), str(tmp_path / f"set/images/{one.case.name}_T1.nii.gz"))
+    write_labelmaps(tmp_path / "set/export", content, suffix=suffix, overwrite=False, stage=stage(content))
+    plan = as_created(plan_folder(tmp_path / "set", layout="names"))
+    assert (plan.excluded, plan.warnings, [c.mask for c in plan.cases]) == ((), (), [None, None])
+    assert plan.schema is not None
+    assert plan.schema.ignore_value == content.schema.ignore_value
+    assert {(c.value, c.name, c.colour, c.terminology) for c in plan.schema.classes} == {
+        (c.value, c.name, c.colour, c.terminology) for c in content.schema.classes
+    }
+    for one, case in zip(content.cases, plan.usable, strict=True):
+        assert case.label is not None
+        assert np.array_equal(read(case.label), one.volume()[0])
