@@ -109,7 +109,7 @@ def _dry_run(arguments: argparse.Namespace, plan: CohortPlan, data: dict[str, An
 
 _LABELS_AS: dict[LabelUse, str] = {
     "reference": "The labels are references (--labels-as reference): models are judged by them, and none is taken for an annotation.",
-    "validation": "Cases with labels are held out (--labels-as validation): they say when training stops.",
+    "validation": "Cases with labels are held out (--labels-as validation): they say which weights of a training are kept.",
     "first-batch": "`prepare` takes the labels of pool cases as accepted slices by {by} (--labels-as first-batch, slices: {rule}).",
     "pre-annotation": "`prepare` takes the labels of pool cases as outlines to correct (--labels-as pre-annotation, slices: {rule}).",
 }

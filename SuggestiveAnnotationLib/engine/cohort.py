@@ -18,6 +18,7 @@ from SuggestiveAnnotationLib.cohort.split import assign_roles
 from SuggestiveAnnotationLib.cohort.table import check_split, folded
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, no_progress
+from SuggestiveAnnotationLib.session import reader_name
 from SuggestiveAnnotationLib.study.study import CONVERTED, Study, check_free
 from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelClass, LabelSchema, LabelUse, Role
 
@@ -77,11 +78,14 @@ def as_created(plan: CohortPlan, *, schema: str | Path | None = None, test: floa
 
 
 def with_labels_as(plan: CohortPlan, use: LabelUse, *, rule: AnnotatedRule | None = None, by: str | None = None) -> CohortPlan:
-    """The plan with another use of its labels; for validation, the cases that have labels are held out for it."""
+    """The plan with another use of its labels; for validation, the cases that have labels are held out for it.
+
+    Raises: InputError, when the name of who drew them is no text.
+    """
     cases = plan.cases
     if use == "validation":
         cases = tuple(replace(c, role="validation") if c.label is not None and c.role == "pool" else c for c in cases)
-    return replace(plan, cases=cases, labels_as=use, annotated_slices=rule or plan.annotated_slices, labels_by=by or plan.labels_by)
+    return replace(plan, cases=cases, labels_as=use, annotated_slices=rule or plan.annotated_slices, labels_by=reader_name(by or plan.labels_by))
 
 
 @dataclass(frozen=True)

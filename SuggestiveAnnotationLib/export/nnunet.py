@@ -58,6 +58,8 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         left_out += ("No splits are written because all training cases are of one person; nnU-Net can train on them with fold `all` only.",)
     mend(folder)
     target = _target(Path(folder), content, overwrite=overwrite)
+    if overwrite:
+        left_out += _others_of(Path(folder), content)
     with whole_folder(target, marker=MARKER, overwrite=overwrite, study=content.key) as scratch:
         for part in ("imagesTr", "labelsTr", *(("imagesTs", "labelsTs") if len(train) < len(cases) else ())):
             (scratch / part).mkdir()
@@ -127,6 +129,21 @@ def _target(folder: Path, content: StudyContent, *, overwrite: bool) -> Path:
         raise InputError(f"{folder} holds a dataset for every id from {FIRST_ID} to {LAST_ID}.", hint="Choose another folder.")
     name = re.sub(r"[^A-Za-z0-9]+", "-", ascii_letters(content.title)).strip("-")[:40].strip("-")
     return folder / f"Dataset{free}_{name or 'Study'}"
+
+
+def _others_of(folder: Path, content: StudyContent) -> tuple[str, ...]:
+    """A sentence on datasets of this study's title that are not known to be its own, and therefore stay."""
+    own = datasets(folder, MARKER, study=content.key)
+    names = [path.name for path in listing(folder) if _FOLDER.match(path.name) and path not in own and _title(path) == content.title]
+    return tuple(f"{name} in {folder} has the title of this study, but is not known to be its export: it stays." for name in names)
+
+
+def _title(dataset: Path) -> str | None:
+    try:
+        name = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(name)
 
 
 def _write_case(scratch: Path, target: Path, content: StudyContent, one: CaseContent, name: str) -> None:

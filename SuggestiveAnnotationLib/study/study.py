@@ -206,7 +206,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
     @property
     def labels_by(self) -> str:
         """Who drew the labels that the cohort brought."""
-        return str(self.settings.get("labels_by") or "existing labels")
+        return str(self.settings.get("labels_by") or "").strip() or "existing labels"
 
     @cached_property
     def schema(self) -> LabelSchema:

@@ -71,7 +71,7 @@ class SegmentationSettings:
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Annotated slices that decide when training stops, and nothing else.
+    """Annotated slices that decide which weights of a training are kept and when it stops, and nothing else.
 
     Attributes:
         images: on the network grid.

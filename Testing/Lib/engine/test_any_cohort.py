@@ -254,7 +254,9 @@ def test_nobody_s_name_is_anywhere_but_in_the_property_for_it(tmp_path: Path) ->
 def test_labels_for_validation_hold_their_cases_out(tmp_path: Path) -> None:
     by_names(tmp_path / "cohort")
     (tmp_path / "cohort" / "case2" / "seg.nii.gz").unlink()
-    plan = with_labels_as(find(tmp_path / "cohort"), "validation", rule="labelled", by="Dr A")
+    plan = with_labels_as(find(tmp_path / "cohort"), "validation", rule="labelled", by=" Dr A ")
+    with pytest.raises(InputError, match="letters that cannot be kept"):
+        with_labels_as(plan, "validation", by="Dr \udce9")
     study = create(tmp_path / "study", plan=plan)
     assert [c.role for c in study.cases()] == ["validation", "validation", "pool"]
     assert {k: study.settings[k] for k in ("labels_as", "annotated_slices", "labels_by")} == {

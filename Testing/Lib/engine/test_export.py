@@ -87,8 +87,11 @@ def test_an_nnunet_dataset_is_replaced_by_its_own_study_only(study: Study, make_
     first = {"Dataset501_study": ["case0.nii.gz", "case1.nii.gz"]}
     assert labels() == {**first, "Dataset502_study": ["case2.nii.gz"]}
     Session(other, annotator="one").accept({SliceRef("case1", 0, 4): drawing(other, 1)})
-    export(other, tmp_path / "out", format="nnunet", overwrite=True)
+    said = export(other, tmp_path / "out", format="nnunet", overwrite=True).left_out
     assert labels() == {**first, "Dataset502_study": ["case1.nii.gz", "case2.nii.gz"]}
+    assert [one for one in said if "it stays" in one] == [
+        f"Dataset501_study in {tmp_path / 'out'} has the title of this study, but is not known to be its export: it stays."
+    ]
 
 
 def test_files_hold_the_same_and_lie_where_the_image_lies(study: Study, tmp_path: Path) -> None:
