@@ -81,7 +81,7 @@ class Session(ReaderView):
         """
         self._current = ref
         shown = self.pre_annotation(ref)
-        self._record_shown({ref: shown.id if shown else None})
+        self._record_shown({ref: shown.id if shown else None}, another=self._shows_another(ref))
         return shown
 
     def note_shown(self, predictions: Mapping[SliceRef, int | None]) -> None:
@@ -94,9 +94,9 @@ class Session(ReaderView):
             began |= set(self._began_with(case))
         self._record_shown({ref: identifier for ref, identifier in predictions.items() if ref not in began})
 
-    def _record_shown(self, predictions: Mapping[SliceRef, int | None]) -> None:
-        number = self._round_number()
-        payloads = {ref: {"prediction_id": identifier, "round": number} for ref, identifier in predictions.items()}
+    def _record_shown(self, predictions: Mapping[SliceRef, int | None], *, another: bool = False) -> None:
+        told = {"round": self._round_number(), **({"another": True} if another else {})}
+        payloads = {ref: {"prediction_id": identifier, **told} for ref, identifier in predictions.items()}
         self.study.record_events("shown", payloads, annotator=self.annotator)
 
     def next(self) -> SliceRef | None:

@@ -261,11 +261,13 @@ class AnnotateSection(Section):
 
     def _accept(self, refs):
         """Whether the slices were accepted, which the caller tells the others; says why when they were not."""
+        sync = self.workspace.sync
+        # What a tool has only just changed out of view was not seen.
+        sync.look()
         why = self.obstacle(refs)
         if why:
             self.workspace.message("warning", why)
             return False
-        sync = self.workspace.sync
         # Drafts first: whatever goes wrong after this, the work is in the study.
         sync.accepting(refs)
         annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})

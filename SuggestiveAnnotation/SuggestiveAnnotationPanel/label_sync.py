@@ -47,6 +47,8 @@ class LabelSync:
         self._preAnnotations = {}
         # The same, of slices in view that the newest round shows otherwise.
         self._held = {}
+        # The same, of slices changed since the last save, as it was before the change; None where there was none.
+        self._against = {}
         self._looked = qt.QTimer()
         self._looked.setSingleShot(True)
         self._looked.setInterval(DEBOUNCE_MS)
@@ -97,7 +99,8 @@ class LabelSync:
         self._saves.stop()
         self._node = self._now = self._start = None
         self._memory.forget()
-        for known in (self._changed, self._begun, self._drafted, self._placed, self._preAnnotations, self._held, self._again, self._seen):
+        slices = (self._changed, self._begun, self._drafted, self._placed, self._again, self._seen)
+        for known in (*slices, self._preAnnotations, self._held, self._against):
             known.clear()
 
     @property
@@ -140,6 +143,9 @@ class LabelSync:
         self._seen.clear()
         if not changed:
             return
+        known = {**self._preAnnotations, **self._held}
+        # A round that comes before the next save shows something else.
+        self._against.update({index: known.get(index) for index in set(changed) - self._changed})
         self._changed.update(changed)
         for index in changed:
             self._workspace.session.record("stroke", self._ref(index))
@@ -190,12 +196,14 @@ class LabelSync:
         session.discard_slices([self._ref(index) for index in dropped])
         self._begun = (self._begun | begun) - dropped
         self._changed.clear()
+        self._against.clear()
         self._workspace.statesChanged()
 
     def _noteShown(self, indices):
         """Reached by scrolling, by a range or by a three-dimensional tool: what was in view is what the effort is measured against."""
-        known = {**self._preAnnotations, **self._held}
-        self._workspace.session.note_shown({self._ref(index): known[index].prediction_id for index in indices if index in known})
+        known = {**self._preAnnotations, **self._held, **self._against}
+        shown = {self._ref(index): known[index] for index in indices if index in known}
+        self._workspace.session.note_shown({ref: None if one is None else one.prediction_id for ref, one in shown.items()})
 
     # Slices
 
@@ -223,11 +231,11 @@ class LabelSync:
         if self._node is None:
             return
         start, now = self._stack(self._start), self._stack(self._now)
-        for ref in refs:
-            start[ref.native_index] = now[ref.native_index]
+        for index in self._indices(refs):
+            start[index] = now[index]
             for indices in (self._changed, self._begun, self._drafted):
-                indices.discard(ref.native_index)
-            self._held.pop(ref.native_index, None)
+                indices.discard(index)
+            self._held.pop(index, None)
 
     def write(self, ref, labels):
         """Put labels, canonical `(row, column)`, on a slice, as a change by the person."""
@@ -268,8 +276,13 @@ class LabelSync:
             if not np.array_equal(now[index], labels):
                 stale[index] = labels
         self._bring(stale)
-        # Also in view where a pre-annotation was taken away: nobody has looked at the slice without it.
-        self._unsee({index for index in stale if index not in self._shownNow() or (index in self._preAnnotations and index not in shown)})
+        others = {index for index in stale if index in shown and shown[index].origin == "other reader"}
+        # Also in view where a pre-annotation went, or another reader's labels came: nobody has looked at the slice like that.
+        gone = {index for index in stale if index in self._preAnnotations and index not in shown}
+        self._unsee((set(stale) - self._shownNow()) | gone | others)
+        if others & self._indices([self._workspace.current]):
+            # What is accepted now is measured against no pre-annotation.
+            self._workspace.session.open(self._workspace.current)
         self._learn(shown)
 
     # What stays in view
@@ -319,7 +332,7 @@ class LabelSync:
         if fresh is None:
             text = _("The suggestion of slice {number} expired: a new round has come. What it shows stays until you leave it.")
         else:
-            text = _("A new round has come. Slice {number} gets its newer pre-annotation when you leave it.")
+            text = _("There is a newer pre-annotation. Slice {number} gets it when you leave it.")
         self._workspace.message("info", text.format(number=slice_number(ref)))
 
     def _onSlice(self):

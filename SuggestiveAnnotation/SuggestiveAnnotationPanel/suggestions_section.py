@@ -212,7 +212,7 @@ class SuggestionsSection(Section):
             button.toolTip = why or tip
         known = ref is not None
         # Nobody can say that a slice is empty who has not seen it.
-        seen = known and ref in self.workspace.views.displayed
+        seen = known and self._isSeen(ref)
         ui.emptyButton.enabled = seen and (waits or not suggested)
         ui.emptyButton.toolTip = (
             _("Accept the slice as holding none of the structures")
@@ -270,10 +270,16 @@ class SuggestionsSection(Section):
         self.ui.reasonBox.setEditText("")
         self.workspace.nextSlice()
 
+    def _isSeen(self, ref):
+        return ref in self.workspace.views.displayed and ref.case == self.workspace.scene.case
+
     def markEmpty(self):
         """Accept the open slice as holding none of the structures, after asking where somebody drew some."""
         ref = self.workspace.current
         self.workspace.saveNow()
+        if not self._isSeen(ref):
+            self.workspace.message("warning", _("The slice has not been shown yet."))
+            return
         shown = self.workspace.session.shown_labels(ref)
         question = _("Structures are drawn on slice {n}. They will be gone. Accept it as empty?").format(n=slice_number(ref))
         drawn = shown.origin != "pre-annotation" and shown.labels.any()

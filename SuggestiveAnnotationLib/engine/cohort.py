@@ -85,7 +85,8 @@ def with_labels_as(plan: CohortPlan, use: LabelUse, *, rule: AnnotatedRule | Non
     cases = plan.cases
     if use == "validation":
         cases = tuple(replace(c, role="validation") if c.label is not None and c.role == "pool" else c for c in cases)
-    return replace(plan, cases=cases, labels_as=use, annotated_slices=rule or plan.annotated_slices, labels_by=reader_name(by or plan.labels_by))
+    drawn_by = reader_name(by or plan.labels_by)
+    return replace(plan, cases=cases, labels_as=use, annotated_slices=rule or plan.annotated_slices, labels_by=drawn_by)
 
 
 @dataclass(frozen=True)

@@ -173,13 +173,16 @@ class ReaderView:
 
     def _began_with(self, case: str, ref: SliceRef | None = None) -> dict[SliceRef, int | None]:
         """Slices that work began on, and the prediction it began with: kept with the draft, else with the annotation, else what was shown
-        first in this round.
+        first in this round. Work that goes on from another reader's labels began with none.
         """
         number = self._round_number()
         began: dict[SliceRef, int | None] = {}
         for event in self.study.events(ref=ref, case=case, kind="shown", annotator=self.annotator):
-            if event.ref is not None and event.payload.get("round") == number:
-                began.setdefault(event.ref, event.payload.get("prediction_id"))
+            if event.ref is None or event.payload.get("round") != number:
+                continue
+            if event.payload.get("another"):
+                began[event.ref] = None
+            began.setdefault(event.ref, event.payload.get("prediction_id"))
         for note in self.study.work_notes(case=case, ref=ref):
             if note.annotator == self.annotator and note.state in ("accepted", "draft"):
                 began[note.ref] = note.prediction_id

@@ -77,6 +77,17 @@ def test_what_is_shown_is_the_own_draft_then_the_own_accept_then_anothers_then_t
     assert shown(one, SliceRef("case0", 0, 3)) == ("nothing", "", 0)
 
 
+def test_work_on_anothers_labels_is_measured_against_nothing_also_after_a_look_at_the_pre_annotation(study: Study) -> None:
+    one, two = Session(study, annotator="one"), Session(study, annotator="two")
+    assert one.open(FIRST) is not None
+    two.open(FIRST)
+    two.accept({FIRST: square(1)})
+    assert one.open(FIRST) is None
+    one.draft(FIRST, square(1))
+    (mine,) = one.accept({FIRST: square(1)})
+    assert (mine.prediction_id, mine.effort) == (None, None)
+
+
 def test_the_labels_of_a_case_are_those_of_its_slices_one_by_one(study: Study) -> None:
     one, two = Session(study, annotator="one"), Session(study, annotator="two")
     two.accept({SECOND: square(1), SliceRef("case0", 0, 3): square(1)})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from panel_reader import PREDICTED, A, B, C, Reader
+from panel_reader import OTHER, PREDICTED, A, B, C, Reader
 from panel_study import add_round, square
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
+from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.types import SliceRef
 
 
@@ -144,3 +145,38 @@ def test_work_that_was_not_saved_yet_is_dropped_too_and_undo_says_nothing_of_dra
     reader.host.click(reader.ui.acceptButton)
     (annotation,) = reader.workspace.study.annotations()
     assert annotation.provenance == "unchanged"
+
+
+def test_what_a_tool_has_only_just_changed_out_of_view_is_not_accepted(reader: Reader) -> None:
+    for ref in (B, A):
+        reader.scroll(ref)
+    assert {A, B} <= reader.workspace.views.displayed
+    reader.workspace.sync.write(B, square(1, left=25))
+    assert not reader.section._accept([B])
+    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
+    assert reader.state(B) != "accepted"
+
+
+def test_another_readers_labels_that_come_into_view_are_looked_at_first_and_are_no_work_of_ones_own(reader: Reader) -> None:
+    other = Session(reader.workspace.study, annotator="Dr Z")
+    other.open(A)
+    other.accept({A: square(1, left=14)})
+    reader.workspace.statesChanged()
+    assert A not in reader.workspace.views.displayed
+    assert np.array_equal(reader.labels(A), square(1, left=14))
+    reader.host.waitUntil(lambda: reader.section.obstacle() == "", 3, "the picture")
+    assert reader.section._accept([A])
+    (mine,) = [a for a in reader.workspace.study.all_annotations(ref=A) if a.annotator == reader.workspace.session.annotator]
+    assert (mine.prediction_id, mine.effort) == (None, None)
+
+
+def test_a_slice_is_not_called_empty_while_another_case_is_shown(reader: Reader) -> None:
+    empty = reader.panel.sections[2]
+    reader.open(OTHER)
+    reader.workspace.openSlice(A)
+    assert reader.workspace.scene.case != A.case
+    assert not empty.ui.emptyButton.enabled
+    empty.markEmpty()
+    assert reader.state(A) != "accepted"
+    reader.open(A)
+    assert empty.ui.emptyButton.enabled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from panel_desk import FREE, PREDICTED, A, B, C, Desk
 from panel_study import SHAPE, add_round, square
 
@@ -135,3 +136,44 @@ def test_what_came_from_the_study_and_was_erased_again_is_seen(desk: Desk) -> No
     desk.workspace.saveNow()
     assert not desk.drafts()[FREE].any()
     assert desk.workspace.session.first_shown(FREE) is not None
+
+
+@pytest.mark.parametrize("kind", ["suggested", "audit", "gone"])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_round_that_comes_before_the_save_is_not_what_the_work_is_measured_against(desk: Desk, kind: str, held: bool) -> None:
+    desk.open(A)
+
+    def new_round() -> None:
+        chosen = {FREE: "suggested"} | ({} if kind == "gone" else {A: kind})
+        fresh = {ref: square(4, left=20) for ref in chosen}
+        add_round(desk.workspace.study, chosen, fresh)  # type: ignore[arg-type]
+        desk.workspace.statesChanged()
+
+    if held:
+        new_round()
+    drawn_from = desk.labels(A)
+    desk.paint(A, square(1, left=11))
+    desk.sync.look()
+    if held:
+        desk.workspace.statesChanged()
+    else:
+        new_round()
+    desk.workspace.saveNow()
+    began = desk.workspace.session.first_shown(A)
+    if drawn_from.any():
+        assert began is not None
+        assert np.array_equal(began.labels, PREDICTED[A])
+    else:
+        # What became an audit slice while it was open is drawn without.
+        assert (held, kind, began) == (True, "audit", None)
+
+
+def test_what_was_drawn_from_scratch_stays_so_where_a_round_comes_before_the_save(desk: Desk) -> None:
+    desk.open(A)
+    desk.paint(FREE, square(4, left=11))
+    desk.sync.look()
+    add_round(desk.workspace.study, {FREE: "suggested"}, {FREE: square(4, left=20)})
+    desk.workspace.statesChanged()
+    desk.workspace.saveNow()
+    (accepted,) = desk.workspace.session.accept({FREE: desk.sync.labels(FREE)})
+    assert (accepted.provenance, accepted.prediction_id, accepted.effort) == ("from scratch", None, None)
