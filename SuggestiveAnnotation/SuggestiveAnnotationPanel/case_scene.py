@@ -12,7 +12,6 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from SuggestiveAnnotationLib.geometry import Geometry
-from SuggestiveAnnotationLib.study.reader_view import WAITING
 from SuggestiveAnnotationLib.worker import protocol
 
 from . import segments
@@ -268,8 +267,8 @@ class CaseScene:
 
     def _openAudits(self):
         """Native indices of the case's audit slices that wait for the reader."""
-        states = {} if self._workspace.session is None else self._workspace.session.slice_status(self.case)
-        return [ref.native_index for ref, status in states.items() if status.kind == "audit" and status.state in WAITING]
+        session = self._workspace.session
+        return [] if session is None else [ref.native_index for ref in session.open_audits(self.case)]
 
     def _newestModel(self):
         model = self._workspace.study.latest_model("segmentation")

@@ -216,6 +216,11 @@ class ReaderView:
                 found[ref] = SliceStatus(state, row.kind, row.round, row.rank, row.reason, by)
         return found
 
+    def open_audits(self, case: str) -> tuple[SliceRef, ...]:
+        """Audit slices of a case that wait for this reader, who is to draw them without the model."""
+        states = self.slice_status(case)
+        return tuple(ref for ref, status in states.items() if status.kind == "audit" and status.state in WAITING)
+
     def case_status(self) -> tuple[CaseStatus, ...]:
         """How far every case has come, in the order of the cohort."""
         rows = self._ordered()
