@@ -188,8 +188,8 @@ def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: s
         reader.host.press("I")
     else:
         reader.effect("Threshold").self().onUseForPaint()
-    assert reader.said[-1][0] == "info"
-    assert node.GetSourceVolumeIntensityMask()
+    # On a slow machine it is off again by now.
+    assert "info" in [level for level, _text in reader.said]
     reader.host.waitUntil(lambda: not node.GetSourceVolumeIntensityMask(), 3, "the mask to go")
     assert reader.said[-1][0] == "warning"
     assert "Masking by intensity" in reader.said[-1][1]
