@@ -50,7 +50,7 @@ def square(study: Study, *, width: int = 6, value: int = 1) -> np.ndarray:
 
 def _with_imported_labels(make_study: Callable[..., Study]) -> Study:
     study = make_study(
-        direction=OBLIQUE, name="out", change_labels=lambda index, labels: labels * 0,
+        direction=OBLIQUE, name="made-once", change_labels=lambda index, labels: labels * 0,
         settings={"labels_as": "pre-annotation", "annotated_slices": "labelled", "labels_by": BY, "seed": 5},
     )  # fmt: skip
     case = study.case("case0")

@@ -132,7 +132,7 @@ def test_what_was_left_out_is_said_in_both(card: dict[str, Any], tmp_path: Path)
 def test_people_read_the_same_as_markdown_and_names_break_no_table(card: dict[str, Any], tmp_path: Path) -> None:
     text = (tmp_path / "out" / "DATA_CARD.md").read_text(encoding="utf-8")
     lines = text.splitlines()
-    assert lines[0] == "# Data card: out"
+    assert lines[0] == "# Data card: made-once"
     assert "3 annotated slices of 2 cases (2 pool) of 2 patients; 4 annotations in the states accepted and reviewed." in text
     assert r"| Dr \| Two | 1 | 1 from scratch | 0 | 0 |  |" in lines
     rows = [line for line in lines if line.startswith("|")]
