@@ -76,6 +76,12 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits. Raises: OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def refuse_present(paths: Sequence[Path], *, overwrite: bool) -> None:
     """Raises: ExistsError, when one of the files is there and may not be replaced. All of one folder."""
     present = [path for path in paths if path.exists()]

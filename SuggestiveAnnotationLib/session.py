@@ -81,7 +81,7 @@ class Session(ReaderView):
         """
         self._current = ref
         shown = self.pre_annotation(ref)
-        self._record_shown({ref: shown.id if shown else None}, another=self._shows_another(ref))
+        self._record_shown({ref: shown.id if shown else None}, another=shown is None and self._shows_another(ref))
         return shown
 
     def note_shown(self, predictions: Mapping[SliceRef, int | None]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.case_images import cases_with, earlier_readers, image_on_grid, no_case, write_image
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
@@ -57,9 +58,10 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
     if not folds:
         left_out += ("No splits are written because all training cases are of one person; nnU-Net can train on them with fold `all` only.",)
     mend(folder)
-    target = _target(Path(folder), content, overwrite=overwrite)
+    own = [path for path in datasets(folder, MARKER, study=content.key) if _FOLDER.match(path.name)] if overwrite else []
+    target = own[0] if own else _free_place(Path(folder), content.title)
     if overwrite:
-        left_out += _others_of(Path(folder), content)
+        left_out += _others_of(Path(folder), content.title, own)
     with whole_folder(target, marker=MARKER, overwrite=overwrite, study=content.key) as scratch:
         for part in ("imagesTr", "labelsTr", *(("imagesTs", "labelsTs") if len(train) < len(cases) else ())):
             (scratch / part).mkdir()
@@ -117,31 +119,26 @@ def _usable(content: StudyContent) -> tuple[tuple[CaseContent, ...], tuple[str, 
     return tuple(good), left_out
 
 
-def _target(folder: Path, content: StudyContent, *, overwrite: bool) -> Path:
-    if overwrite:
-        for earlier in datasets(folder, MARKER, study=content.key):
-            if _FOLDER.match(earlier.name):
-                return earlier
+def _free_place(folder: Path, title: str) -> Path:
     # An export that is under way counts too: its hidden folder bears the id.
     taken = {int(found[1]) for p in listing(folder) if (found := _FOLDER.match(p.name))}
     free = next((i for i in range(FIRST_ID, LAST_ID + 1) if i not in taken), None)
     if free is None:
         raise InputError(f"{folder} holds a dataset for every id from {FIRST_ID} to {LAST_ID}.", hint="Choose another folder.")
-    name = re.sub(r"[^A-Za-z0-9]+", "-", ascii_letters(content.title)).strip("-")[:40].strip("-")
+    name = re.sub(r"[^A-Za-z0-9]+", "-", ascii_letters(title)).strip("-")[:40].strip("-")
     return folder / f"Dataset{free}_{name or 'Study'}"
 
 
-def _others_of(folder: Path, content: StudyContent) -> tuple[str, ...]:
+def _others_of(folder: Path, title: str, own: Collection[Path]) -> tuple[str, ...]:
     """A sentence on datasets of this study's title that are not known to be its own, and therefore stay."""
-    own = datasets(folder, MARKER, study=content.key)
-    names = [path.name for path in listing(folder) if _FOLDER.match(path.name) and path not in own and _title(path) == content.title]
+    names = [path.name for path in listing(folder) if _FOLDER.match(path.name) and path not in own and _title(path) == title]
     return tuple(f"{name} in {folder} has the title of this study, but is not known to be its export: it stays." for name in names)
 
 
 def _title(dataset: Path) -> str | None:
     try:
-        name = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, KeyError, TypeError):
+        name = read_json_file(dataset / "dataset.json", "description of a dataset")["name"]
+    except (InputError, KeyError, TypeError):
         return None
     return str(name)
 

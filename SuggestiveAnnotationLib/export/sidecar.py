@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.cohort.labels.schema import EXPORT_FORMAT
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid
+from SuggestiveAnnotationLib.files import sha256_of
 from SuggestiveAnnotationLib.types import LabelSchema, SliceRef, Suggestion, slice_number
 
 VERSION = 1
@@ -43,8 +44,8 @@ def sidecar_path(path: Path, labels: Path) -> Path:
 def _names_in(sidecar: Path) -> dict[str, str]:
     """Role -> name of the files that a sidecar of this project tells of; empty for everything else."""
     try:
-        data = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        data = read_json_file(sidecar, "sidecar")
+    except InputError:
         return {}
     files = data.get("files") if isinstance(data, dict) and data.get("format") == EXPORT_FORMAT else None
     names = {role: one.get("name") for role, one in files.items() if isinstance(one, dict)} if isinstance(files, dict) else {}
@@ -64,7 +65,7 @@ def header(grid: CaseGrid, kind: str, files: Mapping[str, tuple[Path, Path]]) ->
         "version": VERSION,
         "kind": kind,
         "case": grid.case,
-        "files": {role: {"name": final.name, "sha256": _sha256(content)} for role, (final, content) in files.items()},
+        "files": {role: {"name": final.name, "sha256": sha256_of(content)} for role, (final, content) in files.items()},
         "grid": grid.geometry.to_json(),
         "axis": grid.frame.axis,
         "slices": grid.frame.count,
@@ -133,8 +134,3 @@ def describe_suggestion(suggestion: Suggestion) -> dict[str, Any]:
     """Why a slice was suggested."""
     why = suggestion.rationale
     return {"strategy": why.strategy, "kind": suggestion.kind, "rank": suggestion.rank, "score": why.score, "sentence": why.sentence}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

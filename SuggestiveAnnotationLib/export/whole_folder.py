@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.errors import ExistsError, InputError
 from SuggestiveAnnotationLib.files import storage_error, sync_folder
 
@@ -232,10 +233,10 @@ def _listed(marker: Path) -> frozenset[str] | None:
 def _marker(path: Path) -> dict[str, Any] | None:
     """What a marker says; None where it is no marker."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = read_json_file(path, "list of a dataset's files")
         if data["format"] == FORMAT and all(isinstance(name, str) for name in data["files"]):
             return data
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, KeyError, TypeError):
         pass
     return None
 

@@ -24,7 +24,7 @@ from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices
 from SuggestiveAnnotationLib.cohort.labels.merge import apply_merge, schema_of_values
 from SuggestiveAnnotationLib.errors import InputError, StudyError
-from SuggestiveAnnotationLib.files import quoted_stem, stamp, whole_file, write_array, write_text
+from SuggestiveAnnotationLib.files import quoted_stem, sha256_of, stamp, whole_file, write_array, write_text
 from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.arrays import open_npy
@@ -236,7 +236,7 @@ class SliceStore:
         """The note of a case whose arrays are what was written, byte for byte."""
         note = self._note(name)
         try:
-            whole = note is not None and all(_file_hash(self._path(name, suffix)) == kept for suffix, kept in note["hashes"].items())
+            whole = note is not None and all(sha256_of(self._path(name, suffix)) == kept for suffix, kept in note["hashes"].items())
         except OSError:
             return None
         return note if whole else None
@@ -284,12 +284,7 @@ def _save(path: Path, array: NDArray[Any]) -> str:
     """Write an array whole. Returns: hash of the file."""
     with whole_file(path) as scratch:
         write_array(scratch, array)
-        return _file_hash(scratch)
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(scratch)
 
 
 def _sources(case: Case) -> Mapping[str, Path]:
@@ -313,6 +308,5 @@ def _content(case: Case) -> str:
     digest = hashlib.sha256()
     for name, path in _sources(case).items():
         digest.update(name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()

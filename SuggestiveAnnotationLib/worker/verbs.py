@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
@@ -15,7 +14,7 @@ from SuggestiveAnnotationLib.engine import settings
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
-from SuggestiveAnnotationLib.types import AnnotatedRule, Plane, SliceRef, slice_number
+from SuggestiveAnnotationLib.types import AnnotatedRule, Plane, SliceRef, content_key, slice_number
 from SuggestiveAnnotationLib.worker import protocol
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class Verbs:
         from SuggestiveAnnotationLib.engine.cohort import create_from_plan
 
         self.close()
-        path, asked = Path(command.study), hashlib.sha256(json.dumps(dataclasses.asdict(command), sort_keys=True).encode()).hexdigest()
+        path, asked = Path(command.study), content_key(dataclasses.asdict(command))
         if not _begun(path, asked):
             study = create_from_plan(path, plan=CohortPlan.from_json(command.plan), name=command.title, **self._context)
             study.set_property(_BEGUN, asked)
@@ -354,11 +353,8 @@ def _begun(path: Path, asked: str) -> bool:
 
     if not (path / DATABASE_NAME).exists():
         return False
-    study = Study(path)
-    try:
+    with closing(Study(path)) as study:
         return study.properties().get(_BEGUN) == asked
-    finally:
-        study.close()
 
 
 def options_from(kind: type[OptionsKind], given: Mapping[str, Any]) -> OptionsKind:

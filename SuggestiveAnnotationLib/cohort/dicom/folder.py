@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
+from SuggestiveAnnotationLib.cohort.files.scan import is_folder, is_hidden
 from SuggestiveAnnotationLib.progress import CancelToken
 
 MAX_DEPTH = 16
@@ -82,17 +83,12 @@ def _walk(folder: str, depth: int, seen: set[str], cancel: CancelToken | None) -
             raise
         return
     for entry in entries:
-        if entry.name.startswith((".", "~", "__MACOSX")) or entry.name == "lost+found":
+        if is_hidden(entry.name):
             continue
-        try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError:
-            # A link in a circle.
-            continue
-        if is_folder:
+        if is_folder(entry):
             real = os.path.realpath(entry.path)
             if depth > 0 and real not in seen:
                 seen.add(real)
                 yield from _walk(entry.path, depth - 1, seen, cancel)
-        elif is_file:
+        elif os.path.isfile(entry.path):
             yield entry.path

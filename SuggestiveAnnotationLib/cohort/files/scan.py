@@ -32,12 +32,12 @@ def scan(root: Path, *, notes: list[str] | None = None, without: Collection[str]
         InputError: no such folder, no image in it, or more than `MAX_ENTRIES` files and folders.
     """
     try:
-        there, is_folder = root.exists(), root.is_dir()
+        there, folder = root.exists(), root.is_dir()
     except (OSError, ValueError):
-        there, is_folder = False, False
+        there, folder = False, False
     if not there:
         raise InputError(f"The folder {root} does not exist.", hint="Check the path.")
-    if not is_folder:
+    if not folder:
         raise InputError(f"{root} is a file, not a folder.", hint="Give the folder that holds all cases.")
     walk = _Walk(root, [] if notes is None else notes, without)
     found = sorted(walk.files(root, MAX_DEPTH), key=lambda f: (f.relative, f.path))
@@ -71,14 +71,14 @@ class _Walk:
             hint = "Give the folder that holds the cases and little else."
             raise InputError(f"{self.root} holds more than {MAX_ENTRIES:,} files and folders.", hint=hint)
         for entry in entries:
-            if entry.name.startswith((".", "~", "__MACOSX")) or entry.name == "lost+found":
+            if is_hidden(entry.name):
                 continue
-            if folder == self.root and entry.name in self.without and _is_dir(entry):
+            if folder == self.root and entry.name in self.without and is_folder(entry):
                 continue
             if not entry.name.isprintable():
-                if entry.name.lower().endswith(SUFFIXES) or _is_dir(entry):
+                if entry.name.lower().endswith(SUFFIXES) or is_folder(entry):
                     self.notes.append(f"{entry.path!a} has characters in its name that cannot be shown, and was left out; rename it.")
-            elif _is_dir(entry):
+            elif is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if depth <= 0:
                     self.notes.append(f"The folder {entry.path} lies too deep in {self.root} and was left out.")
@@ -90,7 +90,12 @@ class _Walk:
                 yield ImageFile(os.path.abspath(entry.path), unicodedata.normalize("NFC", relative))
 
 
-def _is_dir(entry: os.DirEntry[str]) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether people do not see a file or folder of this name as theirs: what begins with a dot, and what systems leave behind."""
+    return name.startswith((".", "~", "__MACOSX")) or name == "lost+found"
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether it is a folder or leads to one; a link in a circle does not."""
     try:
         return entry.is_dir()
