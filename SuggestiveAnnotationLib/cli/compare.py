@@ -19,7 +19,7 @@ def add_commands(sub: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the records; the same again resumes")
     parser.add_argument("--data", type=Path, metavar="DIR", help="what ${DATA} in the plan stands for: the folder with the cohorts")
     parser.add_argument(
-        "--records", type=Path, metavar="FILE", help="archive of records: runs it holds are not done again, and it gets those that are"
+        "--records", type=Path, metavar="FILE", help="archive of records: runs it holds are not done again, and new ones are added to it"
     )
     parser.add_argument(
         "--runs", type=int, metavar="N", help="do N of the missing runs, rounded up to all arms of a fold and seed; 0: none, only --report"

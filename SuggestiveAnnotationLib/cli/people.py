@@ -33,7 +33,7 @@ def add_commands(sub: Commands) -> None:
     )
 
     command = add_command(verbs, "undo", annotations_undo, "Take back an annotator's last accept or import of the last day.")
-    command.add_argument("--annotator", required=True, help="whose")
+    command.add_argument("--annotator", required=True, help="whose last accept or import to take back")
 
     command = add_command(verbs, "review", annotations_review, "Approve or return slices that another reader accepted.")
     command.add_argument("--case", required=True, help="case that they belong to")

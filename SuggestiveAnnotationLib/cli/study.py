@@ -49,10 +49,10 @@ def add_commands(sub: Commands) -> None:
     command.add_argument("--labels-by", metavar="NAME", help="who drew the labels, when they become accepted slices")
     command.add_argument("--name", default="", help="name of the study (default: the folder's)")
     command.add_argument("--test", type=float, default=0, metavar="N", help="held out for testing, a number or a share below 1")
-    command.add_argument("--validation", type=float, default=0, metavar="N", help="locked to choose the best weights, a number or a share")
+    command.add_argument("--validation", type=float, default=0, metavar="N", help="held out to choose the best weights, number or share")
     command.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     command.add_argument("--dry-run", action="store_true", help="only show what was found and what would be made of it")
-    add_command(verbs, "check", study_check, "Read every file and say what is wrong; exit code 3 when no case is without a problem.")
+    add_command(verbs, "check", study_check, "Read every file and say what is wrong; exit code 3 when every case has a problem.")
     add_command(verbs, "show", study_show, "Show cases, rounds, models and annotations.")
 
 

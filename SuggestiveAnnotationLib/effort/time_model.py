@@ -5,7 +5,7 @@ For comparing arms of a simulation only. The prices are assumptions; nothing her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Literal
@@ -72,7 +72,7 @@ class Workload:
         """
         work = cls(cases=cases)
         for s in slices:
-            missing = [_missing(c, matching) for c in s.classes]
+            missing = [missing_mm(c, matching) for c in s.classes]
             work += cls(
                 slices=1,
                 inspected_mm=sum(c.reference_mm for c in s.classes),
@@ -132,18 +132,15 @@ def variations(coefficients: TimeCoefficients | None = None, *, fraction: float 
     return out
 
 
-def check_ranking(
-    score: Callable[[TimeCoefficients], Mapping[str, float]],
-    coefficients: TimeCoefficients | None = None,
-    *,
-    fraction: float = 0.5,
-) -> RankingCheck:
-    """Whether the order of arms by a score that depends on the prices stays under each of the `variations`.
+def check_ranking(scores: Mapping[str, Mapping[str, float]]) -> RankingCheck:
+    """Whether the order of arms by a score that depends on the price list stays under each variation of it.
 
     Lowest first: simulated minutes, or an area under a curve over them, negated. A pair is reversed only when both orders are strict:
     ties, before or after, reverse nothing.
+
+    Args:
+        scores: variation -> arm -> score; `ALL_AS_GIVEN` is among them, such as those of `variations`.
     """
-    scores = {name: dict(score(c)) for name, c in variations(coefficients, fraction=fraction).items()}
     given = scores[ALL_AS_GIVEN]
     ranking = tuple(sorted(given, key=lambda arm: given[arm]))
     reversed_pairs = {}
@@ -154,7 +151,8 @@ def check_ranking(
     return RankingCheck(scores=scores, ranking=ranking, reversed_pairs=reversed_pairs)
 
 
-def _missing(c: ClassAgreement, matching: Matching) -> float:
+def missing_mm(c: ClassAgreement, matching: Matching) -> float:
+    """Reference contour that a prediction lacks, millimetres. Raises: ValueError, where the tolerance was not measured."""
     shared = {"exact": c.shared_mm, "pixels": c.shared_within_pixels_mm, "millimetres": c.shared_within_millimetres_mm}[matching]
     if shared is None:
         raise ValueError(f"The shared contour within a tolerance in {matching} was not measured.")

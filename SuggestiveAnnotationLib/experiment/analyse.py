@@ -9,14 +9,15 @@ import numpy as np
 
 from SuggestiveAnnotationLib.effort.agreement import ClassAgreement, ContourTotals
 from SuggestiveAnnotationLib.effort.quantities import ResolutionCeiling, SavedEffort
-from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN, TimeCoefficients, check_ranking, variations
+from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN, check_ranking, variations
 from SuggestiveAnnotationLib.experiment.ablations import ablations
-from SuggestiveAnnotationLib.experiment.curves import COSTS, Comparison
+from SuggestiveAnnotationLib.experiment.curves import COSTS, Comparison, Pricing
 from SuggestiveAnnotationLib.experiment.families import family
 from SuggestiveAnnotationLib.experiment.plan import Endpoint, Over
 from SuggestiveAnnotationLib.experiment.results import (
     LOWER_IS_BETTER,
     MEAN,
+    WITHIN_A_PIXEL,
     Ablation,
     ArmResult,
     Effort,
@@ -93,7 +94,7 @@ class _Analysis:
             blocks=of.blocks, people=len(of.people), folds=folds, classes=of.classes,
             regions=of.labels[len(of.classes) :], metrics=of.metrics, ceiling=self._ceiling(),
             support={over: self._support(over) for over in COSTS}, gains=gains, endpoints=endpoints, noise=noise,
-            prices=self._prices(), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
+            prices=self._prices(endpoints), ablations=self._ablations(), failures=failures, missing=missing, machines=self._machines(),
             versions=self._versions(), hours=self._hours(),
             finished=max((r.finished for r in of.records), default=""), resamples=of.resamples, seed=of.seed,
             verdict=verdict(
@@ -130,9 +131,11 @@ class _Analysis:
     def _interval(self, values: Values, level: float = 0.95) -> Interval:
         return interval(values, self.of.draws, level=level)
 
-    def _difference(self, arm: str, against: str, over: Over, metric: str, labels: Sequence[str], *, held: bool = False) -> Values:
-        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        one, other = (self.of.areas(name, metric, over, labels=labels, among=(arm, against), held=held) for name in (arm, against))
+    def _difference(
+        self, arm: str, against: str, over: Over, metric: str, labels: Sequence[str], *, held: bool = False, pricing: Pricing | None = None
+    ) -> Values:
+        sign, among = -1.0 if metric in LOWER_IS_BETTER else 1.0, (arm, against)
+        one, other = (self.of.areas(name, metric, over, labels=labels, among=among, held=held, pricing=pricing) for name in among)
         return sign * (one - other)
 
     def _held(self, arm: str, against: str, over: Over, metric: str, labels: Sequence[str]) -> float | None:
@@ -142,7 +145,9 @@ class _Analysis:
         return self._interval(self._difference(arm, against, over, self.metric, self.labels), level)
 
     def _gain(self, name: str) -> Gain:
-        each = person_means(self._difference(name, self.baseline, self.over, self.metric, self.labels))
+        differences = self._difference(name, self.baseline, self.over, self.metric, self.labels)
+        each, seeds = person_means(differences), np.array([seed for _, seed in self.of.blocks])
+        by_seed = {int(seed): float(mean(person_means(differences[:, seeds == seed]), axis=0)) for seed in np.unique(seeds)}
         wins, ties, losses = wins_ties_losses(each, self.margin)
         return Gain(
             arm=name,
@@ -156,6 +161,7 @@ class _Analysis:
             ties=ties,
             losses=losses,
             by_person=tuple(None if np.isnan(one) else float(one) for one in each),
+            by_seed={seed: one for seed, one in by_seed.items() if not np.isnan(one)},
         )
 
     def _shared(self, arm: str, against: str) -> tuple[float, float] | None:
@@ -183,8 +189,7 @@ class _Analysis:
         # Runs fail by what an arm does: those that are left are chosen by the outcome.
         short = [missing or one.arm in broken or one.against in broken for one in named]
         p_values = [
-            signed_rank(unit_means(difference, self.of.draws)) if self.finalists and not lacking else None
-            for difference, lacking in zip(values, short, strict=True)
+            self._p(difference) if self.finalists and not lacking else None for difference, lacking in zip(values, short, strict=True)
         ]
         narrow_level = 1 - 0.10 / max(1, len(self.plan.secondaries))
         second = [k for k, one in enumerate(named) if one is not self.plan.primary and p_values[k] is not None]
@@ -205,6 +210,9 @@ class _Analysis:
                 )
             )  # fmt: skip
         return tuple(out)
+
+    def _p(self, difference: Values) -> float | None:
+        return signed_rank(unit_means(difference, self.of.draws))
 
     def _endpoint_values(self, one: Endpoint) -> Values:
         if one.judge == "area":
@@ -299,10 +307,12 @@ class _Analysis:
         known = {n: one for n, one in by_model.items() if one is not None}
         return Noise(known, sd, typical, lost, len(several), sum(trainings), left)
 
-    def _prices(self) -> Prices | None:
-        arms = list(self.of.arms)
+    def _prices(self, endpoints: Sequence[EndpointResult]) -> Prices | None:
+        arms, counted = list(self.of.arms), {name: Pricing(prices) for name, prices in variations().items()}
+        if self._measured_within_pixels():
+            counted[WITHIN_A_PIXEL] = Pricing(matching="pixels")
         while True:
-            scores = {name: self._scores(arms, prices) for name, prices in variations().items()}
+            scores = {name: self._scores(arms, pricing) for name, pricing in counted.items()}
             # Under some prices an arm may spend too little to be compared.
             kept = [arm for arm in arms if all(arm in one for one in scores.values())]
             if kept == arms:
@@ -310,17 +320,32 @@ class _Analysis:
             arms = kept
         if len(arms) < 2:
             return None
-        check = check_ranking(lambda prices: self._scores(arms, prices))
+        check = check_ranking(scores)
         given = check.scores[ALL_AS_GIVEN]
         gaps = [abs(given[one] - given[other]) for pairs in check.reversed_pairs.values() for one, other in pairs]
         first = {name: min(scores, key=scores.__getitem__) for name, scores in check.scores.items()}
-        return Prices(check.ranking, first, check.reversed_pairs, max(gaps, default=0.0))
+        tested = any(one.primary and one.p is not None for one in endpoints)
+        primary = {name: self._primary_gain(pricing, tested=tested) for name, pricing in counted.items()}
+        return Prices(check.ranking, first, check.reversed_pairs, max(gaps, default=0.0), primary)
 
-    def _scores(self, arms: Sequence[str], prices: TimeCoefficients) -> dict[str, float]:
+    def _measured_within_pixels(self) -> bool:
+        batches = [b.saved_effort for r in self.of.done for b in r.batches if b.saved_effort is not None]
+        totals = [SavedEffort.from_json(one).totals for one in batches]
+        return bool(totals) and all(c.shared_within_pixels_mm is not None for one in totals for c in one.classes)
+
+    def _primary_gain(self, pricing: Pricing, *, tested: bool) -> tuple[float, float | None] | None:
+        one = self.plan.primary
+        if one is None or one.judge != "area" or one.over != "minutes" or not {one.arm, one.against} <= set(self.of.arms):
+            return None
+        difference = self._difference(one.arm, one.against, "minutes", one.metric, one.labels, pricing=pricing)
+        gain = people_mean(difference)
+        return None if gain is None else (gain, self._p(difference) if tested else None)
+
+    def _scores(self, arms: Sequence[str], pricing: Pricing) -> dict[str, float]:
         """Area over simulated minutes, lowest is best; arms where it is undefined are left out."""
         sign = 1.0 if self.metric in LOWER_IS_BETTER else -1.0
         areas = {
-            name: people_mean(self.of.areas(name, self.metric, "minutes", labels=self.labels, among=arms, prices=prices)) for name in arms
+            name: people_mean(self.of.areas(name, self.metric, "minutes", labels=self.labels, among=arms, pricing=pricing)) for name in arms
         }
         return {name: sign * one for name, one in areas.items() if one is not None}
 

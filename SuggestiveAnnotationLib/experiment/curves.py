@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients, Workload
+from SuggestiveAnnotationLib.effort.quantities import SavedEffort
+from SuggestiveAnnotationLib.effort.time_model import Matching, TimeCoefficients, Workload, missing_mm
 from SuggestiveAnnotationLib.experiment.plan import Over, Plan
 from SuggestiveAnnotationLib.experiment.plan_file import read_frozen
-from SuggestiveAnnotationLib.experiment.record import Judged, Run, RunRecord, read_records
+from SuggestiveAnnotationLib.experiment.record import Batch, Judged, Run, RunRecord, read_records
 from SuggestiveAnnotationLib.experiment.statistics import RESAMPLES, Draws, Values, area, joint_support, mean
 
 COSTS: tuple[Over, ...] = ("minutes", "slices", "contour_mm")
@@ -21,6 +23,13 @@ FALSE = ("false_mm3_on_empty", "false_slices_on_empty", "predicted_mm3", "refere
 """Metrics that mean something where the reference lacks the class too."""
 Block = tuple[int, int]
 """Fold and seed: the runs of a block start from the same files."""
+
+
+class Pricing(NamedTuple):
+    """How simulated minutes are counted: the price list, and which contour of a pre-annotation needs no drawing."""
+
+    coefficients: TimeCoefficients = TimeCoefficients()
+    matching: Matching = "exact"
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,30 @@ class Curve:
     tests: NDArray[np.float64]
     trainings: tuple[Values, ...]
 
-    def cost(self, over: Over, prices: TimeCoefficients | None = None) -> list[float]:
-        """What had been paid when each model was trained; minutes at the declared prices, or at others."""
-        if over == "minutes" and prices is not None:
-            return [Workload(**p.workload).minutes(prices) for p in self.record.points]  # type: ignore[arg-type]
-        return [float(getattr(p, over)) for p in self.record.points]
+    def cost(self, over: Over, pricing: Pricing | None = None) -> list[float]:
+        """What had been paid when each model was trained; minutes as declared, or counted otherwise.
+
+        With a tolerance the classes that one switches to stay those with contour to draw without one.
+
+        Raises:
+            ValueError: the pricing asks for a tolerance that was not measured.
+        """
+        if over != "minutes" or pricing is None:
+            return [float(getattr(p, over)) for p in self.record.points]
+        paid = []
+        for point in self.record.points:
+            spared = [_within(b, pricing.matching) for b in self.record.batches if b.number < point.model]
+            work = Workload(**point.workload) + Workload(drawn_mm=-sum(spared))  # type: ignore[arg-type]
+            paid.append(work.minutes(pricing.coefficients))
+        return paid
+
+
+def _within(batch: Batch, matching: Matching) -> float:
+    """Contour that lies within the tolerance of a batch's pre-annotations and not on the very same edge, millimetres."""
+    if matching == "exact" or batch.saved_effort is None:
+        return 0.0
+    totals = SavedEffort.from_json(batch.saved_effort).totals
+    return sum(missing_mm(c, "exact") - missing_mm(c, matching) for c in totals.classes)
 
 
 @dataclass(frozen=True)
@@ -130,7 +158,7 @@ class Comparison:
         *,
         labels: Sequence[str] = (),
         among: Sequence[str] | None = None,
-        prices: TimeCoefficients | None = None,
+        pricing: Pricing | None = None,
         held: bool = False,
     ) -> Values:
         """Values `(person, run)`: area under the curve of a metric over a cost, divided by its width, see `statistics.area`.
@@ -141,29 +169,29 @@ class Comparison:
         Args:
             labels: see `score`.
             among: arms whose joint support it is taken over, in each block; None: all.
-            prices: of simulated minutes.
+            pricing: of simulated minutes.
             held: between models the earlier one counts.
         """
-        key = (arm, metric, over, tuple(labels), None if among is None else tuple(sorted(among)), prices, held)
+        key = (arm, metric, over, tuple(labels), None if among is None else tuple(sorted(among)), pricing, held)
         if key not in self._areas:
             arms = tuple(self.arms) if among is None else tuple(among)
-            supports = {block: self.support(block, over, arms, prices) for block in self.blocks}
+            supports = {block: self.support(block, over, arms, pricing) for block in self.blocks}
             short = any(arm in names for _, names in supports.values())
 
             def of_block(block: Block) -> Values:
                 support = None if short else supports[block][0]
                 scores = self.score(arm, block, metric, labels)
-                x = self.curves[arm, block].cost(over, prices)
+                x = self.curves[arm, block].cost(over, pricing)
                 return np.array([area(x, y, support, held=held) for y in scores.T])
 
             self._areas[key] = self._table(arm, of_block)
         return self._areas[key]
 
     def support(
-        self, block: Block, over: Over, arms: Sequence[str], prices: TimeCoefficients | None = None
+        self, block: Block, over: Over, arms: Sequence[str], pricing: Pricing | None = None
     ) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
         """`statistics.joint_support` of a block."""
-        costs = {arm: self.curves[arm, block].cost(over, prices) for arm in arms if (arm, block) in self.curves}
+        costs = {arm: self.curves[arm, block].cost(over, pricing) for arm in arms if (arm, block) in self.curves}
         return joint_support({arm: (x[0], x[-1]) for arm, x in costs.items()})
 
     def expected(self) -> tuple[Run, ...]:

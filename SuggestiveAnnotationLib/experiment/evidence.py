@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.result_tables import own_settings
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.verdict import WIDE, conclude, sign
+from SuggestiveAnnotationLib.experiment.verdict import WIDE, equivalent, sign
 from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, measure_words
 from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.report.numbers import count
@@ -68,7 +68,9 @@ def _held_against_it(results: Results) -> str:
     signs = [sign(found, held) for found, held in gains]
     whom = _whom(results, results["people"], max((found.runs for found, _ in gains), default=0))
     told = f"{signs.count(1)} of {len(gains)} other arms did better beyond chance, {signs.count(-1)} worse"
-    return f"Measured here on {whom}: {told}." if gains else ""
+    if gains and all(_wide(found, results["margin"]) for found, _ in gains):
+        told = "nothing can be told from so few runs"
+    return f"Measured here: {told} ({whom})." if gains else ""
 
 
 def _usable(results: Results) -> list[Mapping[str, Any]]:
@@ -76,10 +78,10 @@ def _usable(results: Results) -> list[Mapping[str, Any]]:
 
 
 def _whom(results: Results, people: int, runs: int) -> str:
-    source = Path(results["plan"]["cohort"]["folder"]).name if _real(results) else "synthetic"
+    source = f" of {Path(results['plan']['cohort']['folder']).name}" if _real(results) else ", synthetic"
     seeds = len({seed for _, seed in results["blocks"]})
-    measure = measure_words(results["metric"], results.get("labels", ()))
-    return f"{count(people, 'person', 'people')} ({source}, {measure}, {count(runs, 'run')} of {count(seeds, 'seed')})"
+    done = " so far" if results["missing"] else ""
+    return f"{count(people, 'person', 'people')}{source}, {count(runs, 'run')} of {count(seeds, 'seed')}{done}"
 
 
 def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
@@ -87,16 +89,23 @@ def _gain(results: Results, gain: Mapping[str, Any], own: str) -> str:
     found = Interval(**gain["at_once"])
     if found.mean is None or found.low is None or found.high is None:
         return ""
-    whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "")
-    conclusion = conclude(found, found, results["margin"], gain["held"])
-    if conclusion.startswith("undecided"):
-        conclusion = "no difference beyond chance"
-    # Of few runs an interval is wider than Dice is.
-    wide = (found.high - found.low) / 2 > WIDE * results["margin"]
-    bounds = "too few runs for an interval" if wide else bounds_words(found, signed=True)
-    steps = "" if gain["held"] is None else f", as steps {gain['held']:+z.3f}"
-    against = f"over {results['baseline']} for the same {COST_WORDS[results['over']]}, {count(len(_usable(results)), 'arm')} at once"
-    return f"Measured here on {whom}: {found.mean:+z.3f} ({bounds}{steps}) {against}: {conclusion}."
+    margin, held, against = results["margin"], gain["held"], results["baseline"]
+    side, same = sign(found, held), equivalent(found, margin, held)
+    said = {1: f"better than {against}", -1: f"worse than {against}", 0: f"no difference from {against} beyond chance"}[side]
+    if same:
+        said = f"{said}, but by less than {margin:g}" if side else f"equivalent to {against} within {margin:g}"
+    bounds, at_once = f" {bounds_words(found, signed=True)}", f"; {count(len(_usable(results)), 'arm')} held against {against} at once"
+    if _wide(found, margin):
+        said, bounds, at_once = "nothing can be told from so few runs", "", ""
+    steps = "" if held is None else f", as steps {held:+z.3f}"
+    whom = _whom(results, found.people, found.runs) + (f", with {own}" if own else "") + at_once
+    measure = f"{measure_words(results['metric'], results.get('labels', ()))} for the same {COST_WORDS[results['over']]}"
+    return f"Measured here: {said}. {measure} {found.mean:+z.3f}{bounds}{steps} ({whom})."
+
+
+def _wide(found: Interval, margin: float) -> bool:
+    """Of few runs an interval is wider than Dice is."""
+    return found.low is None or found.high is None or (found.high - found.low) / 2 > WIDE * margin
 
 
 def main(paths: Sequence[str]) -> int:

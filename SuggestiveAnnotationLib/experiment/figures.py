@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from SuggestiveAnnotationLib.experiment.curves import COSTS
-from SuggestiveAnnotationLib.experiment.looks import GREY, Look, by_area, highlighted, looks
+from SuggestiveAnnotationLib.experiment.looks import GREY, Look, by_area, by_gain, highlighted, looks
 from SuggestiveAnnotationLib.experiment.plan import Over
 from SuggestiveAnnotationLib.experiment.results import MEAN, Ablation, ArmResult, Results
 from SuggestiveAnnotationLib.experiment.statistics import Interval
@@ -28,22 +28,34 @@ _LEGEND_COLUMNS = 3
 
 
 def learning_panel(results: Results) -> Panel:
-    """The primary metric over each cost, with a band for the highlighted arms; points are means over runs of cost and metric."""
+    """The primary metric over each cost, with bands for the two arms of most interest; points are means over runs of cost and metric."""
     figure = _figure((11.0, 4.6))
     axes = figure.subplots(1, 3, sharey=True)
-    looked = looks(results)
+    looked, banded = looks(results), _banded(results)
     for place, (over, one) in enumerate(zip(COSTS, axes, strict=True)):
         dress(one)
         for arm in _behind(results.arms, looked):
-            _curve(one, arm, over, looked[arm.name])
+            _curve(one, arm, over, looked[arm.name], band=arm.name in banded)
         name_axes(one, AXIS[over][0], f"{results.measure}, mean over people" if place == 0 else "")
         one.locator_params(axis="x", nbins=6)
     # Shared by all three.
     axes[0].set_ylim(_possible(results.metric, axes[0].get_ylim()))
     _legend(figure, results, looked)
     words = "; ".join(f"{a.name} from {decimal(a.curve[0].metric.mean, 3)} to {decimal(a.curve[-1].metric.mean, 3)}" for a in results.arms)
-    caption = "Bands are 95 % intervals over people and seeds; the vertical axis begins where they do."
+    caption = (
+        f"Bands ({' and '.join(banded)}) are 95 % intervals of an arm by itself, over people and seeds; differences of arms are known "
+    )
+    caption += "better, since they are paired: see the gains. The vertical axis does not begin at 0."
     return Panel("learning", figure, f"{results.measure} over {', '.join(COST_WORDS.values())}: {words}.", caption)
+
+
+def _banded(results: Results) -> tuple[str, ...]:
+    """The baseline, and the arm of the primary endpoint or else the best one: more bands than two cannot be told apart."""
+    primary = [one.endpoint.arm for one in results.endpoints if one.primary]
+    others = [*primary, *(arm.name for arm in by_area(results))]
+    first = next((name for name in others if name != results.baseline), None)
+    there = {arm.name for arm in results.arms}
+    return tuple(name for name in (results.baseline, first) if name in there)
 
 
 def _possible(metric: str, limits: tuple[float, float]) -> tuple[float, float]:
@@ -52,14 +64,14 @@ def _possible(metric: str, limits: tuple[float, float]) -> tuple[float, float]:
     return (max(low, 0.0), min(high, 1.0)) if "dice" in metric else limits
 
 
-def _curve(axes: Axes, arm: ArmResult, over: Over, look: Look) -> None:
+def _curve(axes: Axes, arm: ArmResult, over: Over, look: Look, *, band: bool) -> None:
     stands = [one for one in arm.curve if one.metric.mean is not None]
     x = [getattr(one, over) / AXIS[over][1] for one in stands]
     y = [one.metric.mean for one in stands]
     width, layer = (2.0, 3) if look.highlighted else (0.9, 2)
     axes.plot(x, y, color=look.colour, linestyle=look.style, linewidth=width, marker=look.marker, markersize=5, zorder=layer)  # type: ignore[arg-type]
     known = [(at, one.metric.low, one.metric.high) for at, one in zip(x, stands, strict=True) if one.metric.low is not None]
-    if look.highlighted and known:
+    if band and known:
         at, low, high = zip(*known, strict=True)
         axes.fill_between(at, low, high, color=look.colour, alpha=0.10, linewidth=0, zorder=1)
 
@@ -75,6 +87,10 @@ def area_panel(results: Results) -> Panel:
         look = looked[arm.name]
         colour = look.colour if look.highlighted else MUTED
         _bar(left, arm.area[results.over], row, colour, look.marker or "o")
+        if arm.area[results.over].mean is None:
+            left.text(
+                0.02, row, "spends too little to be compared", transform=left.get_yaxis_transform(), fontsize=8, color=MUTED, va="center"
+            )
         if arm.name in gains:
             _bar(right, gains[arm.name].over[results.over], row, colour, look.marker or "o")
     left.set_xlim(_possible(results.metric, left.get_xlim()))
@@ -89,25 +105,31 @@ def area_panel(results: Results) -> Panel:
     return Panel("area", figure, f"Area under {results.measure} over {COST_WORDS[results.over]}: {words}.", caption)
 
 
-def people_panel(results: Results) -> Panel | None:
-    """Every person's gain over the baseline as a dot, for the highlighted arms. None where there is nothing to compare."""
-    chosen = [gain for gain in results.gains if gain.arm in highlighted(results) and gain.at_once.mean is not None]
+def gains_panel(results: Results) -> Panel | None:
+    """Gains over the baseline of the highlighted arms, a dot a seed and a dot a person. None where there is nothing to compare."""
+    chosen = [gain for gain in by_gain(results) if gain.arm in highlighted(results) and gain.at_once.mean is not None]
     if not chosen:
         return None
-    figure, axes = new_figure((8.0, 1.6 + 0.5 * len(chosen)))
+    several = max(len(gain.by_seed) for gain in chosen) > 1
+    figure = _figure((10.0 if several else 8.0, 1.6 + 0.5 * len(chosen)))
+    grid = figure.subplots(1, 2 if several else 1, sharey=True, squeeze=False)[0]
     looked = looks(results)
-    for row, gain in enumerate(chosen):
-        known = [one for one in gain.by_person if one is not None]
-        spread = row + 0.3 * (np.arange(len(known)) % 5 - 2) / 2.5
-        axes.scatter(known, spread, s=22, color=looked[gain.arm].colour, alpha=0.7, linewidths=0, zorder=2)
-        axes.plot([np.mean(known)] * 2, [row - 0.38, row + 0.38], color=INK, linewidth=2.2, zorder=3)
-    _rows(axes, len(chosen))
-    axes.set_yticks(range(len(chosen)), labels=[plain(gain.arm) for gain in chosen])
-    _zero(axes, results.margin)
-    name_axes(axes, f"gain over {results.baseline} in area over {COST_WORDS[results.over]} (positive is better)", "")
-    words = "; ".join(f"{g.arm}: {g.wins} better, {g.ties} tied, {g.losses} worse" for g in chosen)
-    caption = f"A dot is a person, the line their mean; the strip is the margin of ±{results.margin:g}."
-    return Panel("people", figure, f"Gain over {results.baseline}, person by person: {words}.", caption)
+    for axes, title in zip(grid, ("seed by seed", "person by person")[-len(grid) :], strict=True):
+        for row, gain in enumerate(chosen):
+            known = list(gain.by_seed.values()) if title == "seed by seed" else [one for one in gain.by_person if one is not None]
+            spread = row + 0.3 * (np.arange(len(known)) % 5 - 2) / 2.5
+            axes.scatter(known, spread, s=22, color=looked[gain.arm].colour, alpha=0.7, linewidths=0, zorder=2)
+            axes.plot([np.mean(known)] * 2, [row - 0.38, row + 0.38], color=INK, linewidth=2.2, zorder=3)
+        _rows(axes, len(chosen))
+        _zero(axes, results.margin)
+        name_axes(axes, f"gain over {results.baseline} (positive is better)", "", title)
+    grid[0].set_yticks(range(len(chosen)), labels=[plain(gain.arm) for gain in chosen])
+    words = "; ".join(f"{g.arm}: {g.wins} people better, {g.ties} tied, {g.losses} worse" for g in chosen)
+    caption = f"Area over {COST_WORDS[results.over]}; a line is the mean of its dots, the strip the margin of ±{results.margin:g}."
+    if several:
+        caption += " A dot on the left is the mean over people of one seed, which p-values go by. All people share all seeds, so dots on "
+        caption += "the right are not independent of each other, and their counts are no test."
+    return Panel("gains", figure, f"Gain over {results.baseline}: {words}.", caption)
 
 
 def effort_panel(results: Results) -> Panel | None:

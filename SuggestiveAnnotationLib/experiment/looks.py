@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from SuggestiveAnnotationLib.experiment.families import Family
-from SuggestiveAnnotationLib.experiment.results import LOWER_IS_BETTER, ArmResult, Results
+from SuggestiveAnnotationLib.experiment.results import LOWER_IS_BETTER, ArmResult, Gain, Results
 from SuggestiveAnnotationLib.report.style import MARKERS, PALETTE
 
 MOST = 6
@@ -45,6 +45,11 @@ def by_area(results: Results) -> list[ArmResult]:
         return inf if found is None else -sign * found
 
     return sorted(results.arms, key=place)
+
+
+def by_gain(results: Results) -> list[Gain]:
+    """Gains over the baseline, the largest over the primary cost first."""
+    return sorted(results.gains, key=lambda one: -(one.over[results.over].mean or 0.0))
 
 
 def highlighted(results: Results) -> tuple[str, ...]:

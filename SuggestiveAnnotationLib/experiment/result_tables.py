@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN
 from SuggestiveAnnotationLib.experiment.curves import COSTS
-from SuggestiveAnnotationLib.experiment.looks import by_area, highlighted
+from SuggestiveAnnotationLib.experiment.looks import by_area, by_gain, highlighted
 from SuggestiveAnnotationLib.experiment.plan import Arm, Endpoint, Plan
 from SuggestiveAnnotationLib.experiment.results import MEAN, Results, Share
 from SuggestiveAnnotationLib.experiment.statistics import Interval
@@ -93,19 +93,21 @@ def gains_table(results: Results) -> TableView:
             bounds_words(gain.at_once, signed=True),
             UNDEFINED if gain.held is None else f"{gain.held:+z.3f}",
             UNDEFINED if gain.shared is None or gain.at_once.mean is None else " / ".join(percent(one) for one in gain.shared),
+            UNDEFINED if len(gain.by_seed) < 2 else f"{sum(one > 0 for one in gain.by_seed.values())} of {len(gain.by_seed)}",
             UNDEFINED if gain.at_once.mean is None else f"{gain.wins} / {gain.ties} / {gain.losses}",
             UNDEFINED if gain.at_once.mean is None else conclude(gain.over[results.over], gain.narrow, results.margin, gain.held),
         )
-        for gain in sorted(results.gains, key=lambda one: -(one.over[results.over].mean or 0.0))
+        for gain in by_gain(results)
     )
     columns = (
         "Arm", *(f"Over {COST_WORDS[over]}" for over in COSTS), "All arms at once", "As steps", f"Shared (arm / {results.baseline})",
-        "Wins / ties / losses (people)", "Read by itself",
+        "Seeds above 0", "Wins / ties / losses (people)", "Read by itself",
     )  # fmt: skip
     caption = (
         f"Gain over {results.baseline} in area, paired by person, fold and seed; positive is better. 95 % intervals. What follows the "
         f"three costs is over {COST_WORDS[results.over]}. All arms at once: widened by their number. As steps: between models the earlier "
-        "one counts, and the last counts in no arm. Shared: how much of what each arm spent after the first batch both spent."
+        "one counts, and the last model is left out in every arm. Shared: how much of what each arm spent after the first batch both "
+        "spent. People share all seeds, so their wins and losses are no test."
     )
     return TableView("gains", caption, columns, rows)
 
@@ -235,13 +237,27 @@ def prices_table(results: Results) -> TableView | None:
     prices = results.prices
     if prices is None:
         return None
-    rows = []
+    rows, primary = [], results.plan.primary if any(one is not None for one in prices.primary.values()) else None
     for variation, first in prices.first.items():
         pairs = prices.reversed_pairs.get(variation, ())
         said = "; ".join(f"{other} before {one}" for one, other in pairs[:4]) + (f"; and {len(pairs) - 4} more" if len(pairs) > 4 else "")
-        rows.append((variation.replace("_", " "), first, "the order itself" if variation == ALL_AS_GIVEN else said or "same order"))
-    caption = "Each price of simulated minutes, one at a time, lowered and raised by half: area over simulated minutes."
-    return TableView("prices", caption, ("Price", "Best arm", "Pairs that change places"), tuple(rows), numeric=3)
+        changes = "the order itself" if variation == ALL_AS_GIVEN else said or "same order"
+        found = prices.primary[variation]
+        gain = () if primary is None else (_with_p(found),)
+        rows.append((variation.replace("_", " "), first, *gain, changes))
+    caption = (
+        "Each price of simulated minutes, one at a time, lowered and raised by half, and contour that lies a pixel off taken for right: "
+        "area over simulated minutes."
+    )
+    named = () if primary is None else (primary.name,)
+    return TableView("prices", caption, ("Price", "Best arm", *named, "Pairs that change places"), tuple(rows), numeric=4)
+
+
+def _with_p(found: tuple[float, float | None] | None) -> str:
+    if found is None:
+        return UNDEFINED
+    gain, p = found
+    return f"{gain:+z.3f}" + ("" if p is None else f", p = {p:.2g}")
 
 
 def failures_table(results: Results) -> TableView | None:

@@ -13,6 +13,8 @@ from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.words import measure_words
 
 MEAN = "mean of classes"
+WITHIN_A_PIXEL = "contour within 1 px needs no drawing"
+"""Name of a variation of the price list."""
 LOWER_IS_BETTER = ("hausdorff_mm", "hd95_mm", "false_mm3_on_empty", "false_slices_on_empty", "penalised")
 
 
@@ -108,6 +110,7 @@ class Gain:
             compared, mean over folds and seeds; None where nothing is.
         wins, ties, losses: people, over the primary cost; a tie is a difference within the margin.
         by_person: the mean difference of each person, in the same order in every arm; None where there is none.
+        by_seed: seed -> mean over people of what its runs say; seeds that say nothing are left out.
     """
 
     arm: str
@@ -121,6 +124,7 @@ class Gain:
     ties: int
     losses: int
     by_person: tuple[float | None, ...]
+    by_seed: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -177,12 +181,15 @@ class Prices:
         ranking: arms, best first, at the prices as given. first: variation -> best arm.
         reversed_pairs: variation -> pairs that change places.
         largest_gap: the largest difference in area, at the prices as given, of any pair that changes places.
+        primary: variation -> mean gain of the primary endpoint and its p-value, where there is one; None where the endpoint is no area
+            over simulated minutes.
     """
 
     ranking: tuple[str, ...]
     first: Mapping[str, str]
     reversed_pairs: Mapping[str, tuple[tuple[str, str], ...]]
     largest_gap: float
+    primary: Mapping[str, tuple[float, float | None] | None]
 
     @property
     def survives(self) -> bool:

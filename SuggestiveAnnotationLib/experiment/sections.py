@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from SuggestiveAnnotationLib.effort.time_model import TimeCoefficients
 from SuggestiveAnnotationLib.experiment import result_tables as tables
 from SuggestiveAnnotationLib.experiment.analyse import FINALISTS, FOUND, LEAST_PEOPLE, LEAST_SEEDS, LOST
-from SuggestiveAnnotationLib.experiment.figures import ablation_panels, area_panel, effort_panel, learning_panel, people_panel
+from SuggestiveAnnotationLib.experiment.figures import ablation_panels, area_panel, effort_panel, gains_panel, learning_panel
 from SuggestiveAnnotationLib.experiment.looks import STYLES
 from SuggestiveAnnotationLib.experiment.plan import Endpoint, FolderSource
 from SuggestiveAnnotationLib.experiment.results import Results
@@ -73,7 +73,7 @@ def commands(results: Results, *, plan: str, report: str, archive: str | None = 
 def _asked(results: Results) -> Section:
     facts = (tables.plan_table(results), tables.arms_table(results))
     return Section(
-        "plan", "What was compared", "The plan was fixed before the first run; the hash covers its content.", (), facts, source="plan"
+        "plan", "What was compared", "The plan was fixed before its first run; the hash covers its content.", (), facts, source="plan"
     )
 
 
@@ -121,7 +121,7 @@ def _area(results: Results) -> Section:
 
 
 def _gains(results: Results) -> Section:
-    people = people_panel(results)
+    panel = gains_panel(results)
     if not results.gains:
         alone = "The plan has one arm." if len(results.plan.arms) == 1 else f"No arm can be compared with {results.baseline} yet."
         return Section("gains", "Against the baseline", "", absent=alone)
@@ -137,7 +137,7 @@ def _gains(results: Results) -> Section:
         f"two spent less than a third of what the other did{yet}.",
     )
     return Section(
-        "gains", title, read, (people,) if people else (), (tables.gains_table(results),), notes=notes if apart else (), source="gains.*"
+        "gains", title, read, (panel,) if panel else (), (tables.gains_table(results),), notes=notes if apart else (), source="gains.*"
     )
 
 
@@ -148,9 +148,10 @@ def _endpoints(results: Results) -> Section:
     if not results.endpoints:
         absent = "No endpoint can be judged." if notes else "The plan names no endpoint, so there are intervals and no p-values."
         return Section("endpoints", title, "", absent=absent, notes=notes)
-    read = "Named before anything ran. A p-value is of Wilcoxon's signed-rank test over seeds, Holm's adjustment over the secondaries."
+    named = "Named before this plan's first run."
+    read = f"{named} A p-value is of Wilcoxon's signed-rank test over seeds, Holm's adjustment over the secondaries."
     if all(one.p is None for one in results.endpoints):
-        read = "Named before anything ran. Intervals and no p-values: "
+        read = f"{named} Intervals and no p-values: "
         if results.missing or results.failures:
             done = [count(len(runs), "run") + what for runs, what in ((results.missing, " missing"), (results.failures, " failed")) if runs]
             read += f"{' and '.join(done)}."
@@ -198,7 +199,8 @@ def _prices(results: Results) -> Section:
         said = f"Pairs that change places differ by at most {prices.largest_gap:.4f} at the prices as given."
     price = TimeCoefficients()
     listed = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in vars(price).items())
-    return Section("prices", title, f"Every price is an assumption: {listed}.", (), (view,), notes=(said,), source="prices")
+    read = f"Every price is an assumption: {listed}. Contour that is off by a pixel is charged as drawn anew."
+    return Section("prices", title, read, (), (view,), notes=(said,), source="prices")
 
 
 def _ablations(results: Results) -> Section:
@@ -224,16 +226,16 @@ def rules(results: Results) -> tuple[str, ...]:
         "A person's value is the mean over the runs that tested them and over their cases; an arm's value is the mean over people.",
         f"Intervals: hierarchical bootstrap over people and seeds, {results.resamples:,} resamples from seed {results.seed}; the folds "
         "of a seed stay together, since their networks begin with the same weights. The interval is its standard error, or that of the "
-        "means of seeds where it is larger, times Student's t for people or seeds, whichever are fewer. Of one seed, runs are "
-        "drawn.",
+        "means of seeds where it is larger, times Student's t for people or seeds, whichever are fewer. With a "
+        "single seed, runs are resampled instead.",
         "Pools and test people are drawn from the same few people. What another pool would have done is in the intervals only as far as "
         "folds differ between seeds.",
         "Area: trapezoids between models, from the latest beginning to the earliest end of the arms compared in a fold and seed, divided "
         "by that width. The table of areas compares all arms, a gain only its two. An arm that spends less than half of what arms spend in "
         "the median in any fold and seed takes no part over that cost.",
         "Between models a straight line stands for Dice that no model had yet. So the gain is also taken with steps, where the earlier "
-        "model counts until the next batch is paid, and the last model in no arm; where that turns its sign, or lies outside the margin of "
-        "an equivalence, nothing is concluded.",
+        "model counts until the next batch is paid, and the last model is left out in every arm; where that turns its sign, or lies "
+        "outside the margin of an equivalence, nothing is concluded.",
         f"A run whose network loses a class (Dice below {LOST:g} where others of the same slices have more than {FOUND:g}) counts like any "
         "other.",
         "Several trainings on one selected set are averaged before anything else.",

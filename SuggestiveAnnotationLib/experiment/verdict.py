@@ -101,7 +101,7 @@ def verdict(
     if people < FEW_PEOPLE:
         said.append(f"With {count(people, 'person', 'people')} hardly any difference can be shown, and none can be ruled out.")
     if seeds == 1:
-        said.append("One seed: how far another seed's first weights and draws would lead elsewhere is in no interval.")
+        said.append("With one seed, no interval includes variation between seeds.")
     elif seeds < FEW_SEEDS:
         said.append(f"{count(seeds, 'seed')} are too few to tell most differences from the luck of a seed.")
     if conditions > 1:

@@ -118,7 +118,9 @@ def test_every_price_names_its_unit_and_says_that_it_is_assumed():
 
 
 def by_minutes(arms, prices=None):
-    return check_ranking(lambda price: {name: work.minutes(price) for name, work in arms.items()}, prices)
+    return check_ranking(
+        {variation: {name: work.minutes(price) for name, work in arms.items()} for variation, price in variations(prices).items()}
+    )
 
 
 def test_a_ranking_with_less_of_everything_survives():
@@ -145,5 +147,5 @@ def test_ties_reverse_nothing():
 
 
 def test_any_score_that_depends_on_the_prices_can_be_checked():
-    check = check_ranking(lambda price: {"a": price.draw_seconds_per_mm, "b": 2.5}, ROUND)
+    check = check_ranking({name: {"a": price.draw_seconds_per_mm, "b": 2.5} for name, price in variations(ROUND).items()})
     assert check.reversed_pairs == {"draw_seconds_per_mm +50 %": (("a", "b"),)}

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from made_comparison import Made, make_comparison
 
+from SuggestiveAnnotationLib.effort.time_model import ALL_AS_GIVEN
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.ablations import ablations
 from SuggestiveAnnotationLib.experiment.analyse import analyse
-from SuggestiveAnnotationLib.experiment.curves import Comparison
+from SuggestiveAnnotationLib.experiment.curves import Comparison, Pricing
 from SuggestiveAnnotationLib.experiment.families import family
 from SuggestiveAnnotationLib.experiment.plan import Endpoint
 from SuggestiveAnnotationLib.experiment.results import MEAN
@@ -256,7 +257,7 @@ def test_failed_and_missing_runs_are_told(tmp_path):
 
 def test_few_seeds_are_told(tmp_path):
     said = {seeds: " ".join(analysed(tmp_path / str(seeds), TWO, seeds=seeds).verdict) for seeds in (1, 2, 6)}
-    assert "One seed: how far another seed's" in said[1]
+    assert "With one seed, no interval includes variation" in said[1]
     assert "2 seeds are too few to tell most differences from the luck of a seed." in said[2]
     assert "luck" not in said[6]
     assert "seed:" not in said[6]
@@ -400,11 +401,43 @@ def test_the_price_list_can_turn_a_ranking(tmp_path):
     # `long` is better by a little and draws more contour a slice: what drawing costs decides.
     results = analysed(tmp_path, {"random": Made(), "long": Made("strided", gain=0.009, pace=1.25)}, noise=0.0)
     prices = results.prices
-    assert len(prices.first) == 13
+    assert len(prices.first) == 14
     assert not prices.survives
     assert prices.reversed_pairs["draw_seconds_per_mm +50 %"] == (("long", "random"),)
     assert 0 < prices.largest_gap < 0.01
     assert analysed(tmp_path / "clear", TWO, noise=0.0).prices.survives
+
+
+def test_contour_a_pixel_off_can_be_taken_for_right(tmp_path):
+    make_comparison(tmp_path, TWO)
+    comparison = Comparison.read(tmp_path, resamples=20)
+    curve = next(iter(comparison.curves.values()))
+    # Of both classes 20 mm more are within a pixel than exact, in every batch after the first, at 0.15 s a millimetre.
+    spared = [0.15 * 40 * model / 60 for model in range(4)]
+    exact, tolerant = (np.array(curve.cost("minutes", Pricing(matching=matching))) for matching in ("exact", "pixels"))
+    assert exact == pytest.approx(np.array(curve.cost("minutes")))
+    assert exact - tolerant == pytest.approx(spared)
+    assert curve.cost("slices", Pricing(matching="pixels")) == curve.cost("slices")
+
+
+def test_the_primary_endpoint_is_told_under_every_price(tmp_path):
+    endpoint = Endpoint("gradient better than random", "gradient", "random")
+    # An arm that draws more contour a slice: what it gains hangs on the prices.
+    arms = {"random": Made(), "gradient": Made("gradient-guided", gain=0.04, wobble=0.005, pace=1.25)}
+    results = analysed(tmp_path, arms, primary=endpoint, people=12, seeds=6)
+    (judged,) = results.endpoints
+    given, p = results.prices.primary[ALL_AS_GIVEN]
+    assert (given, p) == (pytest.approx(judged.gain.mean), judged.p)
+    assert len({round(gain, 6) for gain, _ in results.prices.primary.values()}) > 5
+    assert set(analysed(tmp_path / "none", TWO).prices.primary.values()) == {None}
+
+
+def test_gains_are_told_seed_by_seed(tmp_path):
+    results = analysed(tmp_path, TWO, seeds=3)
+    (gain,) = results.gains
+    assert list(gain.by_seed) == [0, 1, 2]
+    # As many runs and people in every seed: the mean of seeds is the mean.
+    assert np.mean(list(gain.by_seed.values())) == pytest.approx(gain.at_once.mean)
 
 
 def test_arms_that_differ_in_one_option_are_an_ablation(tmp_path):

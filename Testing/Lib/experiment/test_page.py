@@ -70,7 +70,7 @@ def test_the_page_needs_nothing_else(whole):
 def test_every_picture_of_the_text_is_there(whole):
     text = (whole / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
-    assert {"figures/learning.png", "figures/area.png", "figures/people.png", "figures/effort.png", "figures/ablation-1.png"} == set(named)
+    assert {"figures/learning.png", "figures/area.png", "figures/gains.png", "figures/effort.png", "figures/ablation-1.png"} == set(named)
     assert all((whole / one).read_bytes().startswith(b"\x89PNG") for one in named)
 
 
