@@ -1,12 +1,12 @@
-"""Opening the study database: SQLite in WAL mode, every commit synced, writers take the lock at once, migrations on a copy."""
+"""Opening the study database: SQLite in WAL mode, every commit synced, writers take the lock at once, migrations in one transaction."""
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError
-from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.files import whole_file
 from SuggestiveAnnotationLib.study.tables import metadata
 from SuggestiveAnnotationLib.study.trust import BACKUP, MAX_VALUE_BYTES, refuse_strange_schema
 from SuggestiveAnnotationLib.study.version import SCHEMA_VERSION
@@ -33,7 +33,7 @@ def _add_reviews(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: dict[int, Migration] = {1: _add_reviews}
-"""Version a migration starts from -> what brings it to the next. Each runs on a copy."""
+"""Version a migration starts from -> what brings it to the next, inside a transaction that it must not end (`executescript` would)."""
 
 
 class Database:
@@ -162,30 +162,54 @@ def _bring_up_to_date(path: Path) -> None:
         raise StudyError(f"{path} is not a study database: it is empty.", hint=hint)
     if version < SCHEMA_VERSION:
         try:
-            _migrate_copy(path, version)
+            _migrate(path)
         except sqlite3.DatabaseError as error:
             raise translated(error, path) from error
-        except OSError as error:
-            raise storage_error(error, path) from error
 
 
-def _migrate_copy(path: Path, version: int) -> None:
-    """Migrate a copy, keep a backup, and let the copy take the study's place in one step. Writers wait outside meanwhile."""
-    copy, backup = path.with_suffix(".migrating"), path.with_suffix(f".v{version}.backup")
-    copy.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as old:
-        # Everything moves into the main file, so that no log is left to be applied to the new one.
-        old.execute("PRAGMA journal_mode = DELETE")
-        old.execute("BEGIN IMMEDIATE")
-        for target in (backup, copy):
-            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as made:
-                source.backup(made)
-        with closing(sqlite3.connect(copy)) as new:
+def _migrate(path: Path) -> None:
+    """Keep a backup, then take every step in one transaction: wherever it stops, the study is as it was or up to date. Writers wait.
+
+    Raises:
+        StudyError: a step failed. StorageError: there is no place for the backup or for the step.
+    """
+    # In place, not by a copy that is renamed: Windows replaces no file that a process has open.
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may have been first.
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version >= SCHEMA_VERSION:
+            return
+        backup = _back_up(path, version)
+        try:
             for step in range(version, SCHEMA_VERSION):
-                MIGRATIONS[step](new)
-                new.execute(f"PRAGMA user_version = {step + 1}")
-                new.commit()
-        os.replace(copy, path)
+                MIGRATIONS[step](connection)
+                connection.execute(f"PRAGMA user_version = {step + 1}")
+            connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            known = translated(error, path)
+            if isinstance(known, StorageError):
+                raise known from error
+            raise StudyError(
+                f"The study at {path.parent} is as it was: it could not be brought up to date ({error}).",
+                hint=f"Open it with the version of SuggestiveAnnotation that made it. A backup is {backup}.",
+            ) from error
+
+
+def _back_up(path: Path, version: int) -> Path:
+    """Copy the study beside it, under a name that is free, so that earlier backups stay."""
+    names = (path.with_suffix(f".v{version}{f'-{number}' if number > 1 else ''}.backup") for number in count(1))
+    backup = next(name for name in names if not name.exists())
+    with (
+        whole_file(backup) as scratch,
+        closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as source,
+        closing(sqlite3.connect(scratch)) as target,
+    ):
+        source.backup(target)
+        # One file, without a log beside it.
+        target.execute("PRAGMA journal_mode = DELETE")
+    return backup
 
 
 def translated(error: BaseException | None, path: Path) -> StorageError | StudyError:

@@ -70,7 +70,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Study(folder)
 
 
-def test_migrations_run_on_a_copy_and_keep_a_backup(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_keep_a_backup(make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study()
     now = database.SCHEMA_VERSION
     monkeypatch.setattr(database, "SCHEMA_VERSION", now + 1)
@@ -87,15 +87,22 @@ def test_a_migration_that_fails_leaves_the_study_as_it_was(make_study: MakeStudy
     study = make_study()
 
     def broken(connection: sqlite3.Connection) -> None:
-        connection.execute("DROP TABLE cases")
-        raise RuntimeError("power cut")
+        connection.execute("DROP TABLE suggestions")
+        connection.execute("INSERT INTO nowhere VALUES (1)")
 
-    monkeypatch.setitem(database.MIGRATIONS, database.SCHEMA_VERSION, broken)
-    monkeypatch.setattr(database, "SCHEMA_VERSION", database.SCHEMA_VERSION + 1)
-    with pytest.raises(RuntimeError):
-        Study(study.path)
+    now = database.SCHEMA_VERSION
+    monkeypatch.setitem(database.MIGRATIONS, now, lambda c: c.execute("DROP TABLE drafts"))
+    monkeypatch.setitem(database.MIGRATIONS, now + 1, broken)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", now + 2)
+    for name in (f"study.v{now}.backup", f"study.v{now}-2.backup"):
+        with pytest.raises(StudyError, match=r"is as it was: .* up to date [(]no such table: nowhere") as refused:
+            Study(study.path)
+        assert str(study.path / name) in refused.value.hint
+        with sqlite3.connect(study.path / name) as connection:
+            assert connection.execute("SELECT count(*) FROM cases").fetchone() == (3,)
     monkeypatch.undo()
-    assert len(Study(study.path).cases()) == 3
+    again = Study(study.path)
+    assert (len(again.cases()), again.suggestions(), again.drafts()) == (3, (), ())
 
 
 def test_settings_of_the_connection_are_the_safe_ones(make_study: MakeStudy) -> None:

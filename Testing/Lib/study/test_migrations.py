@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -93,3 +96,69 @@ def test_the_study_as_it_was_is_kept_beside(kept: Path) -> None:
     Study(kept).close()
     with closing(sqlite3.connect(kept / f"study.v{version}.backup")) as connection:
         assert list(connection.iterdump()) == before
+
+
+def test_the_database_stays_the_same_file(kept: Path) -> None:
+    # Windows refuses to put another in the place of a file that is open.
+    before = (kept / "study.sqlite").stat().st_ino
+    Study(kept).close()
+    assert (kept / "study.sqlite").stat().st_ino == before
+
+
+def opening(folder: Path, *, first: str = "") -> subprocess.Popen[str]:
+    """A process that is about to open the study, and does `first` before."""
+    lines = [
+        "import os, sys",
+        "from pathlib import Path",
+        "from SuggestiveAnnotationLib.study import database",
+        "from SuggestiveAnnotationLib.study.study import Study",
+        first,
+        "print('ready', flush=True)",
+        "Study(Path(sys.argv[1])).close()",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines), str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_of_two_processes_that_open_it_at_once_one_brings_it_up_to_date(kept: Path) -> None:
+    before = dump(kept / "study.sqlite")
+    with closing(sqlite3.connect(kept / "study.sqlite", isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        both = [opening(kept) for _ in range(2)]
+        # Until both have seen an old study, and wait.
+        time.sleep(1.0)
+        busy.execute("ROLLBACK")
+    for process in both:
+        assert process.communicate(timeout=60)[1] == ""
+        assert process.returncode == 0
+    (backup,) = kept.glob("*.backup")
+    assert dump(backup) == before
+    with closing(Study(kept)) as study:
+        assert study.name == "kept study"
+
+
+@pytest.mark.kill
+def test_killed_in_a_step_it_is_as_it_was(kept: Path) -> None:
+    before = dump(kept / "study.sqlite")
+    version = kept_version(kept)
+    step = f"real = database.MIGRATIONS[{version}]; database.MIGRATIONS[{version}] = lambda c: (real(c), os._exit(9))"
+    process = opening(kept, first=step)
+    process.communicate(timeout=60)
+    assert process.returncode == 9
+    assert dump(kept / "study.sqlite") == before
+    assert kept_version(kept) == version
+    Study(kept).close()
+    assert kept_version(kept) == SCHEMA_VERSION
+
+
+def kept_version(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "study.sqlite")) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
