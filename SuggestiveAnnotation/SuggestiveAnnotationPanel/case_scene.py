@@ -293,7 +293,7 @@ class CaseScene:
         if node is not None:
             node.GetDisplayNode().SetVisibility(not node.GetDisplayNode().GetVisibility())
         elif self.case is not None:
-            case, task, command = self.case, workspace.task, protocol.PredictCase(self.case)
+            case, task, command = self.case, workspace.task, protocol.PredictCase(self.case, workspace.device())
             if not workspace.requests.isWaitingFor(command):
                 workspace.ask(command, lambda data: self._onPredicted(case, data))
             if task is None:

@@ -57,6 +57,7 @@ class RoundSection(Section):
         connect(ui.logButton, "toggled(bool)", self._showLog)
         state_style.showProblemsIn(ui.settingsProblem)
         ui.logText.hide()
+        workspace.device = lambda: ui.deviceBox.currentText
         self._settingsOf = None
         self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.statesChanged, self.refresh)

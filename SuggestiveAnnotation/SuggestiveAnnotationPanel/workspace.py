@@ -25,6 +25,7 @@ class Workspace:
         study, session: None until a study is open.
         current: the open slice, None when none is.
         requests: what is asked of the worker.
+        device: called for where networks run; set by section 2.
         scene, sync, views: set by the module widget: nodes of the case, edits of the person, slice views.
     """
 
@@ -42,6 +43,7 @@ class Workspace:
         self.message = Signal()
         self.study = self.session = self.current = None
         self.scene = self.sync = self.views = None
+        self.device = lambda: "auto"
         self.requests = WorkerRequests(lambda: self.path, self.workerChanged, self.taskChanged, self.message)
         self.requests.process.onLog = self.logChanged
 

@@ -40,7 +40,7 @@ def evaluate(
     stage = Stage("evaluate", len(cases), progress=progress, cancel=cancel)
     for case in cases:
         if case.name not in found:
-            volume = np.load(predict_case(study, case.name, device=device, newest=newest, cancel=cancel), allow_pickle=False)
+            volume = np.load(predict_case(study, case.name, newest=newest, cancel=cancel), allow_pickle=False)
             found[case.name] = dice_3d(study.frame(case.name).stack(volume), study.reference_labels(case.name), study.schema)
             if number is not None:
                 study.put_metrics(Metric(number, "dice_3d", case.name, label, value) for label, value in found[case.name].items())

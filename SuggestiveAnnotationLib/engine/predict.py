@@ -52,21 +52,24 @@ class NewestModel:
     Args:
         study: whose models.
         device: as in `training.device.pick_device`.
+
+    Attributes:
+        device: where the network is.
+
+    Raises:
+        InputError: the device is unknown or not there.
     """
 
     def __init__(self, study: Study, *, device: str = "auto") -> None:
-        self._study, self._device = study, device
+        self._study, self.device = study, pick_device(device)
         self._loaded: tuple[Model, SegmentationNetwork] | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return pick_device(self._device)
 
     def get(self) -> tuple[Model, SegmentationNetwork]:
         """Row and network. Raises: StudyError, when no model was published."""
         newest = self._study.latest_model("segmentation")
         if self._loaded is None or newest is None or newest.id != self._loaded[0].id:
+            # The one before gives its memory back first.
+            self._loaded = None
             self._loaded = load_newest(self._study, device=self.device)
         return self._loaded
 
@@ -134,14 +137,16 @@ def predict_case(
 ) -> Path:
     """Predict a whole case with the newest model into a file: uint8 or uint16 `.npy`, native grid `(k, j, i)`, schema values.
 
-    A case that this model has predicted already is not predicted again. `newest` keeps the network from one case to the next.
+    A case that this model has predicted already is not predicted again. `newest` keeps the network from one case to the next, on its own
+    device.
     """
-    target = pick_device(device)
+    newest = newest or NewestModel(study, device=device)
+    target = newest.device
     last = study.latest_model("segmentation")
     known = None if last is None else study.case_prediction(name, last.id)
     if known is not None and known.exists():
         return known
-    model, network = (newest or NewestModel(study, device=device)).get()
+    model, network = newest.get()
     frame = study.frame(name)
     refs = frame.refs(name)
     volume = np.zeros(study.case(name).geometry.shape, np.uint16)
@@ -194,7 +199,7 @@ def predict_into(
     newest = NewestModel(study, device=device)
     files = {}
     for grid in grids:
-        path = predict_case(study, grid.case, device=device, newest=newest, progress=progress, cancel=cancel)
+        path = predict_case(study, grid.case, newest=newest, progress=progress, cancel=cancel)
         files[grid.case] = export_prediction(folder, grid, np.load(path, allow_pickle=False), overwrite=overwrite)
     return files
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from SuggestiveAnnotationLib.worker import protocol
 
+NOT_OF_THE_PANEL = ("fit_manifold", "train", "suggest", "evaluate", "predict_slice", "status", "release", "shutdown")
 _INTRODUCTION = f"""# Protocol of the worker, version {protocol.PROTOCOL_VERSION}
 
 Made by `python -m SuggestiveAnnotationLib.worker --protocol`. Start the worker with `python -u -m SuggestiveAnnotationLib.worker`, write
@@ -17,6 +18,9 @@ A command is `{{"v": {protocol.PROTOCOL_VERSION}, "id": 7, "command": NAME, FIEL
 used before. An event is `{{"v": {protocol.PROTOCOL_VERSION}, "event": NAME, FIELD: VALUE, ...}}`. Each command ends in one `result` or one
 `error` with its id, with any number of `progress` before. Commands run one after the other; *quick* ones are answered while a long one
 runs, with the last model that was published.
+
+The panel in Slicer sends all but {", ".join(f"`{name}`" for name in NOT_OF_THE_PANEL)}.
+These are for other programs, and for the tests and benchmarks: the steps of a round one by one, and a hold on the worker itself.
 """
 
 

@@ -23,6 +23,7 @@ def _says(text: str, default: Any = MISSING, **more: Any) -> Any:
     return field(metadata={"help": text}, **({} if default is MISSING else {"default": default}), **more)
 
 
+_DEVICE = "where the network runs: auto, cpu, cuda or cuda:N"
 _ROUND = "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
 
 
@@ -177,9 +178,7 @@ class Suggest(Command):
     """Open a round with the models that are there, suggest, and predict every suggested and context slice."""
 
     name: ClassVar[str] = "suggest"
-    returns: ClassVar[str] = (
-        "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
-    )
+    returns: ClassVar[str] = _ROUND
     options: Mapping[str, Any] = _says("fields of `RoundOptions` by name", {})
 
 
@@ -188,9 +187,7 @@ class RunRound(Command):
     """Train, suggest and predict; a round that was interrupted goes on at its stage."""
 
     name: ClassVar[str] = "run_round"
-    returns: ClassVar[str] = (
-        "`round`: its number; `suggestions`: how many; `notes`: sentences of the strategy; `seconds`: stage -> how long it took"
-    )
+    returns: ClassVar[str] = _ROUND
     options: Mapping[str, Any] = _says("fields of `RoundOptions` by name", {})
     manifold: Mapping[str, Any] = _says("fields of `ManifoldOptions` by name", {})
 
@@ -201,6 +198,7 @@ class Evaluate(Command):
 
     name: ClassVar[str] = "evaluate"
     returns: ClassVar[str] = "`metrics`: how many were measured"
+    device: str = _says(_DEVICE, "auto")
 
 
 @dataclass(frozen=True)
@@ -213,6 +211,7 @@ class PredictSlice(Command):
     case: str = _says("name of the case")
     axis: int = _says("axis of the native array `(k, j, i)`")
     native_index: int = _says("0-based position on that axis")
+    device: str = _says(_DEVICE, "auto")
 
 
 @dataclass(frozen=True)
@@ -222,6 +221,7 @@ class PredictCase(Command):
     name: ClassVar[str] = "predict_case"
     returns: ClassVar[str] = "`path`: `.npy`, native grid `(k, j, i)`, schema values"
     case: str = _says("name of the case")
+    device: str = _says(_DEVICE, "auto")
 
 
 @dataclass(frozen=True)

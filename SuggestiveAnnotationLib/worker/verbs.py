@@ -66,7 +66,7 @@ class Verbs:
             protocol.Train: self._train,
             protocol.Suggest: self._suggest,
             protocol.RunRound: self._run_round,
-            protocol.Evaluate: lambda _: self._evaluate(),
+            protocol.Evaluate: self._evaluate,
             protocol.PredictSlice: self._predict_slice,
             protocol.PredictCase: self._predict_case,
             protocol.LoadCase: self._load_case,
@@ -268,27 +268,35 @@ class Verbs:
             "seconds": dict(round_.seconds),
         }
 
-    def _evaluate(self) -> Data:
+    def _evaluate(self, command: protocol.Evaluate) -> Data:
         from SuggestiveAnnotationLib.engine.evaluate import evaluate
 
         # A round that has begun without a model of its own is not what is judged.
         newest = self.study.latest_model("segmentation")
-        found = evaluate(self.study, number=None if newest is None else newest.round, **self._context)
+        found = evaluate(self.study, number=None if newest is None else newest.round, device=command.device, **self._context)
         return {"metrics": sum(len(dice) for dice in found.values())}
 
     # Looking
 
     def _predict_slice(self, command: protocol.PredictSlice) -> Data:
-        from SuggestiveAnnotationLib.engine.predict import NewestModel, predict_slice
+        from SuggestiveAnnotationLib.engine.predict import predict_slice
 
         ref = SliceRef(command.case, command.axis, command.native_index)
-        self._newest = self._newest or NewestModel(self.study)
-        return {"prediction": predict_slice(self.study, ref, newest=self._newest).id}
+        return {"prediction": predict_slice(self.study, ref, newest=self._newest_on(command.device)).id}
 
     def _predict_case(self, command: protocol.PredictCase) -> Data:
         from SuggestiveAnnotationLib.engine.predict import predict_case
 
-        return {"path": str(predict_case(self.study, command.case, **self._context))}
+        return {"path": str(predict_case(self.study, command.case, newest=self._newest_on(command.device), **self._context))}
+
+    def _newest_on(self, device: str) -> NewestModel:
+        """The newest model, whose network stays on the device from one command to the next."""
+        from SuggestiveAnnotationLib.engine.predict import NewestModel
+        from SuggestiveAnnotationLib.training.device import pick_device
+
+        if self._newest is None or self._newest.device != pick_device(device):
+            self._newest = NewestModel(self.study, device=device)
+        return self._newest
 
     def _load_case(self, command: protocol.LoadCase) -> Data:
         from SuggestiveAnnotationLib.engine.display import load_case

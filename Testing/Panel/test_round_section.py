@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
-from SuggestiveAnnotationLib.worker.protocol import CheckStudy
+from SuggestiveAnnotationLib.worker.protocol import CheckStudy, PredictCase
 
 
 @pytest.fixture
@@ -73,6 +73,14 @@ def test_a_study_without_a_round_begins_with_round_0(section: Any, panel: Any, s
     assert section.ui.startButton.enabled
     assert section.ui.guidance.text.startswith("Start round 0: evenly spaced slices")
     assert not section.ui.finishButton.enabled
+
+
+def test_the_models_outline_is_computed_where_rounds_are(section: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    workspace = opened(in_round_0)
+    for device in ("auto", "cpu"):
+        section.ui.deviceBox.setCurrentText(device)
+        workspace.scene.toggleModelOutline()
+        assert workspace.requests.isWaitingFor(PredictCase(workspace.scene.case, device))
 
 
 def test_what_waits_behind_the_work_under_way_is_named(host: Any, section: Any, panel: Any, sample: Path) -> None:

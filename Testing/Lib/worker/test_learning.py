@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,23 @@ def test_nothing_is_kept_when_it_has_been_idle(study: Study) -> None:
         worker.until(lambda: worker.ask(Status())["models"] == 0, seconds=10)
         assert time.monotonic() - began > 0.3
         assert worker.ask(PredictSlice("case0", 0, 6))["prediction"] > 0
+
+
+def test_the_network_of_whole_cases_is_kept_until_there_is_a_newer_one(study: Study, worker: Worker) -> None:
+    for model in range(2):
+        published = worker.ask(Train({**TRAINING, "steps": 2}, model))["model"]
+        for case in ("case0", "case1"):
+            assert f"model-{published}" in worker.ask(PredictCase(case, "cpu"))["path"]
+            assert worker.ask(Status())["models"] == 1
+    worker.ask(Release())
+    assert worker.ask(Status())["models"] == 0
+
+
+@pytest.mark.parametrize("command", [PredictCase("case0", "cuda:99"), PredictSlice("case0", 0, 5, "cuda:99"), Evaluate("cuda:99")])
+def test_a_network_runs_where_it_is_told_to(study: Study, worker: Worker, command: Command) -> None:
+    worker.ask(Train({**TRAINING, "steps": 2}))
+    assert worker.refuse(command).sentence == "The device 'cuda:99' is not available on this computer."
+    worker.ask(replace(command, device="cpu"))
 
 
 @pytest.mark.parametrize("farewell", ["end of input", "shutdown"])

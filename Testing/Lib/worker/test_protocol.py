@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -158,6 +159,13 @@ def test_the_page_is_what_the_dataclasses_say():
     for kind in (*COMMANDS.values(), *EVENTS.values()):
         assert f"### `{kind.name}`" in printed.stdout
         assert all(f.metadata["help"] for f in fields(kind))
+
+
+def test_the_page_names_the_commands_that_the_panel_does_not_send():
+    files = [*(ROOT / "SuggestiveAnnotation" / "SuggestiveAnnotationPanel").glob("*.py"), PAGE.with_name("client.py")]
+    sources = "".join(file.read_text(encoding="utf-8") for file in files)
+    unsent = [name for name, kind in COMMANDS.items() if not re.search(rf"\b{kind.__name__}\(", sources)]
+    assert list(document.NOT_OF_THE_PANEL) == unsent
 
 
 def test_both_ends_of_the_pipe_need_nothing_that_slicer_does_not_bring():
