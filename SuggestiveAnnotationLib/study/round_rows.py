@@ -231,15 +231,18 @@ class RoundRows(MetricRows):
 
     def model(self, identifier: int) -> Model:
         """Raises: StudyError, when there is no such model."""
-        for model in self.models():
-            if model.id == identifier:
-                return model
-        raise StudyError(f"There is no model {identifier} in the study.")
+        with self.database.read() as connection:
+            row = connection.execute(select(tables.models).where(tables.models.c.id == identifier)).first()
+        if row is None:
+            raise StudyError(f"There is no model {identifier} in the study.")
+        return self._model(row)
 
     def latest_model(self, kind: ModelKind) -> Model | None:
         """The newest published model of a kind."""
-        models = self.models(kind)
-        return models[-1] if models else None
+        newest = select(tables.models).where(tables.models.c.kind == kind).order_by(tables.models.c.id.desc()).limit(1)
+        with self.database.read() as connection:
+            row = connection.execute(newest).first()
+        return None if row is None else self._model(row)
 
     def add_predictions(self, model_id: int, labels: Iterable[tuple[SliceRef, LabelArray]]) -> None:
         """Keep what a model says of slices, in one transaction; a prediction that exists stays as it is."""

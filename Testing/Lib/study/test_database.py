@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from SuggestiveAnnotationLib.study import database, location
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import PreprocessingRecord, Rationale, SliceRef, Suggestion
+from SuggestiveAnnotationLib.types import ModelKind, PreprocessingRecord, Rationale, SliceRef, Suggestion
 
 MakeStudy = Callable[..., Study]
 
@@ -103,6 +104,23 @@ def test_a_migration_that_fails_leaves_the_study_as_it_was(make_study: MakeStudy
     monkeypatch.undo()
     again = Study(study.path)
     assert (len(again.cases()), again.suggestions(), again.drafts()) == (3, (), ())
+
+
+def test_one_model_is_read_without_the_others(make_study: MakeStudy) -> None:
+    study = make_study()
+    record = PreprocessingRecord("axial", ("t1",), "t1", (1.0, 1.0), (32, 32), study.schema.key)
+    study.freeze_record(record)
+    kinds: tuple[ModelKind, ...] = ("segmentation", "manifold", "segmentation")
+    published = [
+        study.publish_model(kind, path=study.path / "models" / f"{n}.safetensors", card={"n": n}, record_key=record.key, round_number=None)
+        for n, kind in enumerate(kinds)
+    ]
+    assert [study.latest_model(kind) for kind in ("segmentation", "manifold", "committee")] == [published[2], published[1], None]
+    with closing(sqlite3.connect(study.path / "study.sqlite")) as connection, connection:
+        connection.execute("UPDATE models SET card = 'no card' WHERE id = ?", (published[0].id,))
+    assert study.latest_model("segmentation") == study.model(published[2].id) == published[2]
+    with pytest.raises(StudyError, match="There is no model 99"):
+        study.model(99)
 
 
 def test_settings_of_the_connection_are_the_safe_ones(make_study: MakeStudy) -> None:
