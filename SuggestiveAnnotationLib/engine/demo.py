@@ -103,6 +103,8 @@ def _make_room(out: Path, seed: int) -> None:
     with study.lock():
         study.close()
         (out / "summary.json").unlink()
-        for name in ("study", "labelmaps"):
-            if (out / name).exists():
-                shutil.rmtree(out / name)
+        # Without its database nobody can begin to work on the study once the lock, which Windows would not delete, is free.
+        (out / "study" / DATABASE_NAME).unlink()
+    for name in ("study", "labelmaps"):
+        if (out / name).exists():
+            shutil.rmtree(out / name)

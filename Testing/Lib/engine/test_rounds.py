@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.effort.quantities import SavedEffort
 from SuggestiveAnnotationLib.engine.annotations import import_annotations
-from SuggestiveAnnotationLib.engine.demo import demo
 from SuggestiveAnnotationLib.engine.evaluate import dice_3d
 from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
@@ -484,12 +483,3 @@ def test_test_cases_are_judged_in_rounds_that_people_annotate(make_study: MakeSt
     annotate(study, SliceRef("case0", 0, 4))
     run_round(study, options=replace(OPTIONS, strategy="random"))
     assert {m.case for m in study.metrics(0) if m.name == "dice_3d"} == {"case2"}
-
-
-def test_the_demo_leaves_folders_alone_that_no_demo_made(tmp_path: Path) -> None:
-    (tmp_path / "labelmaps").mkdir()
-    (tmp_path / "labelmaps" / "hand-drawn.nii.gz").write_bytes(b"precious")
-    (tmp_path / "summary.json").write_text("{}")
-    with pytest.raises(InputError, match="no demo made"):
-        demo(tmp_path)
-    assert (tmp_path / "labelmaps" / "hand-drawn.nii.gz").read_bytes() == b"precious"
