@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from SuggestiveAnnotationLib.cohort.labels.annotated import silent_slices
@@ -215,7 +216,7 @@ class _Job:
                 self.say("The last model is another kind of network than the options ask for: training starts from scratch.")
         if start is None:
             start = build_network(self._spec, seed=seed)
-        settings, validation = self._settings(seed), _validation(study, options.device)
+        settings, validation = self._settings(seed), self._validation
         images, labels = ChosenImages(self._images, chosen), self._labels[list(chosen)]
         most = micro_batch_size(start, images.channels, images.size, batch_size=options.batch, device=device, dtype=autocast_dtype(device))
 
@@ -281,6 +282,10 @@ class _Job:
     def _labels(self) -> Tensor:
         return network_labels(self._study, self._study.schema, self._refs, self._drawn, device=self._device)
 
+    @cached_property
+    def _validation(self) -> ValidationSet | None:
+        return _validation_set(self._study, self._device)
+
 
 def _coarser(study: Study, refs: Sequence[SliceRef]) -> str:
     """One sentence where the network grid is coarser than the scans, so that patches do not hold the scans' own pixels; else ""."""
@@ -300,7 +305,7 @@ def augmentation(schema: LabelSchema, plane: Plane) -> AugmentSettings:
     return AugmentSettings(flip=plane != "sagittal" and may_be_mirrored(schema), partner=schema.channel_partner)
 
 
-def _validation(study: Study, device_name: str) -> ValidationSet | None:
+def _validation_set(study: Study, device: torch.device) -> ValidationSet | None:
     refs: list[SliceRef] = []
     labels = []
     for case in study.cases("validation"):
@@ -314,5 +319,4 @@ def _validation(study: Study, device_name: str) -> ValidationSet | None:
         labels += [reference[ref.native_index] for ref in shown]
     if not refs:
         return None
-    device = pick_device(device_name)
     return ValidationSet(NetworkSlices(study, refs, device=device), network_labels(study, study.schema, refs, labels, device=device))

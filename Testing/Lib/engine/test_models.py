@@ -154,6 +154,17 @@ def test_a_committee_is_of_one_kind(study: Study) -> None:
     assert len(published) < 2
 
 
+def test_a_committee_reads_what_it_is_validated_on_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.set_roles({"case1": "validation"})
+    read: list[str] = []
+    real = Study.reference_labels
+    monkeypatch.setattr(Study, "reference_labels", lambda self, case: read.append(case) or real(self, case))
+    one, other = train_committee(study, options=OPTIONS, members=2)
+    assert read == ["case1"]
+    assert one.card["validation"]
+    assert other.card["validation"]
+
+
 def test_what_was_trained_in_another_precision_is_trained_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "autocast_dtype", lambda device: torch.bfloat16)
     model = train(study, options=OPTIONS, round_number=0)
