@@ -248,11 +248,13 @@ class Server:
 
     def _status(self) -> dict[str, Any]:
         running = self._running if self._answering else None
+        with self._changed:
+            waiting = [one.command.name for one in self._waiting]
         path = self._verbs.study_path
         return {
             "study": None if path is None else str(path),
             "running": None if running is None else running.command.name,
-            "waiting": [one.command.name for one in self._waiting],
+            "waiting": waiting,
             "models": self._verbs.models,
             "memory_mib": round(peak_memory() / 2**20, 1),
             "device_memory_mib": machine.device_memory_mib(),

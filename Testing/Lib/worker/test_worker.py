@@ -228,6 +228,14 @@ importlib.machinery.PathFinder.find_spec = classmethod(find_spec)
         assert "is not installed" in error.sentence
 
 
+def test_its_state_is_told_while_more_is_asked(tmp_path: Path) -> None:
+    # Threads take turns as often as they can.
+    with Worker(env=sitecustomize(tmp_path / "site", "import sys; sys.setswitchinterval(1e-6)")) as worker:
+        answers = [worker.send(Status()) for _ in range(1000)]
+        worker.until(lambda: all(answer.done for answer in answers))
+    assert {answer.failed for answer in answers} == {None}
+
+
 def test_a_second_worker_is_refused_until_the_first_lets_go(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     with Worker() as first, Worker() as second:
