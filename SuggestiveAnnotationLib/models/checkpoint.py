@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,13 +14,14 @@ from safetensors.torch import save
 from torch import nn
 
 from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.cohort.files.bytes_in import regular_file
+from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.files import whole_file, write_text
 from SuggestiveAnnotationLib.models.registry import network_spec
 from SuggestiveAnnotationLib.models.weights import load_weights, network_of, tensors_of
 
 _FORMAT = 1
-_MAX_CARD = 2**24
 _RETRAIN = "Train the model again in this study."
 
 
@@ -91,7 +91,10 @@ def load_checkpoint(path: Path, *, record_key: str | None = None, device: torch.
             hint=_RETRAIN,
         )
     try:
-        _refuse_unless_file(path)
+        regular_file(path)
+    except InputError as error:
+        raise StudyError(f"The weights cannot be used: {error.sentence}", hint=_RETRAIN) from error
+    try:
         model = network_of(card["network"], tensors_of(path))
         # As large as the network, no larger.
         data = path.read_bytes()
@@ -106,16 +109,6 @@ def load_checkpoint(path: Path, *, record_key: str | None = None, device: torch.
     return model.to(device).eval(), card
 
 
-def _refuse_unless_file(path: Path) -> None:
-    """Opening a pipe would wait for ever. Raises: OSError, when nothing is there; StudyError, when it is no file."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise StudyError(f"{path} is no file.", hint=_RETRAIN)
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
-
-
 def read_card(path: Path) -> dict[str, Any]:
     """The card of a checkpoint.
 
@@ -124,17 +117,9 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     file = card_path(Path(path))
     try:
-        _refuse_unless_file(file)
-        with file.open("rb") as opened:
-            text = opened.read(_MAX_CARD + 1)
-        if len(text) > _MAX_CARD:
-            raise ValueError(f"it has more than {_MAX_CARD // 2**20} MiB")
-        card = json.loads(text, parse_constant=_no_number)
-    except OSError as error:
-        raise StudyError(f"The model card {file} cannot be read: {error.strerror}.", hint=_RETRAIN) from error
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise StudyError(f"The model card {file} is damaged: {reason}.", hint=_RETRAIN) from error
+        card = read_json_file(file, "model card")
+    except InputError as error:
+        raise StudyError(f"The model card cannot be used: {error.sentence}", hint=_RETRAIN) from error
     if not isinstance(card, dict) or not isinstance(card.get("network"), dict):
         raise StudyError(f"The file {file} is not a model card.", hint=_RETRAIN)
     return card

@@ -10,6 +10,7 @@ from importlib import metadata, util
 from typing import Any
 
 from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.processor import memory_size
 from SuggestiveAnnotationLib.study.version import SCHEMA_VERSION
 from SuggestiveAnnotationLib.worker.protocol import Device, Ready
 
@@ -55,17 +56,10 @@ def device() -> Device | None:
         LOG.exception("torch cannot be loaded")
         return None
     if chosen.type == "cpu":
-        gib = _total_memory() / 2**30
+        gib = memory_size() / 2**30
         return Device(device=name, accelerated=False, memory_gib=round(gib, 1), sentence=f"No GPU. {estimate}")
-    gib = torch.cuda.get_device_properties(chosen).total_memory / 2**30 if chosen.type == "cuda" else _total_memory() / 2**30
+    gib = torch.cuda.get_device_properties(chosen).total_memory / 2**30 if chosen.type == "cuda" else memory_size() / 2**30
     return Device(device=name, accelerated=True, memory_gib=round(gib, 1), sentence=f"GPU: {name}, {gib:.0f} GiB.")
-
-
-def _total_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
 
 
 def device_memory_mib() -> float:

@@ -13,6 +13,7 @@ import pytest
 from worker_process import Worker
 
 from SuggestiveAnnotationLib.errors import Cancelled, StudyError
+from SuggestiveAnnotationLib.processor import memory_size
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent, no_progress
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.worker.protocol import (
@@ -226,6 +227,18 @@ importlib.machinery.PathFinder.find_spec = classmethod(find_spec)
         error = worker.refuse(RunRound())
         assert error.kind == "missing"
         assert "is not installed" in error.sentence
+
+
+def test_memory_that_it_may_not_take_does_not_count(tmp_path: Path) -> None:
+    most = int(0.9 * memory_size())
+    text = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({most}, {most}))"
+    with Worker(env=sitecustomize(tmp_path / "site", text)) as worker:
+        worker.ask(Status())
+        worker.until(lambda: worker.client.device)
+        device = worker.client.device
+    assert device is not None
+    if not device.accelerated:
+        assert device.memory_gib == round(most / 2**30, 1)
 
 
 def test_its_state_is_told_while_more_is_asked(tmp_path: Path) -> None:
