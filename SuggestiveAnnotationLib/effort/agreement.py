@@ -59,11 +59,6 @@ class ClassAgreement:
     removed_mm2: float
 
     @property
-    def missing_mm(self) -> float:
-        """L - C, the reference contour that the prediction lacks."""
-        return self.reference_mm - self.shared_mm
-
-    @property
     def of_reference(self) -> float | None:
         """C / L (annotation-effort eq. 3); None where the reference has no contour: undefined, not 100 %."""
         return _ratio(self.shared_mm, self.reference_mm)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from monai.data import CacheDataset, DataLoader
@@ -25,10 +27,13 @@ from monai.networks.nets import BasicUNet
 from monai.transforms import Compose, Rand2DElasticd, RandFlipd, RandScaleIntensityd
 from monai.utils import set_determinism
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Support"))
+
+from tensor_images import TensorImages
+
 from SuggestiveAnnotationLib.models.unet import WIDTHS
 from SuggestiveAnnotationLib.progress import ProgressEvent
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
-from SuggestiveAnnotationLib.training.data import TensorImages
 from SuggestiveAnnotationLib.training.device import autocast_dtype, describe_device, pick_device
 from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, train_segmentation
 

@@ -76,11 +76,3 @@ def compose(outer: Floats, inner: Floats, step: float) -> Floats:
     where = grid + inner / np.float32(step)
     moved = [ndimage.map_coordinates(part, where, order=1, mode="nearest", output=np.float32) for part in outer]
     return np.asarray(inner + np.stack(moved), np.float32)
-
-
-def jacobian(displacement: Floats, step: float) -> Floats:
-    """Determinant of the Jacobian of `u + displacement(u)` at every lattice point; positive where nothing folds."""
-    rows = [np.stack(np.gradient(part, step)) for part in displacement]
-    matrix = np.moveaxis(np.stack(rows), (0, 1), (-2, -1)) + np.eye(3)
-    out: Floats = np.linalg.det(matrix).astype(np.float32)
-    return out

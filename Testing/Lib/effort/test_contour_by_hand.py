@@ -50,7 +50,7 @@ def test_a_prediction_equal_to_the_reference_shares_everything_and_leaves_nothin
     for c in compare(both, both, values=(1, 2, 3)).classes:
         assert c.shared_mm == c.prediction_mm == c.reference_mm == c.shared_within_pixels_mm == c.shared_within_millimetres_mm
         assert c.of_reference == c.of_prediction == c.overlap == 1.0
-        assert (c.missing_mm, c.false_components, c.added_pixels, c.removed_pixels) == (0.0, 0, 0, 0)
+        assert (c.false_components, c.added_pixels, c.removed_pixels) == (0, 0, 0)
 
 
 def test_a_border_between_two_classes_counts_for_both_and_once_as_an_interface():
@@ -108,7 +108,7 @@ def test_without_a_reference_contour_the_ratio_is_undefined_never_a_hundred_per_
 def test_without_a_prediction_nothing_is_shared():
     c = compare("..... .11.. .11..", "..... ..... .....").of(1)
     assert (c.of_reference, c.of_reference_within_pixels, c.of_prediction, c.overlap) == (0.0, 0.0, None, 0.0)
-    assert (c.missing_mm, c.added_pixels, c.removed_pixels) == (8.0, 4, 0)
+    assert (c.reference_mm, c.shared_mm, c.added_pixels, c.removed_pixels) == (8.0, 0.0, 4, 0)
 
 
 def test_false_contours_are_invisible_in_c_over_l_and_visible_beside_it():

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensor_images import TensorImages
 
 from SuggestiveAnnotationLib.models.grid import NetworkGrid
-from SuggestiveAnnotationLib.training.data import NetworkSlices, TensorImages, batches, network_labels
+from SuggestiveAnnotationLib.training.data import NetworkSlices, batches, network_labels
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema, PreprocessingRecord, SliceRef
 
 RECORD = PreprocessingRecord(plane="axial", modalities=("T1", "T2"), reference="T1", spacing=(1.5, 1.5), size=(32, 16), schema_key="none")

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tensor_images import TensorImages
 
 from SuggestiveAnnotationLib.errors import Cancelled, StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
-from SuggestiveAnnotationLib.training.data import TensorImages
 from SuggestiveAnnotationLib.training.manifold import FittedManifold, ManifoldSettings, active_units, encode_images, fit_manifold
 
 FAST = ManifoldSettings(latent_size=2, size="tiny", steps=120, learning_rate=3e-3, seed=0)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tensor_images import TensorImages
 
 from SuggestiveAnnotationLib.models.registry import build_network
-from SuggestiveAnnotationLib.training.data import ChosenImages, TensorImages
+from SuggestiveAnnotationLib.training.data import ChosenImages
 from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss
 from SuggestiveAnnotationLib.training.objectives import objective, patch_settings, ranking_loss
 from SuggestiveAnnotationLib.training.segmentation import SegmentationSettings, ValidationSet, mean_dice, train_segmentation

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tensor_images import TensorImages
 
 from SuggestiveAnnotationLib.errors import Cancelled, StudyError
 from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
-from SuggestiveAnnotationLib.training.data import TensorImages
 from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import shuffled_batches

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from SuggestiveAnnotationLib.cohort.embedded.anatomy import LATTICE_MM, Anatomy, make_anatomy
 from SuggestiveAnnotationLib.cohort.embedded.cohort import EmbeddedCohort, embedded_schema, write_embedded_cohort
-from SuggestiveAnnotationLib.cohort.embedded.fields import compose, exponential, jacobian, smooth_noise, upsample
+from SuggestiveAnnotationLib.cohort.embedded.fields import compose, exponential, smooth_noise, upsample
 from SuggestiveAnnotationLib.cohort.embedded.grid import PLAIN, PROTOCOLS, Protocol, ScanGrid, rotation_of
 from SuggestiveAnnotationLib.cohort.embedded.image import MINIMUM_CONTRAST, NEIGHBOURS, SEQUENCES, draw_contrast, render
 from SuggestiveAnnotationLib.cohort.embedded.lesion import draw_plan, mass_effect
@@ -48,6 +48,13 @@ def read(path: str | None) -> np.ndarray:
 
 def content(case: Case) -> dict[str, bytes]:
     return {Path(p).name: Path(p).read_bytes() for p in (*case.images.values(), str(case.label))}
+
+
+def jacobian(displacement: np.ndarray, step: float) -> np.ndarray:
+    """Determinant of the Jacobian of `u + displacement(u)` at every lattice point; positive where nothing folds."""
+    rows = [np.stack(np.gradient(part, step)) for part in displacement]
+    matrix = np.moveaxis(np.stack(rows), (0, 1), (-2, -1)) + np.eye(3)
+    return np.asarray(np.linalg.det(matrix), np.float32)
 
 
 def lesion_cases(cohort: tuple[Case, ...]) -> list[Case]:
