@@ -7,10 +7,13 @@ import signal
 import sys
 from types import FrameType
 
+from SuggestiveAnnotationLib.processor import share_the_processor
+
 
 def run() -> int:
     """Run the command that was typed. Returns: the exit code."""
     signal.signal(signal.SIGINT, _end)
+    share_the_processor()
     # Only now: importing takes a moment, and Ctrl-C in it would show the inside of a library.
     from SuggestiveAnnotationLib.cli.main import main
 

@@ -8,13 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def share_the_processor() -> None:
-    """Leave half of the cores to Slicer and to other programs, unless OMP_NUM_THREADS says otherwise; before torch is imported.
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+
+def share_the_processor() -> None:
+    """Leave half of the cores to Slicer and to other programs, unless OMP_NUM_THREADS says otherwise.
+
+    Before numpy, scipy or torch is imported: what computes for them asks when it is loaded, and never again.
     Threads that wait for each other on a core that somebody else needs make a training step ten times slower.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // 2)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

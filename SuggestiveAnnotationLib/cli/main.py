@@ -19,7 +19,6 @@ from SuggestiveAnnotationLib.cli import compare, machine, people, study, whole
 from SuggestiveAnnotationLib.cli.command import Context, Result
 from SuggestiveAnnotationLib.cli.console import progress_bars, show_error
 from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
-from SuggestiveAnnotationLib.processor import share_the_processor
 from SuggestiveAnnotationLib.progress import CancelToken
 
 EXTRAS = {
@@ -42,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
-    share_the_processor()
     cancel = CancelToken()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

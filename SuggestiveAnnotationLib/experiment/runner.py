@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from SuggestiveAnnotationLib.experiment.run import failed, run_one
 from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
 from SuggestiveAnnotationLib.files import storage_error
+from SuggestiveAnnotationLib.processor import cores
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress
 from SuggestiveAnnotationLib.study.location import WorkerLock
 
@@ -96,7 +96,7 @@ def compare(
     else:
         try:
             with _alone(out):
-                share = threads or max(1, _cores() // max(1, processes))
+                share = threads or max(1, cores() // max(1, processes))
                 call = _Call(plan, out, processes=processes, threads=share, keep_studies=keep_studies, progress=progress, cancel=token)
                 compared = call.go_on(data=data, at_most=at_most, only_estimate=only_estimate, retry_failed=retry_failed)
                 if compared.left == 0 and not compared.failed and not keep_studies:
@@ -281,10 +281,6 @@ class _Call:
 
 def _run(plan: Plan, out: Path, run: Run, begin: Begin, keep_study: bool, *, cancel: CancelToken) -> RunRecord:
     return run_one(plan, out, run, out / WORK / begin.name, keep_study=keep_study, cancel=cancel)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _said(seconds: float) -> str:

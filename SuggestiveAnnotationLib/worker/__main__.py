@@ -9,12 +9,15 @@ import signal
 import sys
 
 from SuggestiveAnnotationLib.processor import share_the_processor
-from SuggestiveAnnotationLib.worker.document import page
-from SuggestiveAnnotationLib.worker.server import Server
 
 
 def main() -> None:
     """Serve until standard input ends."""
+    share_the_processor()
+    # Only now: these import numpy.
+    from SuggestiveAnnotationLib.worker.document import page
+    from SuggestiveAnnotationLib.worker.server import Server
+
     parser = argparse.ArgumentParser(prog="SuggestiveAnnotationLib.worker", description="Background process; speaks JSON lines.")
     parser.add_argument("--idle-seconds", type=float, default=60.0, help="after so long without work nothing is left on the GPU")
     parser.add_argument("--protocol", action="store_true", help="print the protocol as Markdown and end")
@@ -22,7 +25,6 @@ def main() -> None:
     if arguments.protocol:
         sys.stdout.write(page())
         return
-    share_the_processor()
     # Ctrl-C in the terminal that 3D Slicer was started from is Slicer's to answer; this process ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a library prints must not come between the events.
