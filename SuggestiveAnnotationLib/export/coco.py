@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.export.case_images import cases_with, earlier_readers, no_case
+from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import CaseContent, Exported, StudyContent
 from SuggestiveAnnotationLib.export.slice_pictures import (
     ABOUT_WINDOW,
     PictureFiles,
     SlicePicture,
     describe_picture,
-    missing_images,
     orientation,
 )
 from SuggestiveAnnotationLib.export.whole_folder import whole_folder, written
@@ -49,24 +48,19 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         InputError: something else is there, or an image is gone or has changed.
         StorageError: the folder cannot be written.
     """
-    cases, left_out = cases_with(content, [content.reference])
-    if not cases:
-        raise no_case(left_out)
+    files = PictureFiles(content, labels=False)
     target = Path(folder) / FOLDER
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     with whole_folder(target, marker=MARKER, overwrite=overwrite) as scratch:
-        files = PictureFiles(scratch, target, content, labels=False)
-        for one in content.cases:
-            for picture in files.write(one) if one in cases else ():
-                labels = picture.annotation.labels
-                image = _image(one, picture, content, labels, identifier=len(images) + 1)
-                images.append(image)
-                annotations += [
-                    {"id": len(annotations) + number, "image_id": image["id"], **found}
-                    for number, found in enumerate(_structures(labels, content.schema), start=1)
-                ]
-            stage.advance()
+        for one, picture in files.write(scratch, target, stage=stage):
+            labels = picture.annotation.labels
+            image = _image(one, picture, content, labels, identifier=len(images) + 1)
+            images.append(image)
+            annotations += [
+                {"id": len(annotations) + number, "image_id": image["id"], **found}
+                for number, found in enumerate(_structures(labels, content.schema), start=1)
+            ]
         data = {
             "info": _info(content),
             "licenses": [],
@@ -84,11 +78,12 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
             ],
         }
         (scratch / "annotations.json").write_text(json.dumps(data, allow_nan=False) + "\n", encoding="ascii")
+    left_out = files.left_out
     ignored = sum("ignore" in image for image in images)
     if ignored:
         slices = "1 slice has" if ignored == 1 else f"{ignored} slices have"
         left_out += (f"{slices} pixels to ignore, which COCO cannot say; they are in the field `ignore` of the image.",)
-    return Exported(written(target), (*earlier_readers(content), *left_out, *missing_images(cases, content)))
+    return Exported(written(target), (*earlier_readers(content), *left_out))
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:

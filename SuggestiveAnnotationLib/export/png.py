@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from SuggestiveAnnotationLib.export.case_images import cases_with, earlier_readers, no_case
+from SuggestiveAnnotationLib.export.case_images import earlier_readers
 from SuggestiveAnnotationLib.export.content import Exported, StudyContent
 from SuggestiveAnnotationLib.export.sidecar import describe_schema
-from SuggestiveAnnotationLib.export.slice_pictures import ABOUT_WINDOW, PictureFiles, describe_picture, missing_images, orientation
+from SuggestiveAnnotationLib.export.slice_pictures import ABOUT_WINDOW, PictureFiles, describe_picture, orientation
 from SuggestiveAnnotationLib.export.whole_folder import whole_folder, written
 from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.types import LabelSchema
@@ -34,17 +34,13 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         InputError: something else is there, or an image is gone or has changed.
         StorageError: the folder cannot be written.
     """
-    cases, left_out = cases_with(content, [content.reference])
-    if not cases:
-        raise no_case(left_out)
+    files = PictureFiles(content, labels=True)
     target = Path(folder) / FOLDER
     with whole_folder(target, marker=MARKER, overwrite=overwrite) as scratch:
-        files = PictureFiles(scratch, target, content, labels=True)
-        slices: list[dict[str, Any]] = []
-        for one in content.cases:
-            for picture in files.write(one) if one in cases else ():
-                slices.append({**describe_picture(one, picture, content), "images": dict(picture.images), "labels": picture.labels})
-            stage.advance()
+        slices: list[dict[str, Any]] = [
+            {**describe_picture(one, picture, content), "images": dict(picture.images), "labels": picture.labels}
+            for one, picture in files.write(scratch, target, stage=stage)
+        ]
         index = {
             "format": "SuggestiveAnnotation slices",
             "version": 1,
@@ -59,8 +55,7 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
         for name, data in (("index.json", index), ("palette.json", palette(content.schema))):
             text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
             (scratch / name).write_text(text + "\n", encoding="utf-8")
-    left_out = (*left_out, *missing_images(cases, content))
-    return Exported(written(target), (*earlier_readers(content), *left_out))
+    return Exported(written(target), (*earlier_readers(content), *files.left_out))
 
 
 def palette(schema: LabelSchema) -> list[dict[str, Any]]:

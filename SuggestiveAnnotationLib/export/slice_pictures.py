@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.cohort.files.itk import quiet, sitk
 from SuggestiveAnnotationLib.cohort.files.write import not_written
 from SuggestiveAnnotationLib.export.assemble import storage_type
-from SuggestiveAnnotationLib.export.case_images import image_on_grid
+from SuggestiveAnnotationLib.export.case_images import cases_with, image_on_grid, no_case
 from SuggestiveAnnotationLib.export.content import CaseContent, StudyContent
 from SuggestiveAnnotationLib.export.names import file_names
 from SuggestiveAnnotationLib.export.sidecar import name_slice
+from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.types import Plane, SliceRef, slice_number
 
@@ -55,27 +56,48 @@ class SlicePicture:
 
 
 class PictureFiles:
-    """Writes the pictures of a dataset.
+    """Writes the pictures of a dataset: of every case that has the image of the reference modality.
 
     Args:
-        scratch: folder that the dataset is built in.
-        target: where it will be, for sentences.
         content: of the study.
         labels: label pictures are written too.
+
+    Attributes:
+        left_out: a sentence for every other case, and for every other image that a case does not have.
+
+    Raises:
+        InputError: there is no such case.
     """
 
-    def __init__(self, scratch: Path, target: Path, content: StudyContent, *, labels: bool) -> None:
-        self._scratch, self._target, self._content, self._labels = scratch, target, content, labels
+    def __init__(self, content: StudyContent, *, labels: bool) -> None:
+        self._content, self._labels = content, labels
+        self._cases, left_out = cases_with(content, [content.reference])
+        if not self._cases:
+            raise no_case(left_out)
+        missing = ((one, modality) for one in self._cases for modality in content.modalities if modality not in one.case.images)
+        self.left_out = (*left_out, *(f"Case {one.case.name} has no image {modality}." for one, modality in missing))
         self._stems = file_names(one.case.name for one in content.cases)
         self._folders = file_names(content.modalities)
 
-    def write(self, one: CaseContent) -> tuple[SlicePicture, ...]:
-        """Pictures of every annotated slice of a case, in native order; modalities that the case does not have are left out.
+    def write(self, scratch: Path, target: Path, *, stage: Stage) -> Iterator[tuple[CaseContent, SlicePicture]]:
+        """Pictures of every annotated slice, in native order within a case; modalities that the case does not have are left out.
+
+        Args:
+            scratch: folder that the dataset is built in.
+            target: where it will be, for sentences.
+            stage: advanced by one a case of the study.
 
         Raises:
             InputError: an image is gone, unreadable or has changed.
             StorageError: the folder cannot be written.
         """
+        for one in self._content.cases:
+            if one in self._cases:
+                for picture in self._of_case(scratch, target, one):
+                    yield one, picture
+            stage.advance()
+
+    def _of_case(self, scratch: Path, target: Path, one: CaseContent) -> Iterator[SlicePicture]:
         shown = {ref: a for ref, a in sorted(one.shown().items())}
         stem = self._stems[one.case.name]
         images: dict[str, dict[SliceRef, str]] = {}
@@ -87,21 +109,20 @@ class PictureFiles:
             images[modality] = {}
             for ref in shown:
                 images[modality][ref] = f"images/{self._folders[modality]}/{stem}_{_number(ref)}.png"
-                self._save(images[modality][ref], grey_levels(stack[ref.native_index], windows[modality]))
-        pictures = []
+                _save(scratch, target, images[modality][ref], grey_levels(stack[ref.native_index], windows[modality]))
         for ref, annotation in shown.items():
             labels = None
             if self._labels:
                 labels = f"labels/{stem}_{_number(ref)}.png"
-                self._save(labels, annotation.labels.astype(storage_type(self._content.schema)))
+                _save(scratch, target, labels, annotation.labels.astype(storage_type(self._content.schema)))
             of_slice = {modality: files[ref] for modality, files in images.items()}
-            pictures.append(SlicePicture(ref, annotation, of_slice, windows, labels))
-        return tuple(pictures)
+            yield SlicePicture(ref, annotation, of_slice, windows, labels)
 
-    def _save(self, name: str, picture: NDArray[Any]) -> None:
-        path = self._scratch / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(path, self._target, picture)
+
+def _save(scratch: Path, target: Path, name: str, picture: NDArray[Any]) -> None:
+    path = scratch / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, target, picture)
 
 
 def robust_window(volume: NDArray[np.float32]) -> tuple[float, float]:
@@ -168,12 +189,6 @@ def orientation(content: StudyContent) -> dict[str, str]:
     """How the pictures lie in the patient."""
     down, right = DIRECTIONS[content.record.plane]
     return {"plane": content.record.plane, "rows_run_towards": down, "columns_run_towards": right}
-
-
-def missing_images(cases: Sequence[CaseContent], content: StudyContent) -> tuple[str, ...]:
-    """A sentence for every image that a case does not have."""
-    missing = ((one, modality) for one in cases for modality in content.modalities if modality not in one.case.images)
-    return tuple(f"Case {one.case.name} has no image {modality}." for one, modality in missing)
 
 
 def _number(ref: SliceRef) -> str:
