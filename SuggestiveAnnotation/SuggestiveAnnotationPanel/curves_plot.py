@@ -29,7 +29,7 @@ def measures():
         "held_out_dice": (
             _("Dice on held-out cases"),
             _("mean 3D Dice (0 to 1)"),
-            _("No case is held out with reference labels, or no model has been judged on them yet."),
+            _("No test case has reference labels, or no model has been judged on one yet."),
         ),
         "retained": (
             _("Retained contour"),

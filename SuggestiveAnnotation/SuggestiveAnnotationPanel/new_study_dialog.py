@@ -77,7 +77,8 @@ class NewStudyDialog(Dialog):
         ui, cases = self.ui, self._plan["cases"]
         usable = sum(case["role"] != "excluded" for case in cases)
         found = _(
-            "{usable} of {n} cases can be used. Cases for validation and test are never suggested; those that have labels judge the model."
+            "{usable} of {n} cases can be used. Cases for validation and test are never suggested; "
+            "with labels, those for validation choose the best weights and those for test judge the model."
         ).format(usable=usable, n=len(cases))
         ui.foundLabel.text = f"{layoutText(self._plan['layout'])} {found}".strip()
         columns(ui.casesTable, [_("case"), _("role"), _("sequences"), _("labels"), _("remark")])

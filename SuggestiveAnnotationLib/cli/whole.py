@@ -56,6 +56,6 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
     for r in summary["rounds"]:
         dice = ", ".join(f"{name} {dice_text(value)}" for name, value in r["dice"].items())
         lines.append(
-            f"model {r['model']}: {count(r['annotated_slices'], 'annotated slice')}; Dice {dice or 'not measured (no held-out cases)'}"
+            f"model {r['model']}: {count(r['annotated_slices'], 'annotated slice')}; Dice {dice or 'not measured (no labelled test case)'}"
         )
     return lines

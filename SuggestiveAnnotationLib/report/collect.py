@@ -274,9 +274,9 @@ def _reasons(study: Study, dice: Sequence[DiceValue]) -> dict[str, str]:
     """Why Dice is missing, as far as the cohort tells."""
     if dice:
         return {}
-    held_out = study.cases("test") + study.cases("validation")
-    if not held_out:
-        return {"learning": "No case has the role test or validation, so there is nothing to measure Dice on."}
-    if not any(case.label for case in held_out):
-        return {"learning": "No test or validation case has reference labels, so there is nothing to measure Dice against."}
-    return {"learning": "The held-out cases have not been evaluated yet."}
+    tests = study.cases("test")
+    if not tests:
+        return {"learning": "Dice is measured on test cases with reference labels, and no case has the role test."}
+    if not any(case.label for case in tests):
+        return {"learning": "Dice is measured on test cases with reference labels, and no test case has any."}
+    return {"learning": "No model has been evaluated on the test cases yet."}

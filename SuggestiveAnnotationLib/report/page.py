@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.report.tables import TableView, effort_tables, fact
 from SuggestiveAnnotationLib.report.templates import template
 
 MISSING = {
-    "learning": "No held-out case has labels, or no model has been evaluated yet, so there is no Dice.",
+    "learning": "No test case has labels, or no model has been evaluated yet, so there is no Dice.",
     "contour": "No slice has been drawn with contour lengths yet, so Dice is not shown over contour length.",
     "minutes": "No annotation times are known, so Dice is not shown over minutes.",
     "effort": "No annotated slice had a pre-annotation to compare with; the first batch never has one.",

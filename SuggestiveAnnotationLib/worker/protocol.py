@@ -194,7 +194,7 @@ class RunRound(Command):
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """Judge the newest model on validation and test cases that have labels."""
+    """Judge the newest model on test cases that have labels."""
 
     name: ClassVar[str] = "evaluate"
     returns: ClassVar[str] = "`metrics`: how many were measured"

@@ -74,6 +74,10 @@ def test_the_layout_is_named(shown: Maker) -> None:
     assert shown(layout="")[0].ui.foundLabel.text.startswith("4 of 4 cases can be used.")
 
 
+def test_what_cases_that_are_held_out_are_for_is_said(shown: Maker) -> None:
+    assert "those for validation choose the best weights and those for test judge the model" in shown()[0].ui.foundLabel.text
+
+
 def test_warnings_can_be_scrolled_and_leave_room_for_the_rest(host: Any, shown: Maker) -> None:
     dialog, _ = shown(warnings=[f"Something about file {n} that is worth a line of its own." for n in range(80)])
     host.pump(0.1)

@@ -223,7 +223,13 @@ def test_the_page_of_a_real_study_renders(study):
 
 def test_a_prepared_study_without_rounds_says_what_is_missing(make_study):
     page = render(collect(make_study(cases=1, prepared=True), command="cmd"))
-    assert "No case has the role test or validation" in page
+    assert "no case has the role test" in page
+
+
+def test_validation_cases_with_labels_are_no_test_cases_and_the_page_says_so(make_study):
+    study = make_study(cases=2, roles=("pool", "validation"), prepared=True)
+    assert study.cases("validation")[0].label is not None
+    assert "no case has the role test" in render(collect(study, command="cmd"))
 
 
 def test_an_unprepared_study_says_so(make_study):
