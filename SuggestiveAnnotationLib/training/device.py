@@ -143,3 +143,5 @@ def halve_on_out_of_memory(
             say(f"Memory ran out; it goes on with {batch_size} slices at a time, which takes longer.")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()

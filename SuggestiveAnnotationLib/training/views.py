@@ -61,7 +61,20 @@ def views(images: Tensor, *, settings: ViewSettings, generators: Sequence[torch.
 
 def _sample(x: Tensor, theta: Tensor, outside: str) -> Tensor:
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    if outside == "border" and x.device.type == "mps":
+        # Apple's GPUs have no such padding before torch 2.13.
+        grid, outside = held_inside(grid, x.shape[-2:]), "zeros"
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode=outside, align_corners=False)
+
+
+def held_inside(grid: Tensor, shape: torch.Size) -> Tensor:
+    """Points of `grid_sample` `(..., 2)` in an image of this shape, moved to the middle of the nearest border pixel where they lie beyond.
+
+    Sampled with any padding they give what padding "border" gives, but for rounding.
+    """
+    rows, columns = shape
+    edge = grid.new_tensor([1 - 1 / columns, 1 - 1 / rows])
+    return grid.clamp(-edge, edge)
 
 
 def _rotations(angle: Tensor, right: Tensor, down: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:

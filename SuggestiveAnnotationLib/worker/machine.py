@@ -64,8 +64,11 @@ def device() -> Device | None:
 
 def device_memory_mib() -> float:
     """Memory that this process holds on the GPU, MiB."""
-    cuda = _cuda()
-    return 0.0 if cuda is None else round(float(cuda.memory_reserved()) / 2**20, 1)
+    gpu = _gpu()
+    if gpu is None:
+        return 0.0
+    held = gpu.memory_reserved() if hasattr(gpu, "memory_reserved") else gpu.driver_allocated_memory()
+    return round(float(held) / 2**20, 1)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -81,12 +84,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 def empty_device() -> None:
     """Give memory that nothing uses back to the GPU. The driver's own context stays until the process ends."""
-    cuda = _cuda()
-    if cuda is not None:
-        cuda.empty_cache()
+    gpu = _gpu()
+    if gpu is not None:
+        gpu.empty_cache()
 
 
-def _cuda() -> Any:
-    """`torch.cuda`, once something has used it; another thread may just be importing torch."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    return cuda if cuda is not None and getattr(cuda, "is_initialized", bool)() else None
+def _gpu() -> Any:
+    """`torch.cuda` once something has used it, else `torch.mps` on an Apple GPU, else None; another thread may just be importing torch."""
+    cuda, mps, backends = (getattr(sys.modules.get("torch"), name, None) for name in ("cuda", "mps", "backends"))
+    if getattr(cuda, "is_initialized", bool)():
+        return cuda
+    return mps if getattr(getattr(backends, "mps", None), "is_available", bool)() else None

@@ -73,6 +73,20 @@ def test_the_batch_is_halved_until_it_fits():
     assert tried == [32, 16, 8, 4]
 
 
+def test_an_apple_gpu_gives_back_what_the_failed_batch_held(monkeypatch):
+    emptied = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append(True))
+
+    def work(batch: int) -> str:
+        if batch > 2:
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1.00 GB, max allowed: 9.07 GB).")
+        return "done"
+
+    assert halve_on_out_of_memory(work, 8) == ("done", 2)
+    assert len(emptied) == 2
+
+
 def test_when_nothing_fits_a_sentence_says_so():
     def work(batch: int) -> None:
         raise MemoryError

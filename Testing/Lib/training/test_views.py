@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch.nn import functional
 
-from SuggestiveAnnotationLib.training.views import ViewSettings, views
+from SuggestiveAnnotationLib.training.views import ViewSettings, held_inside, views
 
 STILL = ViewSettings(rotation=0, shift=0, scale=0, offset=0)
 
@@ -56,6 +58,15 @@ def test_probabilities_still_sum_to_one_at_the_border() -> None:
     probabilities = torch.randn(5, 4, 30, 20).softmax(1)
     _, back = views(torch.randn(5, 1, 30, 20), settings=ViewSettings(rotation=30, shift=0.2), generators=generators(5))
     torch.testing.assert_close(back(probabilities).sum(1), torch.ones(5, 30, 20))
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (7, 64), (1, 5)])
+def test_points_held_inside_need_no_padding(shape: tuple[int, int]) -> None:
+    x = torch.randn(6, 3, *shape, generator=torch.Generator().manual_seed(0))
+    grid = torch.rand(6, *shape, 2, generator=torch.Generator().manual_seed(1)) * 3 - 1.5
+    padded = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    held = functional.grid_sample(x, held_inside(grid, x.shape[-2:]), padding_mode="zeros", align_corners=False)
+    torch.testing.assert_close(held, padded, atol=2e-5, rtol=0)
 
 
 def test_intensities_change_a_little() -> None:
