@@ -97,7 +97,7 @@ def machine(device: str) -> dict[str, Any]:
 
 def _hash_of_code() -> str:
     root = Path(__file__).parents[1]
-    files = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py"))}
+    files = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py"))}
     return content_key(files)
 
 
