@@ -10,15 +10,18 @@ from importlib import metadata, util
 import slicer
 from slicer.i18n import tr as _
 
-PANEL = {"SQLAlchemy>=2.0": "sqlalchemy", "numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK"}
-"""Requirement -> package: to open a study. The last three come with Slicer, in versions of its own."""
-LEARNING = {"torch>=2.8": "torch", "monai>=1.6": "monai", "safetensors>=0.4": "safetensors", "scikit-learn>=1.4": "sklearn"}
+PANEL = {"SQLAlchemy>=2.0,<3": "sqlalchemy", "numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK"}
+"""Requirement -> package: to open a study. The last three come with Slicer, in versions of its own.
+
+What Slicer and its PyTorch extension bring has no upper bound: a newer Slicer's own package is not put back to an older one.
+"""
+LEARNING = {"torch>=2.8": "torch", "monai>=1.6,<2": "monai", "safetensors>=0.4,<1": "safetensors", "scikit-learn>=1.4,<2": "sklearn"}
 """To train and to suggest."""
-DICOM = {"pydicom>=3.0": "pydicom", "highdicom>=0.25": "highdicom", "python-gdcm>=3.0": "gdcm"}
+DICOM = {"pydicom>=3.0": "pydicom", "highdicom>=0.25": "highdicom", "python-gdcm>=3.0,<4": "gdcm"}
 """To read DICOM files and to write DICOM SEG. Slicer brings the first, newer ones the second too; the third decodes compressed images."""
-REPORT = {"matplotlib>=3.8": "matplotlib", "jinja2>=3.1": "jinja2"}
+REPORT = {"matplotlib>=3.8,<4": "matplotlib", "jinja2>=3.1,<4": "jinja2"}
 """To write the report."""
-SAMPLE = {"nilearn>=0.10": "nilearn"}
+SAMPLE = {"nilearn>=0.10,<1": "nilearn"}
 """The template that the sample's brains are made from."""
 
 
@@ -27,7 +30,7 @@ class NotInstalled(Exception):
 
 
 def missing(*groups):
-    """Requirements of the groups that are not installed, or too old; torch first, as others bring one of their own otherwise."""
+    """Requirements of the groups that no installed version meets; torch first, as others bring one of their own otherwise."""
     found = {requirement for group in groups for requirement, package in group.items() if not _installed(requirement, package)}
     return sorted(found, key=lambda requirement: (not requirement.startswith("torch"), requirement.lower()))
 

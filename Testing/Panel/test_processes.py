@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
@@ -111,7 +112,7 @@ def test_a_refused_installation_says_what_is_missing_and_leaves_the_panel_usable
     host.dialogs.answers = [True]
     host.packages.agree = False
     host.click(panel.sections[0].ui.sampleButton)
-    assert host.packages.requested == ["monai>=1.6"]
+    assert [Requirement(one) for one in host.packages.requested] == [Requirement("monai>=1.6,<2")]
     assert "monai" in panel.messageLabel.text
 
 

@@ -32,6 +32,14 @@ def test_the_groups_are_those_of_the_library(requirements: Any) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for group, extra in ((requirements.LEARNING, "learn"), (requirements.SAMPLE, "sample"), (requirements.DICOM, "dicom")):
         assert sorted(group) == sorted(project["optional-dependencies"][extra]), extra
+    assert set(requirements.REPORT) < set(project["optional-dependencies"]["report"])
+    assert {wanted for wanted in requirements.PANEL if ">" in wanted} < set(project["dependencies"])
+
+
+def test_what_slicer_does_not_bring_is_not_installed_in_a_version_that_may_break_it(requirements: Any) -> None:
+    groups = (requirements.PANEL, requirements.LEARNING, requirements.DICOM, requirements.REPORT, requirements.SAMPLE)
+    unbounded = {requirements._name(wanted) for group in groups for wanted in group if "<" not in wanted}
+    assert unbounded == {"numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "torch"}
 
 
 def test_what_is_there_in_a_version_that_will_do_is_not_missing(requirements: Any) -> None:
@@ -50,7 +58,7 @@ def test_packages_that_slicer_brings_are_taken_in_any_version(requirements: Any)
 
 def test_torch_comes_first(requirements: Any, absent: Any) -> None:
     absent("torch", "monai")
-    assert requirements.missing(requirements.LEARNING, ABSENT) == ["torch>=2.8", "monai>=1.6", "no-such-package>=1.0"]
+    assert requirements.missing(requirements.LEARNING, ABSENT) == ["torch>=2.8", "monai>=1.6,<2", "no-such-package>=1.0"]
 
 
 def test_nothing_is_asked_when_nothing_is_missing(requirements: Any, host: Any) -> None:
@@ -92,7 +100,7 @@ def test_after_consent_torch_is_installed_by_the_pytorch_extension_and_the_rest_
     host.dialogs.answers = [True]
     assert requirements.ensure(requirements.LEARNING) is True
     # The person was asked once, for both.
-    assert asked == [("torch", False, ">=2.8"), (["monai>=1.6"], False, False)]
+    assert asked == [("torch", False, ">=2.8"), (["monai>=1.6,<2"], False, False)]
     assert len(host.dialogs.said) == 1
 
 
