@@ -114,6 +114,7 @@ def test_names_that_differ_in_capitals_only_are_both_left_out(tmp_path: Path) ->
         pytest.skip("this file system does not tell capitals apart")
     plan = discover(tmp_path)
     assert [c.name for c in plan.usable] == ["case2"]
+    assert sorted(c.name for c in plan.excluded) == ["Case1", "case1"]
     assert all("capitals only" in c.excluded_reason for c in plan.excluded)
 
 

@@ -286,25 +286,22 @@ def test_its_log_lies_in_the_study_turns_over_and_names_no_files(make_study: Mak
 
 def test_it_ends_with_its_input_or_when_told_to(worker: Worker) -> None:
     worker.ask(Status())
-    began = time.monotonic()
     end_of_input(worker)
-    worker.until(lambda: worker.ended, seconds=10)
-    assert time.monotonic() - began < 3
+    worker.until(lambda: worker.ended)
     assert worker.ended == ["exit code 0"]
     with Worker() as second:
         second.ask(Shutdown())
-        second.until(lambda: second.ended, seconds=10)
+        second.until(lambda: second.ended)
         assert second.ended == ["exit code 0"]
 
 
 def test_it_ends_with_its_input_while_it_makes_the_sample(worker: Worker, tmp_path: Path) -> None:
     answer = worker.send(CreateSample(str(tmp_path / "sample")))
     worker.until(lambda: answer.events)
-    began = time.monotonic()
     end_of_input(worker)
-    worker.until(lambda: worker.ended, seconds=15)
-    assert time.monotonic() - began < 6
+    worker.until(lambda: worker.ended)
     assert worker.ended == ["exit code 0"]
+    assert not (tmp_path / "sample" / "study").exists()
 
 
 def test_ctrl_c_in_slicers_terminal_does_not_stop_it(worker: Worker) -> None:

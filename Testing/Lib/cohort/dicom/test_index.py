@@ -59,7 +59,8 @@ def test_files_of_other_formats_objects_without_pixels_and_hidden_files_are_left
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
     report.SOPInstanceUID, report.SeriesInstanceUID = uid("report"), uid("reports")
     report.save_as(tmp_path / "s" / "report.dcm")
-    os.mkfifo(tmp_path / "s" / "pipe")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "s" / "pipe")
     index = index_dicom(tmp_path)
     assert ([len(s.files) for s in index.series], index.unreadable, index.copies) == ([8], (), 0)
 
@@ -238,9 +239,10 @@ def test_two_time_points_in_one_multi_frame_image_are_two_stacks(tmp_path: Path)
 def test_five_hundred_files_are_indexed_quickly(tmp_path: Path) -> None:
     write_series(tmp_path, array=ramp((500, 6, 5)))
     events: list[ProgressEvent] = []
-    started = time.perf_counter()
+    # Of the processor, so that other work on the computer does not count.
+    started = time.process_time()
     (series,) = find_series(tmp_path, progress=events.append)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert len(series.frames) == 500
     assert series.stack.problems == ()
     assert (events[0].total, events[-1].done) == (500, 500)

@@ -339,8 +339,11 @@ def test_names_that_differ_in_capitals_only_are_refused_with_both_files(write_im
     for name in ("p1", "P1", "p2"):
         write_image(f"{name}/T1.nii.gz")
         write_image(f"{name}/T2.nii.gz")
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("this file system does not tell capitals apart")
     plan = discover(tmp_path)
     assert [c.name for c in plan.usable] == ["p2"]
+    assert sorted(c.name for c in plan.excluded) == ["P1", "p1"]
     assert all("p1/T1.nii.gz" in c.excluded_reason and "P1/T1.nii.gz" in c.excluded_reason for c in plan.excluded)
 
 
