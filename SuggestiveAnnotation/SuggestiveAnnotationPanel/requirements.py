@@ -17,7 +17,7 @@ What Slicer and its PyTorch extension bring has no upper bound: a newer Slicer's
 """
 LEARNING = {"torch>=2.8": "torch", "monai>=1.6,<2": "monai", "safetensors>=0.4,<1": "safetensors", "scikit-learn>=1.4,<2": "sklearn"}
 """To train and to suggest."""
-DICOM = {"pydicom>=3.0": "pydicom", "highdicom>=0.25": "highdicom", "python-gdcm>=3.0,<4": "gdcm"}
+DICOM = {"pydicom>=3.0": "pydicom", "highdicom>=0.28": "highdicom", "python-gdcm>=3.0,<4": "gdcm"}
 """To read DICOM files and to write DICOM SEG. Slicer brings the first, newer ones the second too; the third decodes compressed images."""
 REPORT = {"matplotlib>=3.8,<4": "matplotlib", "jinja2>=3.1,<4": "jinja2"}
 """To write the report."""
