@@ -192,6 +192,10 @@ class Session(ReaderView):
         """Take a case out of everything. What was accepted in it stays in the study, and takes part in nothing."""
         self.study.exclude_case_by(self.annotator, case, reason=reason)
 
+    def include_case(self, case: str) -> None:
+        """Take back that somebody excluded a case. Raises: StudyError, when no person did."""
+        self.study.include_case_by(self.annotator, case)
+
     def reopen(self, ref: SliceRef) -> None:
         """Correct an accepted slice: its labels become a draft, unless there is one. The annotation counts until a draft is accepted.
 

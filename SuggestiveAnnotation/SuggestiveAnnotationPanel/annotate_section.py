@@ -33,6 +33,7 @@ class AnnotateSection(Section):
         self.editor = self._tools.widget
         self._entered = False
         self._refs = []
+        self._excluded = ""
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
         connect(ui.putBackButton, "clicked()", self.putBack)
@@ -134,6 +135,8 @@ class AnnotateSection(Section):
             return _("Open a study first.")
         if workspace.current is None:
             return _("Choose a slice in 3.")
+        if self._excluded:
+            return self._excluded
         node, schema = workspace.scene.segmentation, workspace.study.schema
         if node is None or workspace.scene.case != workspace.current.case:
             return _("The case is being loaded.")
@@ -159,6 +162,7 @@ class AnnotateSection(Section):
         session, ref = workspace.session, workspace.current
         known = session is not None and ref is not None
         status = session.status(ref) if known else None
+        self._excluded = workspace.whyExcluded(ref)
         ui.undoAcceptButton.enabled = session is not None and workspace.study.last_accept(session.annotator) is not None
         mine = status is not None and status.state in ("accepted", "reviewed") and status.annotator == session.annotator
         ui.reopenButton.enabled = mine
@@ -279,8 +283,10 @@ class AnnotateSection(Section):
     def undoAccept(self):
         """Take the last accept back; its labels are drafts again."""
         refs = self.workspace.session.undo()
-        self.ui.effortLabel.text = _("Slice {numbers} is a draft again.").format(numbers=effort_text.numbers(refs))
-        if self.workspace.current not in refs:
+        excluded = self.workspace.whyExcluded(refs[0])
+        text = _("Slice {numbers} is a draft again.").format(numbers=effort_text.numbers(refs))
+        self.ui.effortLabel.text = f"{text} {excluded}".strip()
+        if self.workspace.current not in refs and not excluded:
             self.workspace.openSlice(refs[0])
         self.workspace.statesChanged()
 

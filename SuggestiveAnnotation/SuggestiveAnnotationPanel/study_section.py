@@ -44,6 +44,8 @@ class StudySection(Section):
         connect(ui.recentBox, "activated(int)", self._onRecent)
         connect(ui.checkButton, "clicked()", self.check)
         connect(ui.closeButton, "clicked()", workspace.closeStudy)
+        connect(ui.includeButton, "clicked()", self.includeCase)
+        connect(ui.cohortTable, "itemSelectionChanged()", self._offerToInclude)
         connect(ui.annotatorEdit, "editingFinished()", self._onAnnotator)
         connect(ui.blindBox, "toggled(bool)", self._onBlind)
         connect(ui.timingBox, "toggled(bool)", self._onTiming)
@@ -133,6 +135,32 @@ class StudySection(Section):
             for column, text in enumerate((status.case, size, roleText(status.role), done, problems or "-")):
                 table.setItem(row, column, fixed(text, problems))
         fit(table)
+        self._offerToInclude()
+
+    # Cases that were excluded
+
+    def _offerToInclude(self):
+        ui, study = self.ui, self.workspace.study
+        cases = study.cases_to_include() if study is not None else ()
+        ui.includeButton.visible = bool(cases)
+        ui.includeButton.enabled = self._chosenCase() in cases
+        ui.includeButton.toolTip = (
+            _("Give the case its place in training and suggestions back; what waited in it waits again")
+            if ui.includeButton.enabled
+            else _("Choose a case in the table first that was excluded in 3: {cases}.").format(cases=", ".join(cases))
+        )
+
+    def _chosenCase(self):
+        table = self.ui.cohortTable
+        names = (table.item(row, 0) for row in range(table.rowCount))
+        return next((name.text() for name in names if name is not None and name.isSelected()), None)
+
+    def includeCase(self):
+        """Take back that the chosen case was excluded."""
+        case, workspace = self._chosenCase(), self.workspace
+        workspace.session.include_case(case)
+        workspace.studyChanged()
+        workspace.message("info", _("Case {case} takes part again.").format(case=case))
 
     # Opening
 

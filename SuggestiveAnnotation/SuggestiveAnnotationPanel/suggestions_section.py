@@ -213,14 +213,16 @@ class SuggestionsSection(Section):
         known = ref is not None
         # Nobody can say that a slice is empty who has not seen it.
         seen = known and self._isSeen(ref)
-        ui.emptyButton.enabled = seen and (waits or not suggested)
+        excluded = self.workspace.whyExcluded(ref)
+        ui.emptyButton.enabled = seen and not excluded and (waits or not suggested)
         ui.emptyButton.toolTip = (
             _("Accept the slice as holding none of the structures")
             if ui.emptyButton.enabled
-            else why or _("The slice has not been shown yet.")
+            else excluded or why or _("The slice has not been shown yet.")
         )
-        ui.excludeCaseButton.enabled = ui.reasonBox.enabled = known
-        ui.excludeCaseButton.toolTip = _("Take the whole case out of training and suggestions") if known else _("Open a slice first.")
+        ui.excludeCaseButton.enabled, ui.reasonBox.enabled = known and not excluded, known
+        whole = _("Take the whole case out of training and suggestions")
+        ui.excludeCaseButton.toolTip = (excluded or whole) if known else _("Open a slice first.")
         for button in (ui.nextButton, ui.previousButton):
             button.enabled = any(map(self._waits, self._states))
             button.toolTip = "" if button.enabled else _("No suggestion waits.")
@@ -300,6 +302,7 @@ class SuggestionsSection(Section):
         self.workspace.session.exclude_case(case, reason=self._reason())
         self._answered()
         self.workspace.studyChanged()
+        self.workspace.message("info", _("Case {case} is excluded. Include again in 1 takes it back.").format(case=case))
 
     def cleanup(self):
         """Stop drawing."""

@@ -164,6 +164,14 @@ class Workspace:
         if "case" in kept and kept["case"] in {case.name for case in self.study.cases() if case.role != "excluded"}:
             self.openSlice(SliceRef(kept["case"], int(kept["axis"]), int(kept["index"])))
 
+    # Cases
+
+    def whyExcluded(self, ref):
+        """One sentence where the case of a slice is excluded, empty where it takes part; `ref` may be None."""
+        if self.study is None or ref is None or ref.case not in self.study.excluded_reasons():
+            return ""
+        return _("Case {case} is excluded. Include it again in 1 to work on it.").format(case=ref.case)
+
     # The worker
 
     @property

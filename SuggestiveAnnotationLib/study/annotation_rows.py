@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
-from SuggestiveAnnotationLib.study.case_rows import exclude
+from SuggestiveAnnotationLib.study.case_rows import exclude, include
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.records import (
     Annotation,
@@ -32,6 +32,7 @@ from SuggestiveAnnotationLib.study.round_rows import (
     answer_suggestion,
     draft_suggestion,
     reopen_suggestion,
+    resume_suggestions_of_case,
     skip_suggestions_of_case,
     undraft_suggestion,
 )
@@ -236,8 +237,19 @@ class AnnotationRows:
         """A reader takes a case out of everything; what waits in it is answered, in the same transaction."""
         with self.database.write() as connection:
             exclude(connection, case, reason)
-            skip_suggestions_of_case(connection, case, reason=f"case excluded: {reason}")
+            skip_suggestions_of_case(connection, case, reason=reason)
             _event(connection, "case excluded", annotator, None, {"case": case, "reason": reason})
+
+    def include_case_by(self, annotator: str, case: str) -> None:
+        """A reader takes back that a case was excluded; what waited in it waits again, in the same transaction.
+
+        Raises:
+            StudyError: no person excluded it.
+        """
+        with self.database.write() as connection:
+            include(connection, case)
+            resume_suggestions_of_case(connection, case)
+            _event(connection, "case included", annotator, None, {"case": case})
 
     def review(self, annotation_ids: Sequence[int], *, reviewer: str, verdict: Verdict, note: str = "") -> None:
         """Keep what a second reader says of annotations, in one transaction.

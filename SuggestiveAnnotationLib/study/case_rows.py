@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Connection, Select, insert, select, update
 
@@ -17,6 +17,7 @@ from SuggestiveAnnotationLib.study.trust import check_cases, check_properties, g
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
 
 _ROLE_BEFORE = "role before exclusion: "
+_ROLE_TAKEN = "role before a person excluded the case: "
 SAID_OF_SOURCES = "said of the sources of cases"
 """Property: case -> sentences that no later look at its files would find, since they are of what the files were made from."""
 
@@ -93,6 +94,18 @@ class CaseRows:
         kept = self.properties()
         return tuple(case for case in self.cases("excluded") if kept.get(_ROLE_BEFORE + case.name))
 
+    def cases_to_include(self) -> tuple[str, ...]:
+        """Names of cases that a person excluded, who can take that back, in the order of the cohort."""
+        kept = self.properties()
+        return tuple(case.name for case in self.cases("excluded") if kept.get(_ROLE_TAKEN + case.name))
+
+    def excluded_reasons(self) -> dict[str, str]:
+        """Case -> why it is excluded, for those that are."""
+        table = tables.cases
+        with self.database.read() as connection:
+            rows = connection.execute(select(table.c.name, table.c.excluded_reason).where(table.c.role == "excluded"))
+            return {row.name: row.excluded_reason for row in rows}
+
     def set_roles(self, roles: dict[str, Role]) -> None:
         """Case name -> role, in one transaction."""
         with self.database.write() as connection:
@@ -138,7 +151,19 @@ def exclude(connection: Connection, name: str, reason: str, *, retry: bool = Fal
     role = connection.execute(select(tables.cases.c.role).where(tables.cases.c.name == name)).scalar()
     if not retry or role != "excluded":
         put_property(connection, _ROLE_BEFORE + name, role if retry else None)
+    if role != "excluded":
+        put_property(connection, _ROLE_TAKEN + name, None if retry else role)
     connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role="excluded", excluded_reason=reason))
+
+
+def include(connection: Connection, name: str) -> None:
+    """Give a case back the role that a person took, inside a running transaction. Raises: StudyError, when nobody did."""
+    table = tables.properties
+    role = connection.execute(select(table.c.value).where(table.c.name == _ROLE_TAKEN + name)).scalar()
+    if role not in get_args(Role):
+        raise StudyError(f"Case {name} cannot be included again: nobody excluded it.", hint="`study show` says why a case is excluded.")
+    put_property(connection, _ROLE_TAKEN + name, None)
+    connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role=role, excluded_reason=""))
 
 
 def put_property(connection: Connection, name: str, value: Any) -> None:

@@ -36,7 +36,8 @@ class SliceStatus:
 
     Attributes:
         state: as this reader sees it.
-        kind, round, rank, reason: of its newest suggestion; None or empty where it was never suggested.
+        kind, round, rank, reason: of its newest suggestion; None or empty where it was never suggested. Every suggestion of an excluded
+            case that nobody answered is skipped, with the reason why the case is excluded.
         annotator: who accepted it last; empty where nobody did.
     """
 
@@ -205,15 +206,19 @@ class ReaderView:
         work = self._work(case)
         approved = {identifier for identifier, review in self.study.reviews().items() if review.verdict == "approved"}
         going_on = self._round_number() if self._next_is_under_way() else None
+        excluded = self.study.excluded_reasons()
         found: dict[SliceRef, SliceStatus] = {}
         for ref in {*suggestions, *work}:
             row, done = suggestions.get(ref), work.get(ref, _Work())
-            state = _state(row, done, approved, going_on=going_on)
+            state = _state(row, done, approved, going_on=going_on, excluded=ref.case in excluded)
             by = done.accepted.annotator if done.accepted is not None else ""
             if state is not None and row is None:
                 found[ref] = SliceStatus(state, annotator=by)
             elif state is not None and row is not None:
-                found[ref] = SliceStatus(state, row.kind, row.round, row.rank, row.reason, by)
+                reason = row.reason
+                if state == "skipped" and row.state != "skipped":
+                    reason = f"case excluded: {excluded[ref.case]}"
+                found[ref] = SliceStatus(state, row.kind, row.round, row.rank, reason, by)
         return found
 
     def open_audits(self, case: str) -> tuple[SliceRef, ...]:
@@ -260,10 +265,11 @@ class ReaderView:
         if not rows:
             return set()
         work, going_on = self._work(), rows[0].round if self._next_is_under_way() else None
+        excluded = self.study.excluded_reasons()
         return {
             row.ref
             for row in rows
-            if _state(row, work.get(row.ref, _Work()), set(), going_on=going_on) in WAITING
+            if _state(row, work.get(row.ref, _Work()), set(), going_on=going_on, excluded=row.ref.case in excluded) in WAITING
             and (row.state != "expired" or row.round == going_on)
         }
 
@@ -286,7 +292,7 @@ class ReaderView:
         return (frame.rows, frame.columns)
 
 
-def _state(row: SuggestionStateRow | None, work: _Work, approved: set[int], *, going_on: int | None) -> SliceState | None:
+def _state(row: SuggestionStateRow | None, work: _Work, approved: set[int], *, going_on: int | None, excluded: bool) -> SliceState | None:
     """A slice as one reader sees it; None for one that is as if nothing had happened.
 
     Args:
@@ -294,10 +300,14 @@ def _state(row: SuggestionStateRow | None, work: _Work, approved: set[int], *, g
         work: on it, as far as the reader may know.
         approved: annotations that a second reader approved.
         going_on: round that people go on with while the next one trains.
+        excluded: its case is.
     """
-    if row is not None and row.state in ("skipped", "unreadable") and work.accepted is None:
-        return row.state
-    if work.draft:
+    if row is not None and work.accepted is None:
+        if row.state in ("skipped", "unreadable"):
+            return row.state
+        if excluded:
+            return "skipped"
+    if work.draft and not excluded:
         return "returned" if work.returned else "draft"
     if work.accepted is not None:
         return "reviewed" if work.accepted.id in approved else "accepted"

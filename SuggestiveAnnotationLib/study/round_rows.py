@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
+from sqlalchemy import case as sql_case
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
@@ -41,6 +42,8 @@ from SuggestiveAnnotationLib.types import (
 
 GO_ON = "`run-round` goes on with it, `finish-round --abandon` drops it."
 _OPEN_STATES = ("suggested", "draft")
+_CASE_EXCLUDED = "case excluded: "
+"""Begins the reason of suggestions that were answered with their case."""
 
 
 class RoundRows(MetricRows):
@@ -340,10 +343,20 @@ def answer_suggestion(connection: Any, ref: SliceRef, state: SuggestionState, *,
 
 
 def skip_suggestions_of_case(connection: Any, case: str, *, reason: str) -> None:
-    """Every suggestion of a case that waits is answered."""
+    """Every suggestion of a case that waits is answered: the case is excluded, for this reason."""
     table = tables.suggestions
     waiting = (table.c.case == case, table.c.state.in_(_OPEN_STATES))
-    connection.execute(update(table).where(*waiting).values(state="skipped", reason=reason))
+    connection.execute(update(table).where(*waiting).values(state="skipped", reason=_CASE_EXCLUDED + reason))
+
+
+def resume_suggestions_of_case(connection: Any, case: str) -> None:
+    """What waited in a case when it was excluded waits again while its round is open; else it has expired."""
+    table, drafts = tables.suggestions, tables.drafts
+    answered = (table.c.case == case, table.c.state == "skipped", table.c.reason.startswith(_CASE_EXCLUDED))
+    finished = table.c.round.in_(select(tables.rounds.c.number).where(tables.rounds.c.stage == "finished"))
+    begun = exists().where(drafts.c.case == case, drafts.c.axis == table.c.axis, drafts.c.native_index == table.c.native_index)
+    state = sql_case((finished, "expired"), (begun, "draft"), else_="suggested")
+    connection.execute(update(table).where(*answered).values(state=state, reason=""))
 
 
 def draft_suggestion(connection: Any, ref: SliceRef) -> None:

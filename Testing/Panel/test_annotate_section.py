@@ -232,6 +232,27 @@ def test_undo_and_reopen(reader: Reader) -> None:
     assert np.array_equal(annotation.labels, square(1, side=3))
 
 
+def test_an_undone_accept_in_an_excluded_case_says_so_and_nothing_of_it_is_accepted(reader: Reader) -> None:
+    workspace, ui = reader.workspace, reader.ui
+    workspace.session.accept({A: square(4)})
+    workspace.session.exclude_case("case0", reason="wrong scan")
+    reader.open(OTHER)
+    workspace.studyChanged()
+    reader.host.click(ui.undoAcceptButton)
+    why = "Case case0 is excluded. Include it again in 1 to work on it."
+    assert ui.effortLabel.text == f"Slice 4 is a draft again. {why}"
+    assert workspace.current == OTHER
+    reader.open(A)
+    assert ui.guidance.text == why
+    assert not ui.acceptButton.isEnabled()
+    suggestions = reader.panel.sections[2].ui
+    for button in (suggestions.emptyButton, suggestions.excludeCaseButton):
+        assert (button.enabled, button.toolTip) == (False, why)
+    reader.host.press("Ctrl+Return")
+    assert reader.said[-1] == ("warning", why)
+    assert workspace.study.annotations() == ()
+
+
 def test_undo_in_the_editor_reaches_no_accepted_slice(reader: Reader) -> None:
     reader.brush()
     reader.drag((30, 12), (30, 28))

@@ -89,6 +89,28 @@ def test_an_opened_study_shows_its_cases_and_is_offered_again(host: Any, section
     assert panel.workspace.study.path == in_round_0
 
 
+def test_a_case_that_was_excluded_by_mistake_is_included_again(host: Any, section: Any, panel: Any, in_round_0: Path, opened: Any) -> None:
+    workspace, ui, table = opened(in_round_0), section.ui, section.ui.cohortTable
+    ref = workspace.current
+    assert not ui.includeButton.isVisible()
+    workspace.session.exclude_case(ref.case, reason="wrong scan")
+    workspace.studyChanged()
+    assert ui.includeButton.isVisible()
+    assert not ui.includeButton.enabled
+    assert ref.case in ui.includeButton.toolTip
+    row = [cell[0] for cell in cells(table)].index(ref.case)
+    assert (cells(table)[row][2], cells(table)[row][4]) == ("left out", "wrong scan")
+    table.selectRow(row)
+    workspace.statesChanged()
+    host.showInPanel(ui.includeButton)
+    host.click(ui.includeButton)
+    assert workspace.study.case(ref.case).role == "pool"
+    assert cells(table)[row][2:5:2] == ["to annotate", "-"]
+    assert workspace.session.status(ref).state == "suggested"
+    assert panel.messageLabel.text == f"Case {ref.case} takes part again."
+    assert not ui.includeButton.isVisible()
+
+
 def test_a_folder_that_is_no_study_is_told_in_a_sentence(host: Any, section: Any, panel: Any, tmp_path: Path) -> None:
     host.dialogs.answers = [str(tmp_path)]
     host.click(section.ui.openButton)

@@ -254,6 +254,8 @@ def test_an_answered_slice_cannot_be_skipped(workspace: Any, section: Any) -> No
 
 
 def test_a_case_is_excluded_only_after_yes(host: Any, workspace: Any, section: Any) -> None:
+    said: list[tuple[str, str]] = []
+    workspace.message.connect(lambda level, text: said.append((level, text)))
     host.showInPanel(section.ui.excludeCaseButton)
     host.dialogs.answers = [False]
     host.click(section.ui.excludeCaseButton)
@@ -267,6 +269,21 @@ def test_a_case_is_excluded_only_after_yes(host: Any, workspace: Any, section: A
     assert (case.role, case.excluded_reason) == ("excluded", "wrong patient")
     assert workspace.current == FAR
     shown(host, workspace, FAR)
+    assert ("info", "Case case0 is excluded. Include again in 1 takes it back.") in said
+
+
+def test_nothing_of_a_case_that_is_excluded_while_a_round_is_computed_is_opened_again(host: Any, workspace: Any, section: Any) -> None:
+    workspace.session.finish_round()
+    workspace.study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    workspace.statesChanged()
+    host.showInPanel(section.ui.excludeCaseButton)
+    host.dialogs.answers = [True]
+    host.click(section.ui.excludeCaseButton)
+    assert workspace.current == FAR
+    assert {state for depth, name, state in tree(section)[:5] if depth} == {"» skipped"}
+    assert section._items[FIRST].text(2).startswith("skipped: case excluded: no reason given.")
+    workspace.nextSlice()
+    assert workspace.current == FAR
 
 
 def test_the_line_says_what_to_do_next(host: Any, panel: Any, study_path: Path, opened: Callable[[Path], Any], tmp_path: Path) -> None:
