@@ -100,27 +100,42 @@ class Session(ReaderView):
         self.study.record_events("shown", payloads, annotator=self.annotator)
 
     def next(self) -> SliceRef | None:
-        """Open the next unanswered suggestion after the open one, from the start again at the end; None when all are answered."""
+        """Open what waits next after the open slice: suggestions of the newest round, then what is left over of others, then from the start
+        again; None when nothing waits.
+        """
         return self._step(+1)
 
     def previous(self) -> SliceRef | None:
-        """Open the unanswered suggestion before the open one."""
+        """Open what waits before the open slice."""
         return self._step(-1)
 
     def _step(self, direction: int) -> SliceRef | None:
-        rows = self._ordered()
-        order = [row.ref for row in rows]
-        waits = self._waiting(rows)
+        states, left = self._states(self._ordered()), self.left_over()
+        waits = {ref for ref, state in states.items() if state in WAITING} | set(left)
         if not waits:
             self._current = None
             return None
-        start = order.index(self._current) if self._current in order else (-1 if direction > 0 else 0)
+        # A slice that the round does not suggest has its place among what is left over, also once it is accepted.
+        outside = () if self._current is None else {self._current} - set(states)
+        order = [*states, *self._in_order({*left, *outside})]
+        start = order.index(self._current) if self._current is not None else (-1 if direction > 0 else 0)
         for step in range(1, len(order) + 1):
             place = (start + direction * step) % len(order)
             if order[place] in waits:
                 self.open(order[place])
                 return order[place]
         return None
+
+    def next_to_review(self) -> SliceRef | None:
+        """Open the next slice to be reviewed after the open one, from the start again at the end; None when there is none."""
+        waiting = self.to_be_reviewed()
+        if not waiting:
+            return None
+        order = waiting if self._current is None else self._in_order({*waiting, self._current})
+        start = -1 if self._current is None else order.index(self._current)
+        ref = next(ref for ref in (*order[start + 1 :], *order) if ref in waiting)
+        self.open(ref)
+        return ref
 
     # Working
 

@@ -34,6 +34,7 @@ class AnnotateSection(Section):
         self._entered = False
         self._refs = []
         self._excluded = ""
+        self._toReview, self._noteOn = (), None
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
         connect(ui.putBackButton, "clicked()", self.putBack)
@@ -44,6 +45,7 @@ class AnnotateSection(Section):
         connect(ui.reopenButton, "clicked()", self.reopen)
         connect(ui.approveButton, "clicked()", self.approve)
         connect(ui.returnButton, "clicked()", self.returnToDrawer)
+        connect(ui.nextReviewButton, "clicked()", workspace.nextToReview)
         for box in (ui.fromBox, ui.toBox):
             connect(box, "valueChanged(int)", self._onRange)
         ui.gaugeBox.checked = settings.gauge()
@@ -54,7 +56,7 @@ class AnnotateSection(Section):
         connect(self._watch, "timeout()", self._onWatch)
         self.follow(workspace.caseShown, self._onCaseShown)
         self.follow(workspace.sliceChanged, self._onSlice)
-        self.follow(workspace.statesChanged, self.refresh)
+        self.follow(workspace.statesChanged, self._onStates)
         self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.views.moved, self._showObstacle)
         self.follow(workspace.leavingSlice, self._rememberTools)
@@ -91,10 +93,21 @@ class AnnotateSection(Section):
 
     def _onStudy(self):
         self.ui.effortLabel.text = ""
+        self._readReviews()
         self._onSlice()
+
+    def _onStates(self):
+        self._readReviews()
+        self.refresh()
+
+    def _readReviews(self):
+        session = self.workspace.session
+        self._toReview = session.to_be_reviewed() if session is not None else ()
 
     def _onSlice(self):
         ref, scene = self.workspace.current, self.workspace.scene
+        if ref != self._noteOn:
+            self._noteOn, self.ui.noteEdit.text = ref, ""
         if scene.segmentation is None or ref is None or ref.case != scene.case:
             self._tools.edit(None, None)
         # Undo stays on the slice that is open: it would change an accepted one unseen.
@@ -166,15 +179,29 @@ class AnnotateSection(Section):
         ui.undoAcceptButton.enabled = session is not None and workspace.study.last_accept(session.annotator) is not None
         mine = status is not None and status.state in ("accepted", "reviewed") and status.annotator == session.annotator
         ui.reopenButton.enabled = mine
-        review = session.to_review(ref) if known else None
-        ui.reviewBox.visible = review is not None
-        if review is not None:
-            ui.reviewLabel.text = _("{name} accepted this slice.").format(name=review.annotator)
+        self._showReview(session.to_review(ref) if known else None)
         word = state_style.word(status.state) if status is not None else _("not suggested")
-        ui.sliceLabel.text = effort_text.stateText(ref, word, workspace.sync.held(ref) or session.shown_labels(ref)) if known else ""
+        said = effort_text.reviewText(status.review) if status is not None else ""
+        text = effort_text.stateText(ref, word, workspace.sync.held(ref) or session.shown_labels(ref)) if known else ""
+        ui.sliceLabel.text = f"{text} {said}".strip()
         self._offerRange()
         self._showObstacle()
         self._showGauge()
+
+    def _showReview(self, annotation):
+        """Offer to judge what another reader accepted on the open slice, None where that is nothing, and to go to the next such slice."""
+        ui, others = self.ui, [ref for ref in self._toReview if ref != self.workspace.current]
+        ui.reviewBox.visible = annotation is not None or bool(others)
+        parts = [_("{name} accepted this slice.").format(name=annotation.annotator)] if annotation is not None else []
+        parts += [_("Other slices that wait for review: {n}.").format(n=len(others))] if others else []
+        ui.reviewLabel.text = " ".join(parts)
+        why = "" if annotation is not None else _("Nobody else has accepted this slice.")
+        for widget in (ui.noteEdit, ui.approveButton, ui.returnButton):
+            widget.enabled, widget.toolTip = not why, why
+        ui.nextReviewButton.enabled = bool(others)
+        ui.nextReviewButton.toolTip = (
+            _("Open the next slice that another reader accepted and nobody reviewed") if others else _("No other slice waits for review.")
+        )
 
     def _onSpread(self, count):
         what = self._tools.effect or _("That")
@@ -307,7 +334,7 @@ class AnnotateSection(Section):
     def _review(self, verdict):
         self.workspace.session.review([self.workspace.current], verdict=verdict, note=self.ui.noteEdit.text)
         self.ui.noteEdit.text = ""
-        self.workspace.nextSlice()
+        self.workspace.nextToReview()
 
     # The gauge
 

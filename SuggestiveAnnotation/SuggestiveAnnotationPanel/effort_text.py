@@ -37,6 +37,17 @@ def stateText(ref, state, shown):
     return f"{what}, {state}; {originText(shown)}." if state else f"{what}; {originText(shown)}."
 
 
+def reviewText(review):
+    """What a second reader said of a slice; `review` is a `records.Review`, or None."""
+    if review is None:
+        return ""
+    if review.verdict == "returned":
+        text = _('{reader} returned it: "{note}".') if review.note else _("{reader} returned it without a note.")
+    else:
+        text = _('{reader} approved it: "{note}".') if review.note else _("{reader} approved it.")
+    return text.format(reader=review.reviewer, note=review.note)
+
+
 def acceptedText(annotations):
     """What became of accepted slices: how, and how much of the contour the pre-annotation already had."""
     what = _("Accepted slice {numbers}").format(numbers=numbers(a.ref for a in annotations))

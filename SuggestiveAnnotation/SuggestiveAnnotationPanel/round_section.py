@@ -189,7 +189,7 @@ class RoundSection(Section):
         waiting = self._waiting()
         if waiting and current.stage == "annotating":
             return _("Still to answer in 3: {n}. You can start round {k} at any time.").format(n=waiting, k=number)
-        return _("Every suggestion is answered. Start round {k}.").format(k=number)
+        return f"{self.workspace.answeredText()} {_('Start round {k}.').format(k=number)}"
 
     def _prepared(self):
         return self.workspace.study.frozen_record() is not None

@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
 
-from . import state_style
+from . import effort_text, state_style
 from .case_strip import CaseStrip
 from .connect import connect
 from .section import Section
@@ -37,7 +37,8 @@ class SuggestionsSection(Section):
         super().__init__(workspace, resourcePath)
         self._items, self._cases, self._written = {}, {}, {}
         self._statuses, self._states, self._reasons = {}, {}, {}
-        self._rows, self._listed, self._drawn = (), None, {}
+        self._rows, self._left, self._leftItem = (), (), None
+        self._listed, self._drawn, self._reasonOn = None, {}, None
         self._filling = False
         self._thumbnails = Thumbnails(workspace, self._onThumbnail)
         self._strip = CaseStrip(self.ui.stripLabel, workspace.openSlice)
@@ -59,7 +60,7 @@ class SuggestionsSection(Section):
         connect(self._choosing, "timeout()", self._openChosen)
         self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.statesChanged, self._onStates)
-        self.follow(workspace.sliceChanged, self._select)
+        self.follow(workspace.sliceChanged, self._onSlice)
         if workspace.views is not None:
             self.follow(workspace.views.moved, self._onMoved)
         self.refresh()
@@ -74,6 +75,7 @@ class SuggestionsSection(Section):
         for column, width in enumerate(WIDTHS):
             tree.setColumnWidth(column, width)
         connect(tree, "itemSelectionChanged()", self._onChosen)
+        connect(tree, "itemClicked(QTreeWidgetItem*,int)", self._onClicked)
 
     def _onStudy(self):
         self._thumbnails.forget()
@@ -94,13 +96,15 @@ class SuggestionsSection(Section):
         """Read the suggestions and their states again."""
         session = self.workspace.session
         self._rows = self.workspace.suggestions()
+        self._left = session.left_over() if session is not None else ()
         self._statuses = statuses = session.slice_status() if session is not None else {}
-        self._states = {row.suggestion.ref: statuses[row.suggestion.ref].state for row in self._rows if row.suggestion.ref in statuses}
-        self._reasons = {row.suggestion.ref: _why(row, statuses.get(row.suggestion.ref)) for row in self._rows}
+        suggested = {row.suggestion.ref: row.suggestion for row in self._rows}
+        self._states = {ref: statuses[ref].state for ref in (*suggested, *self._left) if ref in statuses}
+        self._reasons = {ref: _why(suggested.get(ref), statuses.get(ref)) for ref in (*suggested, *self._left)}
         listed = [row for row in self._rows if not self.ui.waitingOnlyBox.checked or self._waits(row.suggestion.ref)]
         self._filling = True
         try:
-            names = tuple((row.suggestion.ref, row.suggestion.kind == "context") for row in listed)
+            names = (*((row.suggestion.ref, row.suggestion.kind == "context") for row in listed), *self._left)
             if names != self._listed:
                 self._build(listed)
                 self._listed = names
@@ -122,10 +126,7 @@ class SuggestionsSection(Section):
         for row in rows:
             one = row.suggestion
             if one.ref.case not in self._cases:
-                self._cases[one.ref.case] = parent = qt.QTreeWidgetItem()
-                tree.addTopLevelItem(parent)
-                parent.setFlags(qt.Qt.ItemIsEnabled)
-                parent.setFirstColumnSpanned(True)
+                self._cases[one.ref.case] = self._addGroup()
             item = qt.QTreeWidgetItem()
             context = one.kind == "context"
             item.setText(0, (_("context {n}") if context else _("slice {n}")).format(n=slice_number(one.ref)))
@@ -134,15 +135,29 @@ class SuggestionsSection(Section):
             # A context slice stands below the suggestion that it accompanies.
             self._items.get(one.context_of, self._cases[one.ref.case]).addChild(item)
             self._items[one.ref] = item
+        self._leftItem = self._addGroup() if self._left else None
+        for ref in self._left:
+            self._items[ref] = item = qt.QTreeWidgetItem()
+            item.setText(0, _("{case}, slice {n}").format(case=ref.case, n=slice_number(ref)))
+            self._leftItem.addChild(item)
         tree.expandAll()
+
+    def _addGroup(self):
+        item = qt.QTreeWidgetItem()
+        self.ui.suggestionTree.addTopLevelItem(item)
+        item.setFlags(qt.Qt.ItemIsEnabled)
+        item.setFirstColumnSpanned(True)
+        return item
 
     def _fill(self):
         members = {}
         for row in self._rows:
             members.setdefault(row.suggestion.ref.case, []).append(row.suggestion.ref)
         for case, parent in self._cases.items():
-            done = sum(not self._waits(ref) for ref in members[case])
+            done = sum(not self._waits(ref) and self._states.get(ref) != "expired" for ref in members[case])
             parent.setText(0, _("case {case}: {done}/{total}").format(case=case, done=done, total=len(members[case])))
+        if self._leftItem is not None:
+            self._leftItem.setText(0, _("your drafts and returned slices: {n}").format(n=len(self._left)))
         reader = (self.workspace.annotator, getattr(self.workspace.session, "blind", False))
         for ref, item in self._items.items():
             state = self._states.get(ref, "suggested")
@@ -165,17 +180,31 @@ class SuggestionsSection(Section):
             self._items[ref].setIcon(0, icon)
 
     def _say(self):
-        total, waiting = len(self._rows), sum(map(self._waits, self._states))
+        states = [self._states.get(row.suggestion.ref) for row in self._rows]
+        total, waiting = len(states), sum(self._waits(row.suggestion.ref) for row in self._rows)
         if self.workspace.session is None:
-            self.guide(_("Open a study in 1."))
+            text = _("Open a study in 1.")
         elif not total:
-            self.guide(_("There are no suggestions yet. Start a round in 2."))
+            text = _("There are no suggestions yet. Start a round in 2.")
         elif waiting:
-            self.guide(_("{n} of {total} wait. Choose one, or press N for the next.").format(n=waiting, total=total))
+            text = _("{n} of {total} wait. Choose one, or press N for the next.").format(n=waiting, total=total)
+        elif "expired" in states:
+            text = f"{self.workspace.answeredText()} {_('Start the next round in 2, or review in 5.')}"
         else:
-            self.guide(_("All {total} are answered. Start the next round in 2, or review in 5.").format(total=total))
+            text = _("All {total} are answered. Start the next round in 2, or review in 5.").format(total=total)
+        if self._left:
+            left = _("Your drafts and returned slices of other rounds, at the end of the list: {n}.").format(n=len(self._left))
+            text = f"{text} {left}"
+        self.guide(text)
 
     # The open slice
+
+    def _onSlice(self):
+        if self.workspace.current != self._reasonOn:
+            self._reasonOn = self.workspace.current
+            self.ui.reasonBox.setCurrentIndex(0)
+            self.ui.reasonBox.setEditText("")
+        self._select()
 
     def _select(self):
         """Mark the open slice, without opening it again."""
@@ -203,13 +232,15 @@ class SuggestionsSection(Section):
     def _enableAnswers(self, ref):
         ui, suggested = self.ui, ref in self._states
         waits = suggested and self._waits(ref)
+        passable = waits and self._statuses[ref].kind is not None
         why = "" if waits else _("Open a slice that waits first.")
+        never = _("It was never suggested. Drop drafts in 4 throws the draft away.") if waits and not passable else why
         for button, tip in (
             (ui.skipButton, _("Pass this suggestion over; it is not suggested again")),
             (ui.unreadableButton, _("Say that the image cannot be read here; it is not suggested again")),
         ):
-            button.enabled = waits
-            button.toolTip = why or tip
+            button.enabled = passable
+            button.toolTip = never or tip
         known = ref is not None
         # Nobody can say that a slice is empty who has not seen it.
         seen = known and self._isSeen(ref)
@@ -223,13 +254,22 @@ class SuggestionsSection(Section):
         ui.excludeCaseButton.enabled, ui.reasonBox.enabled = known and not excluded, known
         whole = _("Take the whole case out of training and suggestions")
         ui.excludeCaseButton.toolTip = (excluded or whole) if known else _("Open a slice first.")
-        for button in (ui.nextButton, ui.previousButton):
+        for button, tip in (
+            (ui.nextButton, _("Open the next slice that waits; your drafts and returned slices come last")),
+            (ui.previousButton, _("Open the slice before that waits")),
+        ):
             button.enabled = any(map(self._waits, self._states))
-            button.toolTip = "" if button.enabled else _("No suggestion waits.")
+            button.toolTip = tip if button.enabled else _("No suggestion waits.")
 
     def _onChosen(self):
         if not self._filling:
             self._choosing.start()
+
+    def _onClicked(self, item):
+        views, opened = self.workspace.views, self._items.get(self.workspace.current)
+        if views is not None and opened is not None and opened.isSelected() and item.isSelected():
+            # It is open already: whoever scrolled away comes back.
+            views.returnToSuggested()
 
     def _openChosen(self):
         chosen = next((ref for ref, item in self._items.items() if item.isSelected()), None)
@@ -256,21 +296,16 @@ class SuggestionsSection(Section):
         """Pass over the open suggestion, with the reason that is chosen or typed."""
         self.workspace.saveNow()
         self.workspace.session.skip(self.workspace.current, reason=self._reason())
-        self._answered()
+        self.workspace.nextSlice()
 
     def markUnreadable(self):
         """Say that the open slice cannot be read."""
         self.workspace.saveNow()
         self.workspace.session.unreadable(self.workspace.current, reason=self._reason())
-        self._answered()
+        self.workspace.nextSlice()
 
     def _reason(self):
         return self.ui.reasonBox.currentText.strip() or _("no reason given")
-
-    def _answered(self):
-        self.ui.reasonBox.setCurrentIndex(0)
-        self.ui.reasonBox.setEditText("")
-        self.workspace.nextSlice()
 
     def _isSeen(self, ref):
         return ref in self.workspace.views.displayed and ref.case == self.workspace.scene.case
@@ -290,7 +325,7 @@ class SuggestionsSection(Section):
         self.workspace.sync.accepting([ref])
         self.workspace.session.mark_empty([ref])
         self.workspace.sync.accepted([ref])
-        self._answered()
+        self.workspace.nextSlice()
 
     def excludeCase(self):
         """Take the open case out of the study, after asking."""
@@ -300,7 +335,7 @@ class SuggestionsSection(Section):
             return
         self.workspace.saveNow()
         self.workspace.session.exclude_case(case, reason=self._reason())
-        self._answered()
+        self.workspace.nextSlice()
         self.workspace.studyChanged()
         self.workspace.message("info", _("Case {case} is excluded. Include again in 1 takes it back.").format(case=case))
 
@@ -312,11 +347,15 @@ class SuggestionsSection(Section):
         super().cleanup()
 
 
-def _why(row, status):
-    """Why a slice was suggested, and why it was passed over."""
-    one = row.suggestion
-    # Audit slices are unmarked: their own sentence would tell.
-    sentence = _("Chosen for this round.") if one.kind == "audit" else one.rationale.sentence
+def _why(suggestion, status):
+    """Why a slice is listed, None as suggestion where the round does not suggest it; and why it was passed over or returned."""
+    if suggestion is None:
+        sentence = _("You have begun it; it is not accepted yet.")
+    else:
+        # Audit slices are unmarked: their own sentence would tell.
+        sentence = _("Chosen for this round.") if suggestion.kind == "audit" else suggestion.rationale.sentence
+    if status is not None and status.review is not None:
+        return f"{effort_text.reviewText(status.review)} {sentence}"
     if status is not None and status.state in ("skipped", "unreadable") and status.reason:
         return f"{state_style.word(status.state)}: {status.reason}. {sentence}"
     return sentence

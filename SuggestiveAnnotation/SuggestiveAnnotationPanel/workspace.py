@@ -127,11 +127,11 @@ class Workspace:
         self.sliceChanged()
 
     def nextSlice(self):
-        """Open the next suggestion that waits; says so when none does."""
+        """Open the next slice that waits; says so when none does."""
         self._step("next")
 
     def previousSlice(self):
-        """Open the suggestion before that waits."""
+        """Open the slice before that waits."""
         self._step("previous")
 
     def _step(self, direction):
@@ -142,10 +142,30 @@ class Workspace:
         ref = self.session.next() if direction == "next" else self.session.previous()
         self.current = ref
         if ref is None:
-            self.message("info", _("Every suggestion of this round is answered. Start the next round, or review and export."))
+            self.message("info", f"{self.answeredText()} {_('Start the next round, or review and export.')}")
         else:
             self._keepPlace()
         self.sliceChanged()
+        self.statesChanged()
+
+    def answeredText(self):
+        """One sentence on a round that nothing of waits any more: all of it was answered, or it was finished before."""
+        expired = sum(case.expired for case in self.session.case_status())
+        if not expired:
+            return _("Every suggestion of this round is answered.")
+        text = _("Round {n} is finished; {k} were not answered.")
+        return text.format(n=self.study.newest_round_with_suggestions(), k=expired)
+
+    def nextToReview(self):
+        """Open the next slice that waits for a second reader; says so when none does, and stays."""
+        self.saveNow()
+        ref = self.session.next_to_review()
+        if ref is None:
+            self.message("info", _("No slice of another reader waits for review. N opens the next suggestion."))
+        else:
+            self.current = ref
+            self._keepPlace()
+            self.sliceChanged()
         self.statesChanged()
 
     def saveNow(self):

@@ -284,6 +284,24 @@ class AnnotationRows:
             rows = connection.execute(select(tables.reviews).order_by(tables.reviews.c.id))
             return {row.annotation_id: Review(**row._mapping) for row in rows}
 
+    def unreviewed(self, reviewer: str) -> frozenset[SliceRef]:
+        """Slices whose last accept by somebody else nobody has reviewed, of cases that are not excluded; without labels that were imported,
+        and without slices that the reviewer has accepted. Reads no labels.
+        """
+        table, cases = tables.annotations, tables.cases
+        place = (table.c.case, table.c.axis, table.c.native_index)
+        accepted = table.c.state == "accepted"
+        newest = select(func.max(table.c.id)).where(accepted, table.c.annotator != reviewer).group_by(*place)
+        query = (
+            select(*place)
+            .join(cases, cases.c.name == table.c.case)
+            .where(table.c.id.in_(newest), cases.c.role != "excluded", table.c.provenance.not_in(("imported", "filled")))
+            .where(table.c.id.not_in(select(tables.reviews.c.annotation_id)))
+        )
+        own = select(*place).where(accepted, table.c.annotator == reviewer)
+        with self.database.read() as connection:
+            return frozenset(map(row_ref, connection.execute(query))) - frozenset(map(row_ref, connection.execute(own)))
+
     def record_event(self, kind: str, *, annotator: str, ref: SliceRef | None = None, payload: Mapping[str, Any] | None = None) -> None:
         """Keep one raw event."""
         with self.database.write() as connection:

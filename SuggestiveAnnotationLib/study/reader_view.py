@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, SuggestionStateRow, WorkNote
+from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, Review, SuggestionStateRow, WorkNote
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Role, SliceRef, SuggestionKind
 
@@ -39,6 +39,7 @@ class SliceStatus:
         kind, round, rank, reason: of its newest suggestion; None or empty where it was never suggested. Every suggestion of an excluded
             case that nobody answered is skipped, with the reason why the case is excluded.
         annotator: who accepted it last; empty where nobody did.
+        review: what a second reader said of what is returned or reviewed; None in other states.
     """
 
     state: SliceState
@@ -47,6 +48,7 @@ class SliceStatus:
     rank: int = 0
     reason: str = ""
     annotator: str = ""
+    review: Review | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class CaseStatus:
 
     Attributes:
         shape: voxels `(k, j, i)`; None when the image could not be read.
-        accepted: slices that somebody accepted. drafts: this reader's. suggested, waiting: of the newest round.
+        accepted: slices that somebody accepted. drafts: this reader's. suggested, waiting, expired: of the newest round.
     """
 
     case: str
@@ -65,6 +67,7 @@ class CaseStatus:
     drafts: int
     suggested: int
     waiting: int
+    expired: int
     problems: tuple[str, ...]
     excluded_reason: str
 
@@ -204,7 +207,8 @@ class ReaderView:
         """What became of every slice (of a case) that was suggested or worked on."""
         suggestions = {row.ref: row for row in self.study.suggestion_states(case=case)}
         work = self._work(case)
-        approved = {identifier for identifier, review in self.study.reviews().items() if review.verdict == "approved"}
+        reviews = self.study.reviews()
+        approved = {identifier for identifier, review in reviews.items() if review.verdict == "approved"}
         going_on = self._round_number() if self._next_is_under_way() else None
         excluded = self.study.excluded_reasons()
         found: dict[SliceRef, SliceStatus] = {}
@@ -212,13 +216,15 @@ class ReaderView:
             row, done = suggestions.get(ref), work.get(ref, _Work())
             state = _state(row, done, approved, going_on=going_on, excluded=ref.case in excluded)
             by = done.accepted.annotator if done.accepted is not None else ""
+            judged = {"returned": done.newest, "reviewed": done.accepted}.get(state or "")
+            review = None if judged is None or judged.id is None else reviews.get(judged.id)
             if state is not None and row is None:
-                found[ref] = SliceStatus(state, annotator=by)
+                found[ref] = SliceStatus(state, annotator=by, review=review)
             elif state is not None and row is not None:
                 reason = row.reason
                 if state == "skipped" and row.state != "skipped":
                     reason = f"case excluded: {excluded[ref.case]}"
-                found[ref] = SliceStatus(state, row.kind, row.round, row.rank, reason, by)
+                found[ref] = SliceStatus(state, row.kind, row.round, row.rank, reason, by, review)
         return found
 
     def open_audits(self, case: str) -> tuple[SliceRef, ...]:
@@ -228,8 +234,7 @@ class ReaderView:
 
     def case_status(self) -> tuple[CaseStatus, ...]:
         """How far every case has come, in the order of the cohort."""
-        rows = self._ordered()
-        waiting = self._waiting(rows)
+        states = self._states(self._ordered())
         accepted, drafts = self.study.accepted_counts(), self.study.draft_counts(self.annotator)
         return tuple(
             CaseStatus(
@@ -238,13 +243,30 @@ class ReaderView:
                 shape=case.geometry.shape if case.geometry else None,
                 accepted=accepted.get(case.name, 0),
                 drafts=drafts.get(case.name, 0),
-                suggested=sum(row.ref.case == case.name for row in rows),
-                waiting=sum(ref.case == case.name for ref in waiting),
+                suggested=sum(ref.case == case.name for ref in states),
+                waiting=sum(ref.case == case.name and state in WAITING for ref, state in states.items()),
+                expired=sum(ref.case == case.name and state == "expired" for ref, state in states.items()),
                 problems=case.problems,
                 excluded_reason=case.excluded_reason,
             )
             for case in self.study.cases()
         )
+
+    def left_over(self) -> tuple[SliceRef, ...]:
+        """Slices that the newest round does not suggest and that wait for this reader all the same: their drafts, and what was returned to
+        them. In the order of the cohort.
+        """
+        listed = {row.ref for row in self._ordered()}
+        states = {ref: status.state for case in self.study.draft_counts(self.annotator) for ref, status in self.slice_status(case).items()}
+        return self._in_order(ref for ref, state in states.items() if state in ("draft", "returned") and ref not in listed)
+
+    def to_be_reviewed(self) -> tuple[SliceRef, ...]:
+        """Slices that another reader drew and accepted and nobody reviewed, in the order of the cohort; none when blind."""
+        return () if self.blind else self._in_order(self.study.unreviewed(self.annotator))
+
+    def _in_order(self, refs: Iterable[SliceRef]) -> tuple[SliceRef, ...]:
+        place = {case.name: number for number, case in enumerate(self.study.cases())}
+        return tuple(sorted(refs, key=lambda ref: (place.get(ref.case, len(place)), ref.axis, ref.native_index)))
 
     def _work(self, case: str | None = None) -> dict[SliceRef, _Work]:
         work: dict[SliceRef, _Work] = {}
@@ -260,17 +282,14 @@ class ReaderView:
                 one.accepted = note if note.state == "accepted" else one.accepted
         return work
 
-    def _waiting(self, rows: Sequence[SuggestionStateRow]) -> set[SliceRef]:
-        """Slices of the newest round that ask this reader for work."""
+    def _states(self, rows: Sequence[SuggestionStateRow]) -> dict[SliceRef, SliceState | None]:
+        """What became of suggestions of the newest round; what was reviewed counts as accepted."""
         if not rows:
-            return set()
+            return {}
         work, going_on = self._work(), rows[0].round if self._next_is_under_way() else None
         excluded = self.study.excluded_reasons()
         return {
-            row.ref
-            for row in rows
-            if _state(row, work.get(row.ref, _Work()), set(), going_on=going_on, excluded=row.ref.case in excluded) in WAITING
-            and (row.state != "expired" or row.round == going_on)
+            row.ref: _state(row, work.get(row.ref, _Work()), set(), going_on=going_on, excluded=row.ref.case in excluded) for row in rows
         }
 
     def _ordered(self) -> list[SuggestionStateRow]:

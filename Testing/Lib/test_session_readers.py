@@ -313,11 +313,13 @@ def test_an_unanswered_slice_expires_with_its_round_and_a_draft_survives(study: 
     session.draft(FIRST, square())
     session.finish_round()
     assert (state(session, FIRST), state(session, SECOND)) == ("draft", "expired")
-    assert session.next() is None
+    assert session.next() == FIRST
+    (case, *_) = session.case_status()
+    assert (case.suggested, case.waiting, case.expired) == (3, 1, 2)
     # While the next round trains, people go on with this one.
     study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
     assert state(session, SECOND) == "suggested"
-    assert session.next() == FIRST
+    assert session.next() == SECOND
     assert {case.case: case.waiting for case in session.case_status()} == {"case0": 3, "case1": 1, "case2": 0}
 
 

@@ -286,11 +286,23 @@ def test_a_second_reader_reviews(reader: Reader) -> None:
     assert reader.ui.reviewBox.isVisible()
     assert "Dr First" in reader.ui.reviewLabel.text
     assert np.array_equal(reader.labels(A), square(4))
+    reader.host.type(reader.ui.noteEdit, "well drawn")
     reader.host.click(reader.ui.approveButton)
     assert reader.state(A) == "reviewed"
-    reader.open(B)
+    assert reader.workspace.current == B
+    reader.host.type(reader.ui.noteEdit, "of slice 6 alone")
+    reader.open(A)
+    assert reader.ui.noteEdit.text == ""
+    assert reader.ui.sliceLabel.text.endswith('reader 1 approved it: "well drawn".')
+    reader.host.click(reader.ui.nextReviewButton)
+    assert reader.workspace.current == B
+    assert reader.ui.noteEdit.text == ""
+    assert not reader.ui.nextReviewButton.isEnabled()
     reader.host.type(reader.ui.noteEdit, "too small")
     reader.host.click(reader.ui.returnButton)
+    assert reader.said[-1] == ("info", "No slice of another reader waits for review. N opens the next suggestion.")
+    assert reader.workspace.current == B
+    assert not reader.ui.reviewBox.isVisible()
     (review,) = [r for r in reader.workspace.study.reviews().values() if r.verdict == "returned"]
     assert review.note == "too small"
     assert first.status(B).state == "returned"

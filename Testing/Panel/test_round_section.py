@@ -116,7 +116,7 @@ def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, se
         ref = row.suggestion.ref
         workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
     workspace.statesChanged()
-    assert ui.guidance.text == "Every suggestion is answered. Start round 1."
+    assert ui.guidance.text == "Every suggestion of this round is answered. Start round 1."
     ui.strategyBox.setCurrentText("Random")
     ui.budgetBox.value, ui.auditBox.value, ui.stepsBox.value = 4, 50, 40
     ui.networkBox.setCurrentText("tiny")

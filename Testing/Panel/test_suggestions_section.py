@@ -125,6 +125,18 @@ def test_choosing_a_row_opens_its_slice_once(host: Any, workspace: Any, section:
     assert changes == [SECOND, FAR]
 
 
+def test_a_click_on_the_open_row_scrolls_back_to_its_slice(host: Any, workspace: Any, section: Any) -> None:
+    import slicer
+
+    press_item(host, section, SECOND)
+    shown(host, workspace, SECOND)
+    node = slicer.app.layoutManager().sliceWidget("SuggestiveSlice").mrmlSliceNode()
+    node.JumpSliceByOffsetting(*workspace.scene.centre(SliceRef("case0", 0, 1)))
+    assert workspace.views.shownSlice() == SliceRef("case0", 0, 1)
+    press_item(host, section, SECOND)
+    assert workspace.views.shownSlice() == SECOND
+
+
 def test_the_selection_follows_the_open_slice(host: Any, workspace: Any, section: Any) -> None:
     assert section._items[FIRST].isSelected()
     host.click(section.ui.nextButton)
@@ -183,6 +195,17 @@ def test_skip_with_a_reason(host: Any, workspace: Any, section: Any) -> None:
     assert section._items[FIRST].text(1) == "» skipped"
     assert section._items[FIRST].text(2).startswith("skipped: cut off at the top.")
     assert section.ui.reasonBox.currentText == ""
+
+
+def test_a_reason_stays_with_the_slice_it_was_typed_for(host: Any, workspace: Any, section: Any) -> None:
+    host.showInPanel(section.ui.reasonBox)
+    section.ui.reasonBox.setEditText("cut off at the top")
+    workspace.statesChanged()
+    assert section.ui.reasonBox.currentText == "cut off at the top"
+    workspace.openSlice(SECOND)
+    assert section.ui.reasonBox.currentText == ""
+    host.click(section.ui.skipButton)
+    assert workspace.session.status(SECOND).reason == "no reason given"
 
 
 def test_unreadable_without_a_reason(host: Any, workspace: Any, section: Any) -> None:
@@ -301,6 +324,20 @@ def test_the_line_says_what_to_do_next(host: Any, panel: Any, study_path: Path, 
     workspace.statesChanged()
     assert section.ui.guidance.text == "All 5 are answered. Start the next round in 2, or review in 5."
     assert section.ui.nextButton.toolTip == "No suggestion waits."
+
+
+def test_what_was_not_answered_when_the_round_was_finished_is_not_called_answered(
+    host: Any, panel: Any, workspace: Any, section: Any
+) -> None:
+    workspace.session.mark_empty([FIRST])
+    workspace.session.finish_round()
+    workspace.statesChanged()
+    finished = "Round 0 is finished; 4 were not answered."
+    assert section.ui.guidance.text == f"{finished} Start the next round in 2, or review in 5."
+    assert panel.sections[1].ui.guidance.text == f"{finished} Start round 1."
+    assert [name for depth, name, _state in tree(section) if not depth] == ["case case0: 1/4", "case case1: 0/1"]
+    workspace.nextSlice()
+    assert panel.messageLabel.text == f"{finished} Start the next round, or review and export."
 
 
 def test_a_click_on_the_strip_opens_a_slice(host: Any, workspace: Any, section: Any) -> None:
