@@ -156,6 +156,9 @@ class AnnotateSection(Section):
         if self.editor.segmentationNode() is not node:
             return _("The Segment Editor is being given the case again.")
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
+        if unseen and not workspace.views.visible:
+            text = _("Slice {numbers} has not been shown yet, and its views are hidden now. J brings them back.")
+            return text.format(numbers=effort_text.numbers(unseen))
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
         if workspace.views.shownSlice() is None:

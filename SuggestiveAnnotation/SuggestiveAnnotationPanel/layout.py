@@ -72,8 +72,8 @@ class Layout:
     """Shows the open slice.
 
     Attributes:
-        displayed: slices that were painted in the large view; only such a slice can be accepted.
-        moved: signal, the large view came to another slice, or a slice was painted there for the first time.
+        displayed: slices that were painted in a view along the slices; only such a slice can be accepted.
+        moved: signal, the large view came to another slice, or a slice was painted for the first time.
     """
 
     def __init__(self, workspace):
@@ -128,8 +128,8 @@ class Layout:
             node = self._widget(name).mrmlSliceNode()
             moved = guarded(lambda name=name: self._onMoved(name))
             self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_event, moved=moved: moved())))
-        window, rendered = self._widget(SLICE).sliceView().renderWindow(), guarded(self._onRendered)
-        self._observed.append((window, window.AddObserver(vtk.vtkCommand.EndEvent, lambda *_event: rendered())))
+            window, rendered = self._widget(name).sliceView().renderWindow(), guarded(lambda name=name: self._onRendered(name))
+            self._observed.append((window, window.AddObserver(vtk.vtkCommand.EndEvent, lambda *_event, rendered=rendered: rendered())))
 
     def _onSettled(self):
         if self.active and self._fitted is not None and not self._looks.of(self._workspace.path, self._fitted)["zoom"]:
@@ -180,8 +180,12 @@ class Layout:
         if scene is None:
             return
         manager = slicer.app.layoutManager()
-        if manager.layoutLogic().GetLayoutNode().GetViewArrangement() != LAYOUT_ID:
+        node = manager.layoutLogic().GetLayoutNode()
+        if node.GetViewArrangement() != LAYOUT_ID:
             manager.setLayout(LAYOUT_ID)
+        elif not self.visible:
+            # A double click gives the whole window to one view, here to one that shows no slice.
+            node.RemoveAllMaximizedViewNodes()
         # A case that is loaded again has new nodes, which know nothing of how the reader left it.
         reference = scene.volume().GetID()
         first = self._fitted != scene.case or self._reference != reference
@@ -297,6 +301,11 @@ class Layout:
 
     # Where the views are
 
+    @property
+    def visible(self):
+        """Whether a view along the slices is on the screen."""
+        return self.active and any(self._node(name).IsViewVisibleInLayout() for name in PARALLEL)
+
     def shownSlice(self):
         """The native slice that the large view shows now, None when it shows no slice of the case."""
         return self._shownIn(SLICE)
@@ -345,10 +354,10 @@ class Layout:
             self._at = here
             self.moved()
 
-    def _onRendered(self):
+    def _onRendered(self, name):
         """What is on the screen now can be seen; also what was scrolled to: a range is accepted only where somebody looked."""
-        here = self._shownIn(SLICE) if self._ready() is not None else None
-        if here is not None and here not in self.displayed and self._node(SLICE).IsViewVisibleInLayout():
+        here = self._shownIn(name) if self._ready() is not None else None
+        if here is not None and here not in self.displayed and self._node(name).IsViewVisibleInLayout():
             self.displayed.add(here)
             self.moved()
 

@@ -104,6 +104,12 @@ def test_one_view_can_be_maximized(layout):
     assert visible(layout) == {"Red"}
     layout.removeMaximizedViewNode(node)
     assert visible(layout) == {"HostLarge", "Red"}
+    layout.addMaximizedViewNode(node)
+    layout.setLayout(NUMBER)
+    assert visible(layout) == {"Red"}
+    layout.setLayout(layout.layoutLogic().GetLayoutNode().SlicerLayoutOneUpGreenSliceView)
+    layout.setLayout(NUMBER)
+    assert visible(layout) == {"HostLarge", "Red"}
 
 
 def test_the_layout_survives_the_end_of_the_scene(booted, layout):

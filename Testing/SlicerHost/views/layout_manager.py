@@ -69,7 +69,11 @@ class qSlicerLayoutManager(QtCore.QObject):
         return self._logic
 
     def setLayout(self, identifier: int) -> None:
-        self._logic.GetLayoutNode().SetViewArrangement(identifier)
+        node = self._logic.GetLayoutNode()
+        if node.GetViewArrangement() == identifier:
+            return
+        node.RemoveAllMaximizedViewNodes()
+        node.SetViewArrangement(identifier if node.IsLayoutDescription(identifier) else node.SlicerLayoutConventionalView)
 
     def _get_layout(self) -> int:
         return int(self._logic.GetLayoutNode().GetViewArrangement())

@@ -1,0 +1,57 @@
+"""The module's layout where Slicer changes it too: a view that was maximised, a scene that brings a layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from panel_reader import A, B
+from Support.panel_hands import press
+
+SLICE, OTHER, ORTHOGONAL = "SuggestiveSlice", "SuggestiveOther", "SuggestiveOrtho1"
+
+
+def node(name: str) -> Any:
+    import slicer
+
+    return slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
+
+
+def layout_node() -> Any:
+    import slicer
+
+    return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+
+
+def maximise(host: Any, name: str) -> None:
+    """What a double click on a view does (vtkMRMLSliceIntersectionWidget::ProcessMaximizeView)."""
+    layout_node().AddMaximizedViewNode(node(name))
+    host.pump(0.2)
+
+
+def test_in_the_other_sequence_maximised_slices_are_seen_and_accepted(host: Any, reader: Any) -> None:
+    maximise(host, OTHER)
+    assert not node(SLICE).IsViewVisibleInLayout()
+    for _slice in range(2):
+        press(host, "N")
+        open_slice = reader.workspace.current
+        host.waitUntil(lambda ref=open_slice: ref in reader.workspace.views.displayed, 30, "the slice")
+        assert reader.section.obstacle() == ""
+        host.waitUntil(lambda: reader.ui.acceptButton.enabled, 30, "the button")
+    accepted = reader.workspace.current
+    host.click(reader.ui.acceptButton)
+    assert reader.state(accepted) == "accepted"
+    # The reader's choice stays.
+    assert layout_node().GetNumberOfMaximizedViewNodes() == 1
+
+
+@pytest.mark.parametrize("key", ["J", "N"])
+def test_a_view_across_the_slices_maximised_gives_way_to_the_slice(host: Any, reader: Any, key: str) -> None:
+    maximise(host, ORTHOGONAL)
+    reader.workspace.views.displayed.clear()
+    assert reader.section.obstacle() == "Slice 4 has not been shown yet, and its views are hidden now. J brings them back."
+    press(host, key)
+    assert layout_node().GetNumberOfMaximizedViewNodes() == 0
+    host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 30, "the slice")
+    assert reader.workspace.current == {"J": A, "N": B}[key]
+    assert reader.section.obstacle() == ""
