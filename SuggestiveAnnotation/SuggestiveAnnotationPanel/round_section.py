@@ -15,7 +15,7 @@ from SuggestiveAnnotationLib.worker import protocol
 from . import requirements, settings, state_style, strategy_needs
 from .all_settings import AllSettings
 from .connect import connect, guarded
-from .option_fields import inWordsOfThePanel
+from .option_fields import asWords, inWordsOfThePanel
 from .section import Section
 
 STRATEGIES = {entry.title: entry for entry in offered()}
@@ -157,12 +157,19 @@ class RoundSection(Section):
         ui.startButton.enabled = study is not None and not busy
         ui.startButton.toolTip = "" if ui.startButton.enabled else sentence
         current = study.current_round() if study is not None else None
-        ui.finishButton.enabled = not busy and current is not None and current.stage == "annotating"
-        ui.finishButton.toolTip = (
-            _("Close the round without starting another; suggestions that wait expire, their drafts are kept.")
-            if ui.finishButton.enabled
-            else _("There is no round to finish, or the worker is busy.")
-        )
+        interrupted = self._interrupted(current)
+        if interrupted and not busy:
+            ui.startButton.toolTip = self._beganWith(current)
+        ui.finishButton.text = _("Drop round {n}").format(n=current.number) if interrupted else _("Finish round")
+        ui.finishButton.enabled = not busy and current is not None and current.stage != "finished"
+        if busy:
+            ui.finishButton.toolTip = _("The worker is busy.")
+        elif not ui.finishButton.enabled:
+            ui.finishButton.toolTip = _("No round is open.")
+        elif interrupted:
+            ui.finishButton.toolTip = _("Give the round up; what was accepted stays, and the next round takes the settings above.")
+        else:
+            ui.finishButton.toolTip = _("Close the round without starting another; suggestions that wait expire, their drafts are kept.")
 
     def _startText(self):
         study = self.workspace.study
@@ -185,7 +192,8 @@ class RoundSection(Section):
         if current is None:
             return _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")
         if self._interrupted(current):
-            return _("Round {n} was interrupted. Start goes on where it stopped.").format(n=number)
+            text = _("Round {n} was interrupted. Resume goes on with what it began with: {began}. To change that, drop it.")
+            return text.format(n=number, began=self._began(current))
         waiting = self._waiting()
         if waiting and current.stage == "annotating":
             return _("Still to answer in 3: {n}. You can start round {k} at any time.").format(n=waiting, k=number)
@@ -201,6 +209,18 @@ class RoundSection(Section):
     @staticmethod
     def _interrupted(current):
         return current is not None and current.stage not in ("annotating", "finished")
+
+    @staticmethod
+    def _began(current):
+        """What matters most of the settings that a round began with, as words."""
+        title = next((title for title, entry in STRATEGIES.items() if entry.name == current.strategy), current.strategy)
+        text = _("{strategy}, {n} suggestions, {steps} steps")
+        return text.format(strategy=title, n=current.budget, steps=current.settings.get("steps", "?"))
+
+    @staticmethod
+    def _beganWith(current):
+        """Every setting that a round began with, one a line."""
+        return "\n".join(f"{asWords(name)}: {value}" for name, value in current.settings.items() if name != "device")
 
     def _waiting(self):
         return sum(case.waiting for case in self.workspace.session.case_status())
@@ -295,13 +315,14 @@ class RoundSection(Section):
             command = protocol.Prepare(plane=settings.place(workspace.path).get("plane", "axial"))
             workspace.ask(command, lambda _data: workspace.studyChanged(), title=_("Prepare the images"))
             return
+        number, current = self._number(), workspace.study.current_round()
+        interrupted = self._interrupted(current)
         problem = self._problem()
-        if problem:
+        if problem and not interrupted:
             # Before anything is finished that could not be begun again.
             workspace.message("error", problem)
             return
         workspace.saveNow()
-        number, current = self._number(), workspace.study.current_round()
         if current is not None and current.stage == "annotating":
             question = _(
                 "{n} suggestions are not answered. They stay open until round {k} has suggestions of its own; drafts are kept. Start?"
@@ -309,16 +330,36 @@ class RoundSection(Section):
             if not self._agrees(question, number):
                 return
             workspace.session.finish_round()
-        command = protocol.RunRound(self.options(), self.manifoldOptions())
+        self._outcome = ""
+        # An interrupted round keeps the settings that it began with, except where it computes.
+        options = {"device": self.ui.deviceBox.currentText} if interrupted else self.options()
+        command = protocol.RunRound(options, self.manifoldOptions())
         workspace.ask(command, self._onDone, title=_("Round {n}").format(n=number))
         workspace.statesChanged()
 
     def finish(self):
-        """Close the round without starting another."""
+        """Close the round without starting another; one that was interrupted is dropped, after asking."""
+        current = self.workspace.study.current_round()
+        if self._interrupted(current):
+            self._drop(current.number)
+            return
         self.workspace.saveNow()
         if self._agrees(_("Suggestions not answered yet: {n}. They expire, and their drafts are kept. Finish the round?"), None):
             self.workspace.session.finish_round()
             self.workspace.statesChanged()
+
+    def _drop(self, number):
+        question = _("Drop round {n}? What was computed for it is not used; slices that were accepted stay.").format(n=number)
+        if slicer.util.confirmYesNoDisplay(question, windowTitle=_("Drop the round")):
+            self._outcome = ""
+            # By the worker, which alone works on the rounds of the study.
+            done = lambda _data: self._onDropped(number)  # noqa: E731
+            self.workspace.ask(protocol.DropRound(), done, title=_("Drop round {n}").format(n=number))
+            self.workspace.statesChanged()
+
+    def _onDropped(self, number):
+        self.workspace.message("info", _("Round {n} was dropped.").format(n=number))
+        self.workspace.statesChanged()
 
     def _agrees(self, question, number):
         waiting = self._waiting()

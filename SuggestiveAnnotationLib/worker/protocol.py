@@ -193,6 +193,13 @@ class RunRound(Command):
 
 
 @dataclass(frozen=True)
+class DropRound(Command):
+    """Close a round that was interrupted, without suggestions; what people accepted stays."""
+
+    name: ClassVar[str] = "drop_round"
+
+
+@dataclass(frozen=True)
 class Evaluate(Command):
     """Judge the newest model on test cases that have labels."""
 

@@ -66,6 +66,7 @@ class Verbs:
             protocol.Train: self._train,
             protocol.Suggest: self._suggest,
             protocol.RunRound: self._run_round,
+            protocol.DropRound: lambda _: self._drop_round(),
             protocol.Evaluate: self._evaluate,
             protocol.PredictSlice: self._predict_slice,
             protocol.PredictCase: self._predict_case,
@@ -259,6 +260,13 @@ class Verbs:
         options = options_from(settings.RoundOptions, command.options)
         manifold = options_from(settings.ManifoldOptions, command.manifold)
         return self._of_round(run_round(self.study, options=options, given=tuple(command.options), manifold=manifold, **self._context))
+
+    def _drop_round(self) -> Data:
+        current = self.study.current_round()
+        if current is None or current.stage in ("annotating", "finished"):
+            raise StudyError("No round was interrupted, so there is none to drop.", hint="Start the next round.")
+        self.study.finish_round(current.number)
+        return {}
 
     def _of_round(self, round_: Round) -> Data:
         return {

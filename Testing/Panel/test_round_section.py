@@ -131,11 +131,20 @@ def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, se
     assert not ui.cancelButton.enabled
     host.waitUntil(lambda: workspace.task is None, 20, "cancelling")
     assert ui.startButton.text == "Resume round 1"
-    assert ui.guidance.text == "Round 1 was interrupted. Start goes on where it stopped."
+    assert ui.guidance.text == (
+        "Round 1 was interrupted. Resume goes on with what it began with: Random, 4 suggestions, 40 steps. To change that, drop it."
+    )
+    assert "Network: tiny\n" in ui.startButton.toolTip
     assert not ui.progressBar.isVisible()
+    # What is chosen meanwhile is for the next round.
+    ui.stepsBox.value = 77
+    said = []
+    workspace.message.connect(lambda level, text: said.append(text))
     host.click(ui.startButton)
     host.waitUntil(lambda: workspace.task is None, 120, "the round")
+    assert not any("--" in text for text in said)
     current = workspace.study.current_round()
+    assert current.settings["steps"] == 40
     assert (current.number, current.stage, current.settings["network"]) == (1, "annotating", "tiny")
     # Half of the four on top are audit slices.
     assert len(workspace.suggestions()) == 6
@@ -144,6 +153,39 @@ def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, se
     host.showInPanel(ui.logButton)
     host.click(ui.logButton)
     assert "run_round" in ui.logText.plainText
+
+
+def test_an_interrupted_round_can_be_dropped_and_begun_with_other_settings(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
+    workspace, ui = panel.workspace, section.ui
+    workspace.openStudy(in_round_0)
+    section._outcome = "Round 0 suggests 6 slices."
+    for row in workspace.suggestions()[:2]:
+        ref = row.suggestion.ref
+        workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
+    ui.strategyBox.setCurrentText("Random")
+    ui.budgetBox.value, ui.stepsBox.value = 4, 5000
+    ui.networkBox.setCurrentText("tiny")
+    host.dialogs.answers = [True, False, True]
+    host.click(ui.startButton)
+    host.waitUntil(lambda: ui.progressBar.value > 0, 90, "training")
+    assert (ui.finishButton.enabled, ui.finishButton.toolTip) == (False, "The worker is busy.")
+    host.click(ui.cancelButton)
+    host.waitUntil(lambda: workspace.task is None, 20, "cancelling")
+    assert ui.stageLabel.text == ""
+    assert (ui.finishButton.text, ui.finishButton.enabled) == ("Drop round 1", True)
+    host.click(ui.finishButton)
+    assert workspace.study.current_round().stage == "training"
+    host.click(ui.finishButton)
+    host.waitUntil(lambda: workspace.task is None, 20, "dropping")
+    assert panel.messageLabel.text == "Round 1 was dropped."
+    assert (workspace.study.current_round().number, workspace.study.current_round().stage) == (1, "finished")
+    assert (ui.finishButton.text, ui.finishButton.toolTip) == ("Finish round", "No round is open.")
+    ui.budgetBox.value, ui.stepsBox.value = 3, 10
+    assert ui.startButton.text == "Start round 2"
+    host.click(ui.startButton)
+    host.waitUntil(lambda: workspace.task is None, 120, "the round")
+    current = workspace.study.current_round()
+    assert (current.number, current.stage, current.budget, current.settings["steps"]) == (2, "annotating", 3, 10)
 
 
 def test_images_that_are_not_prepared_are_prepared_first(host: Any, section: Any, panel: Any, sample: Path, tmp_path: Path) -> None:

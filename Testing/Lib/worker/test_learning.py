@@ -16,6 +16,7 @@ from SuggestiveAnnotationLib.types import SliceRef
 from SuggestiveAnnotationLib.worker.protocol import (
     Command,
     DecodeLatent,
+    DropRound,
     Evaluate,
     FitManifold,
     LatentView,
@@ -91,7 +92,11 @@ def test_rounds_with_their_progress(worker: Worker, study: Study) -> None:
     waiting = worker.refuse(RunRound(OPTIONS))
     assert waiting.sentence == "Round 0 waits for annotations."
     Session(study, annotator="a").finish_round()
-    assert worker.ask(RunRound(OPTIONS))["round"] == 1
+    assert worker.refuse(DropRound()).sentence == "No round was interrupted, so there is none to drop."
+    study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={})
+    assert worker.ask(DropRound()) == {}
+    assert study.rounds()[-1].stage == "finished"
+    assert worker.ask(RunRound(OPTIONS))["round"] == 2
     assert worker.ask(Evaluate())["metrics"] > 0
     places = np.load(worker.ask(LatentView())["path"], allow_pickle=False)
     assert places["points"].shape == (16, 2)
