@@ -32,6 +32,10 @@ def formatRemark(name):
     }.get(name, "")
 
 
+def _cases(number):
+    return _("1 case") if number == 1 else _("{k} cases").format(k=number)
+
+
 class ExportSection(Section):
     """Which cases, which states, where to."""
 
@@ -55,7 +59,9 @@ class ExportSection(Section):
         ui.casesTable.setHorizontalHeaderLabels([_("case"), _("accepted"), _("reviewed"), _("drafts")])
         ui.casesTable.verticalHeader().hide()
         ui.casesTable.verticalHeader().setDefaultSectionSize(22)
-        ui.casesTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+        ui.casesTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        # The numbers are short, names are not.
+        ui.casesTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         connect(ui.exportButton, "clicked()", self.exportFiles)
         connect(ui.sceneButton, "clicked()", self.exportToScene)
         connect(ui.reportButton, "clicked()", self.writeReport)
@@ -68,7 +74,9 @@ class ExportSection(Section):
         connect(ui.acceptedBox, "toggled(bool)", self._onState)
         connect(ui.reviewedBox, "toggled(bool)", self._onState)
         self._report, self._filling = None, False
-        self._unticked = set()
+        self._unticked, self._counted, self._excluded = set(), {}, {}
+        # Folded up, nothing is counted.
+        connect(self.widget, "contentsCollapsed(bool)", lambda _collapsed: self.refresh())
         self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.statesChanged, self.refresh)
         self.refresh()
@@ -114,31 +122,35 @@ class ExportSection(Section):
 
     def refresh(self):
         """Count what would be exported."""
+        if self.widget.collapsed:
+            return
+        self._counted, self._excluded = {}, {}
+        if self.workspace.study is not None:
+            self._count()
+        self._fill()
+        self._enable()
+
+    def _count(self):
+        """Slices by state of every case in which somebody worked, and why cases are excluded."""
         study = self.workspace.study
-        counts = self._counts() if study is not None else {}
-        self._fill(counts)
-        self._enable(counts)
+        counts, drafts = study.accepted_counts_by_state(), study.draft_counts(self.workspace.session.annotator)
+        for case, number in drafts.items():
+            counts.setdefault(case, {})["draft"] = number
+        cases = study.cases()
+        self._counted = {case.name: counts[case.name] for case in cases if case.name in counts}
+        self._excluded = {case.name: case.excluded_reason for case in cases if case.role == "excluded"}
 
-    def _counts(self):
-        """Case -> slices by state, for every case in which somebody worked."""
-        from SuggestiveAnnotationLib.engine.export import annotations_in
-
-        counts = {}
-        for state in ("accepted", "reviewed"):
-            for annotation in annotations_in(self.workspace.study, (state,)):
-                counts.setdefault(annotation.ref.case, {}).setdefault(state, set()).add(annotation.ref)
-        for draft in self.workspace.session.drafts():
-            counts.setdefault(draft.ref.case, {}).setdefault("draft", set()).add(draft.ref)
-        order = [case.name for case in self.workspace.study.cases()]
-        return {case: {state: len(refs) for state, refs in counts[case].items()} for case in order if case in counts}
-
-    def _fill(self, counts):
+    def _fill(self):
         self._filling = True
         table = self.ui.casesTable
-        table.setRowCount(len(counts))
-        for row, (case, byState) in enumerate(counts.items()):
+        table.setRowCount(len(self._counted))
+        for row, (case, byState) in enumerate(self._counted.items()):
             item = qt.QTableWidgetItem(case)
-            can = any(byState.get(state) for state in self.states)
+            item.setToolTip(case)
+            if case in self._excluded:
+                item.setText(_("{case} (excluded: left out)").format(case=case))
+                item.setToolTip(_("{case}: left out, as it is excluded: {reason}").format(case=case, reason=self._excluded[case]))
+            can = case not in self._excluded and any(byState.get(state) for state in self.states)
             item.setFlags(qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsEnabled if can else qt.Qt.NoItemFlags)
             item.setCheckState(qt.Qt.Checked if can and case not in self._unticked else qt.Qt.Unchecked)
             table.setItem(row, 0, item)
@@ -149,8 +161,9 @@ class ExportSection(Section):
                 table.setItem(row, column, number)
         self._filling = False
 
-    def _enable(self, counts):
+    def _enable(self):
         ui, study = self.ui, self.workspace.study
+        counts = {case: byState for case, byState in self._counted.items() if case not in self._excluded}
         chosen = self.chosenCases()
         for button in (ui.exportButton, ui.sceneButton):
             button.enabled = bool(chosen)
@@ -169,14 +182,15 @@ class ExportSection(Section):
         elif not chosen:
             self.guide(_("Tick the cases to export."))
         else:
-            text = _("{n} slices of {k} cases will be exported. Slices nobody accepted carry the ignore value; drafts are left out.")
-            self.guide(text.format(n=number, k=len(chosen)))
+            slices = _("1 slice") if number == 1 else _("{n} slices").format(n=number)
+            text = _("{slices} of {cases} will be exported. Slices nobody accepted carry the ignore value; drafts are left out.")
+            self.guide(text.format(slices=slices, cases=_cases(len(chosen))))
 
     def _onTicked(self, item):
         if self._filling or item.column() != 0:
             return
         (self._unticked.discard if item.checkState() == qt.Qt.Checked else self._unticked.add)(item.text())
-        self._enable(self._counts())
+        self._enable()
 
     def _tick(self, on):
         table = self.ui.casesTable
@@ -217,7 +231,8 @@ class ExportSection(Section):
     def _onExported(self, folder, cases, data):
         if self.workspace.study is None:
             return
-        text = _("{n} files of {k} cases were written to {folder}.").format(n=len(data["files"]), k=len(cases), folder=folder)
+        text = _("{n} files of {cases} were written to {folder}.")
+        text = text.format(n=len(data["files"]), cases=_cases(len(cases)), folder=folder)
         left = list(data["left_out"])
         shown = left[:SENTENCES]
         if len(left) > SENTENCES:
@@ -228,11 +243,10 @@ class ExportSection(Section):
 
     def _leftOut(self, cases):
         """What of the study did not go out, in words."""
-        counts = self._counts()
-        drafts = sum(byState.get("draft", 0) for byState in counts.values())
+        drafts = sum(byState.get("draft", 0) for byState in self._counted.values())
         others = sum(
             byState.get(s, 0)
-            for case, byState in counts.items()
+            for case, byState in self._counted.items()
             for s in ("accepted", "reviewed")
             if case not in cases or s not in self.states
         )

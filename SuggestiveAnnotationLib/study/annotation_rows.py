@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, literal, select, update
+from sqlalchemy import case as case_of
 
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.study import tables
@@ -232,6 +233,22 @@ class AnnotationRows:
     def accepted_counts(self) -> dict[str, int]:
         """Case -> number of slices with an accepted annotation; reads no labels."""
         return Counter(ref.case for ref in self.annotated_refs())
+
+    def accepted_counts_by_state(self) -> dict[str, dict[str, int]]:
+        """Case -> number of slices with an accepted annotation, by what became of it ("reviewed" where another reader approved, else
+        "accepted"); a slice on which readers have both counts in both. Reads no labels.
+        """
+        table, reviews = tables.annotations, tables.reviews
+        last = select(func.max(reviews.c.id)).group_by(reviews.c.annotation_id)
+        approved = select(reviews.c.annotation_id).where(reviews.c.id.in_(last), reviews.c.verdict == "approved")
+        state = case_of((table.c.id.in_(approved), "reviewed"), else_="accepted").label("became")
+        columns = [table.c.case, table.c.axis, table.c.native_index, state]
+        slices = select(*columns).where(table.c.state == "accepted").distinct().subquery()
+        counts: dict[str, dict[str, int]] = {}
+        with self.database.read() as connection:
+            for row in connection.execute(select(slices.c.case, slices.c.became, func.count()).group_by(slices.c.case, slices.c.became)):
+                counts.setdefault(row[0], {})[row[1]] = row[2]
+        return counts
 
     def exclude_case_by(self, annotator: str, case: str, *, reason: str) -> None:
         """A reader takes a case out of everything; what waits in it is answered, in the same transaction."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,47 @@ def test_cases_are_counted_by_state_and_drafts_are_named_as_left_out(export: Any
     assert table(export) == {case: (True, n, 0, drafts.count(case)) for case, n in accepted.items() if n or case in drafts}
     total = sum(accepted.values())
     assert export.ui.guidance.text.startswith(f"{total} slices of {len(accepted)} cases will be exported.")
+
+
+def test_excluded_cases_are_left_out(host: Any, export: Any, tmp_path: Path) -> None:
+    workspace = export.workspace
+    first, *others = table(export)
+    workspace.session.exclude_case(first, reason="motion")
+    workspace.studyChanged()
+    export.ui.folderEdit.currentPath = str(tmp_path / "out")
+    shown = f"{first} (excluded: left out)"
+    assert {case: row[0] for case, row in table(export).items()} == {shown: False, **dict.fromkeys(others, True)}
+    assert export.ui.casesTable.item(1, 0).toolTip() == others[0]
+    assert export.ui.casesTable.item(0, 0).toolTip() == f"{first}: left out, as it is excluded: motion"
+    host.click(export.ui.allButton)
+    assert export.chosenCases() == tuple(others)
+    press(host, export, export.ui.exportButton)
+    assert not list((tmp_path / "out").glob(f"{first}*"))
+    assert f"of case {first}, which is excluded." in export.ui.resultLabel.toolTip
+
+
+def test_one_case_is_one_case(export: Any) -> None:
+    _first, *others = table(export)
+    for other in others:
+        tick(export, other, False)
+    assert " of 1 case will be exported." in export.ui.guidance.text
+
+
+def test_counting_reads_no_labels_and_waits_while_the_section_is_folded_up(export: Any) -> None:
+    study, before = export.workspace.study, table(export)
+    with closing(sqlite3.connect(next(study.path.glob("*.sqlite")))) as connection, connection:
+        for name in ("annotations", "drafts"):
+            connection.execute(f"UPDATE {name} SET labels = x'00'")
+    export.refresh()
+    assert table(export) == before
+    first, (_, accepted, _, drafts) = next(iter(before.items()))
+    one = next(note.id for note in study.work_notes(case=first) if note.state == "accepted")
+    export.widget.collapsed = True
+    study.review([one], reviewer="Dr B", verdict="approved")
+    export.refresh()
+    assert table(export) == before
+    export.widget.collapsed = False
+    assert table(export)[first] == (True, accepted - 1, 1, drafts)
 
 
 def test_files_hold_what_was_accepted_and_ignore_elsewhere_and_no_draft(host: Any, export: Any, tmp_path: Path) -> None:

@@ -171,6 +171,19 @@ def test_the_later_of_two_annotators_counts_and_neither_is_lost(make_study: Make
     assert len([a for a in study.all_annotations() if a.state == "accepted"]) == 2
 
 
+def test_slices_are_counted_by_what_became_of_them(make_study: MakeStudy) -> None:
+    study = make_study()
+    one, two = SliceRef("case0", 0, 4), SliceRef("case0", 0, 5)
+    for ref, reader in ((one, "a"), (one, "b"), (two, "a"), (SliceRef("case1", 0, 2), "a")):
+        study.accept([NewAnnotation(ref, labels(1), "from scratch")], annotator=reader)
+    assert study.accepted_counts_by_state() == {"case0": {"accepted": 2}, "case1": {"accepted": 1}}
+    drawn = {(a.ref, a.annotator): a.id for a in study.all_annotations()}
+    study.review([drawn[one, "a"]], reviewer="c", verdict="approved")
+    study.review([drawn[two, "a"]], reviewer="c", verdict="approved")
+    study.review([drawn[two, "a"]], reviewer="b", verdict="returned")
+    assert study.accepted_counts_by_state() == {"case0": {"accepted": 1, "reviewed": 1}, "case1": {"accepted": 1}}
+
+
 def test_suggestions_of_a_round_appear_together_with_its_stage(make_study: MakeStudy) -> None:
     study = make_study()
     number = study.start_round(strategy="random", budget=2, seed=0, unit="slice", settings={}).number
