@@ -38,6 +38,7 @@ from SuggestiveAnnotationPanel.label_sync import LabelSync
 from SuggestiveAnnotationPanel.layout import Layout, registerLayout
 from SuggestiveAnnotationPanel.review_section import ReviewSection
 from SuggestiveAnnotationPanel.round_section import DEFAULT_TITLE, STRATEGIES, RoundSection
+from SuggestiveAnnotationPanel.section import takeWidthThatIs
 from SuggestiveAnnotationPanel.shortcuts import Shortcuts
 from SuggestiveAnnotationPanel.study_section import StudySection
 from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
@@ -112,6 +113,7 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         workspace.sync = LabelSync(workspace)
         self.messageLabel = qt.QLabel()
         self.messageLabel.wordWrap = True
+        takeWidthThatIs(self.messageLabel)
         self.messageLabel.objectName = "messageLabel"
         # Sentences name files and cases, in which "<" is no markup.
         self.messageLabel.textFormat = qt.Qt.PlainText

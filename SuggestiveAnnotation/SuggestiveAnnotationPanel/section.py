@@ -9,6 +9,13 @@ import slicer
 from .connect import guarded
 
 
+def takeWidthThatIs(label):
+    """Have a label that wraps its words wrap them: the panel is never made wider for them."""
+    policy = label.sizePolicy
+    policy.setHorizontalPolicy(qt.QSizePolicy.Ignored)
+    label.sizePolicy = policy
+
+
 class Section:
     """One collapsible part of the panel, built from `Resources/UI/<name>.ui`.
 
@@ -32,6 +39,9 @@ class Section:
         layout.addWidget(content)
         self.content = content
         self.ui = slicer.util.childWidgetVariables(content)
+        for widget in vars(self.ui).values():
+            if isinstance(widget, qt.QLabel) and widget.wordWrap:
+                takeWidthThatIs(widget)
         self._followed = []
 
     def follow(self, signal, receiver):

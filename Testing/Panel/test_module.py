@@ -115,6 +115,22 @@ def test_coloured_texts_can_be_read_in_a_light_and_in_a_dark_window(window_colou
     dialog.cleanup()
 
 
+def test_no_text_makes_the_panel_wider(host: Any, panel: Any) -> None:
+    import qt
+    from SlicerHost.main_window import PANEL_WIDTH
+
+    long = "Its predicted labels are uncertain and unlike what was annotated before, " * 4 + "/a/path/without/spaces" * 20
+    panel.showMessage("info", long)
+    for section in panel.sections:
+        section.widget.collapsed = False
+        for label in vars(section.ui).values():
+            if isinstance(label, qt.QLabel) and label.wordWrap:
+                label.text = long
+                label.show()
+    host.pump(0.1)
+    assert panel.layout.minimumSize().width() <= PANEL_WIDTH
+
+
 def test_no_colour_is_fixed_in_a_ui_file() -> None:
     for file in MODULE.parent.rglob("*.ui"):
         assert "color:" not in file.read_text(encoding="utf-8"), file.name
