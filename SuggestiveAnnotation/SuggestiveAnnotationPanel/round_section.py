@@ -47,6 +47,7 @@ class RoundSection(Section):
         super().__init__(workspace, resourcePath)
         self._parameterNode = self._binding = self._observation = None
         self._stage = self._outcome = ""
+        self._kept = {}
         ui = self.ui
         self.allSettings = AllSettings(ui.allSettingsRows, {"strategy", *self._ownRows()}, self._ownManifoldRows(), self._onSetting)
         connect(ui.strategyBox, "currentTextChanged(QString)", self._describeStrategy)
@@ -78,6 +79,16 @@ class RoundSection(Section):
             self._binding = parameterNode.connectParametersToGui({name: widget for name, widget in named if name})
             self._observation = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, guarded(self._onParameters))
             self._showSettings(parameterNode.allSettings)
+
+    def onSceneStartClose(self):
+        """Remember what is set where a study stays open: it goes on with that in the next scene."""
+        parameters = self._parameterNode if self.workspace.study is not None else None
+        self._kept = {} if parameters is None else {name: getattr(parameters, name) for name in parameters.allParameters}
+
+    def onSceneEndClose(self):
+        """Set it in the new scene."""
+        for name, value in self._kept.items():
+            setattr(self._parameterNode, name, value)
 
     def _describeStrategy(self, title):
         entry = STRATEGIES.get(title)

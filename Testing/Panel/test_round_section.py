@@ -58,6 +58,22 @@ def test_what_is_set_is_kept_in_the_scene(host: Any, panel: Any, section: Any) -
     assert ui.budgetBox.value == panel.logic.getParameterNode().budget == 10
 
 
+def test_what_is_set_stays_while_a_study_stays_open_and_the_scene_is_closed(host: Any, panel: Any, section: Any, sample: Path) -> None:
+    panel.workspace.openStudy(sample)
+    ui = section.ui
+    ui.strategyBox.setCurrentText("Random")
+    ui.budgetBox.value, ui.stepsBox.value, ui.manifoldStepsBox.value, ui.auditBox.value = 4, 77, 88, 50
+    panel.logic.getParameterNode().allSettings = '{"round": {"batch": 4}}'
+    before = (section.options(), section.manifoldOptions())
+    assert before[0]["batch"] == 4
+    host.closeScene()
+    assert (section.options(), section.manifoldOptions()) == before
+    assert panel.logic.getParameterNode().budget == 4
+    panel.workspace.closeStudy()
+    host.closeScene()
+    assert ui.budgetBox.value == 10
+
+
 def test_widgets_let_go_of_parameters_that_are_taken_away(panel: Any, section: Any) -> None:
     parameters = panel.logic.getParameterNode()
     section.setParameterNode(None)
