@@ -9,7 +9,7 @@ import vtk
 
 from SuggestiveAnnotationLib.types import SliceRef
 
-from . import looks
+from . import looks, settings
 from .connect import connect, guarded, showError
 from .signal import Signal
 from .slice_caption import SliceCaption
@@ -78,7 +78,6 @@ class Layout:
 
     def __init__(self, workspace):
         self._workspace = workspace
-        self._before = None
         self._overlays, self._observed = {}, []
         self._looks = looks.Looks()
         self._fitted = self._reference = self._at = None
@@ -112,7 +111,7 @@ class Layout:
         node = manager.layoutLogic().GetLayoutNode()
         # A scene that is being closed has no layout for a moment.
         if node.GetViewArrangement() not in (LAYOUT_ID, node.SlicerLayoutNone):
-            self._before = node.GetViewArrangement()
+            settings.setLayoutBefore(node.GetViewArrangement())
         manager.setLayout(LAYOUT_ID)
         if not self._overlays:
             describe = {SLICE: self._describeSlice, OTHER: self._describeOther}
@@ -150,9 +149,11 @@ class Layout:
         self._overlays, self._observed = {}, []
         self._letGo()
         manager = slicer.app.layoutManager()
+        node = manager.layoutLogic().GetLayoutNode()
         # A layout that the user chose while the module was open stays.
-        if self._before is not None and manager.layoutLogic().GetLayoutNode().GetViewArrangement() == LAYOUT_ID:
-            manager.setLayout(self._before)
+        if node.GetViewArrangement() == LAYOUT_ID:
+            # Kept from one Slicer to the next: a scene saved with the module open comes with the module's own.
+            manager.setLayout(settings.layoutBefore() or node.SlicerLayoutFourUpView)
 
     @property
     def active(self):

@@ -130,6 +130,16 @@ def _key(study):
     return hashlib.sha256(str(study).encode()).hexdigest()[:12]
 
 
+def layoutBefore():
+    """Number of the layout that the module took the place of last; 0 where it never did."""
+    return _number("LayoutBefore", 0)
+
+
+def setLayoutBefore(number):
+    """Remember which layout is given back."""
+    _store("LayoutBefore", number)
+
+
 def gauge():
     """Whether the retained contour is shown while drawing; off, so that people look at the image."""
     return _flag("Gauge", False)

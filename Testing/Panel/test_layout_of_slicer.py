@@ -55,3 +55,28 @@ def test_a_view_across_the_slices_maximised_gives_way_to_the_slice(host: Any, re
     host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 30, "the slice")
     assert reader.workspace.current == {"J": A, "N": B}[key]
     assert reader.section.obstacle() == ""
+
+
+def test_a_scene_saved_with_the_module_open_does_not_leave_its_layout_behind(host: Any, panel: Any) -> None:
+    import slicer
+
+    four_up, one_up = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView, slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    for before, after in ((None, four_up), (one_up, one_up)):
+        host.exit("SuggestiveAnnotation")
+        if before is None:
+            qt_settings().remove("SuggestiveAnnotation/LayoutBefore")
+        else:
+            slicer.app.layoutManager().setLayout(before)
+            host.enter("SuggestiveAnnotation")
+        # What the layout node of such a scene says.
+        slicer.app.layoutManager().setLayout(5371)
+        host.enter("SuggestiveAnnotation")
+        host.exit("SuggestiveAnnotation")
+        assert layout_node().GetViewArrangement() == after
+        host.enter("SuggestiveAnnotation")
+
+
+def qt_settings() -> Any:
+    import qt
+
+    return qt.QSettings()
