@@ -275,6 +275,19 @@ def test_the_editor_survives_the_end_of_the_scene(stage):
     assert stage.mask("a").any()
 
 
+def test_an_editor_node_that_outlives_the_scene_has_its_defaults_again(stage):
+    made = stage.slicer.vtkMRMLSegmentEditorNode()
+    made.SetSingletonTag("kept")
+    node = stage.scene.AddNode(made)
+    stage.editor.setMRMLSegmentEditorNode(node)
+    before = node.GetAttribute("BrushAbsoluteDiameter")
+    assert before
+    stage.scene.Clear(0)
+    assert stage.editor.mrmlSegmentEditorNode() is node
+    assert node.GetAttribute("BrushAbsoluteDiameter") == before
+    stage.scene.RemoveNode(node)
+
+
 def test_the_segments_table_is_found_by_name_and_chooses_segments(stage):
     table = stage.slicer.util.findChild(stage.editor, "SegmentsTable")
     table.setEditTriggers(0)

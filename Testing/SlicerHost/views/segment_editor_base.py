@@ -170,13 +170,16 @@ class SegmentEditorBase(qMRMLWidget):
         self._redo.setEnabled(bool(self._logic.CanRedo()))
 
     def _initialize(self) -> None:
+        self._set_defaults()
+        tag = observe(self, self._parameters, self._parameters.EffectParameterModified, self._show_parameters)
+        self._tags["node"].append((self._parameters, tag))
+
+    def _set_defaults(self) -> None:
         was = self._parameters.StartModify()
         for effect in self._effects:
             effect.setParameterSetNode(self._parameters)
             effect.setMRMLDefaults()
         self._parameters.EndModify(was)
-        tag = observe(self, self._parameters, self._parameters.EffectParameterModified, self._show_parameters)
-        self._tags["node"].append((self._parameters, tag))
 
     def _show_parameters(self) -> None:
         for effect in self._effects:
@@ -192,6 +195,9 @@ class SegmentEditorBase(qMRMLWidget):
             self.setMRMLSegmentEditorNode(None)
             self._segmentation = self._source = None
             self._table.setSegmentationNode(None)
+        elif self._parameters is not None:
+            # A singleton stays, and is emptied.
+            self._set_defaults()
         self.updateWidgetFromMRML()
 
     def _batch_processed(self) -> None:
