@@ -36,6 +36,7 @@ from SuggestiveAnnotationPanel.case_scene import CaseScene, removeRowsWithoutNod
 from SuggestiveAnnotationPanel.export_section import ExportSection
 from SuggestiveAnnotationPanel.label_sync import LabelSync
 from SuggestiveAnnotationPanel.layout import Layout, registerLayout
+from SuggestiveAnnotationPanel.option_fields import inWordsOfThePanel
 from SuggestiveAnnotationPanel.review_section import ReviewSection
 from SuggestiveAnnotationPanel.round_section import DEFAULT_TITLE, STRATEGIES, RoundSection
 from SuggestiveAnnotationPanel.section import takeWidthThatIs
@@ -101,6 +102,7 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.workspace = self.logic = None
+        self._level = "info"
         self.sections = []
 
     def setup(self):
@@ -108,6 +110,8 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = SuggestiveAnnotationLogic()
         self.workspace = workspace = Workspace()
+        # Before anything else that saves, whose errors are new.
+        workspace.leavingSlice.connect(self._forgetError)
         workspace.scene = CaseScene(workspace)
         workspace.views = Layout(workspace)
         workspace.sync = LabelSync(workspace)
@@ -154,9 +158,15 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """One sentence at the top of the panel, its level as a word and a colour."""
         word = {"info": "", "warning": _("Note: "), "error": _("Error: ")}[level]
         colour = state_style.readable(MESSAGE_COLOURS[level], self.messageLabel.palette)
+        self._level = level
         self.messageLabel.setStyleSheet(f"color: {colour}; padding: 2px")
-        self.messageLabel.text = word + text
+        self.messageLabel.text = word + inWordsOfThePanel(text)
         self.messageLabel.visible = bool(text)
+
+    def _forgetError(self):
+        """A person's next step begins: what went wrong before it was read."""
+        if self._level == "error":
+            self.showMessage("info", "")
 
     def enter(self):
         """The user opened the module."""

@@ -12,6 +12,7 @@ from . import effort_text, segments, settings, state_style
 from .connect import connect
 from .section import Section
 from .segment_editor import SegmentEditor
+from .shortcuts import withKeys
 
 WATCH_MS = 300
 
@@ -31,7 +32,7 @@ class AnnotateSection(Section):
         ui = self.ui
         self._tools = SegmentEditor(ui.editorPlace)
         self.editor = self._tools.widget
-        self._entered = False
+        self._entered = self._hasModel = False
         self._refs = []
         self._excluded = ""
         self._toReview, self._noteOn = (), None
@@ -157,12 +158,12 @@ class AnnotateSection(Section):
             return _("The Segment Editor is being given the case again.")
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
         if unseen and not workspace.views.visible:
-            text = _("Slice {numbers} has not been shown yet, and its views are hidden now. J brings them back.")
-            return text.format(numbers=effort_text.numbers(unseen))
+            text = _("Slice {numbers} has not been shown yet, and its views are hidden now. Bring them back (J).")
+            return withKeys(text.format(numbers=effort_text.numbers(unseen)))
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
         if workspace.views.shownSlice() is None:
-            return _("The large view shows no slice of this case. J brings the suggested slice back.")
+            return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))
         unknown = segments.unknownSegments(node, schema)
         if unknown:
             text = _("The segment {name} is not part of the study. Undo (Ctrl+Z) what made it, or press Put back below.")
@@ -182,6 +183,7 @@ class AnnotateSection(Section):
         ui.undoAcceptButton.enabled = session is not None and workspace.study.last_accept(session.annotator) is not None
         mine = status is not None and status.state in ("accepted", "reviewed") and status.annotator == session.annotator
         ui.reopenButton.enabled = mine
+        self._hasModel = session is not None and workspace.study.latest_model("segmentation") is not None
         self._showReview(session.to_review(ref) if known else None)
         word = state_style.word(status.state) if status is not None else _("not suggested")
         said = effort_text.reviewText(status.review) if status is not None else ""
@@ -227,7 +229,8 @@ class AnnotateSection(Section):
         ui.acceptButton.enabled = not why
         ui.acceptButton.setToolTip(why)
         self.guide(why or _("Correct the outlines, then Accept and next (Ctrl+Return)."))
-        ui.ignoreButton.enabled = ui.modelButton.enabled = self.editor.segmentationNode() is not None
+        ui.ignoreButton.enabled = self.editor.segmentationNode() is not None
+        ui.modelButton.enabled = ui.ignoreButton.enabled and self._hasModel
         node, study = self.workspace.scene.segmentation, self.workspace.study
         ui.putBackButton.visible = node is not None and study is not None and bool(segments.unknownSegments(node, study.schema))
         refs = self._range()

@@ -292,6 +292,8 @@ class CaseScene:
         node, workspace = self.modelSegmentation, self._workspace
         if node is not None:
             node.GetDisplayNode().SetVisibility(not node.GetDisplayNode().GetVisibility())
+        elif self.case is not None and self._newestModel() is None:
+            workspace.message("info", _("There is no model yet. Annotate the first batch, then start a round in 2."))
         elif self.case is not None:
             case, task, command = self.case, workspace.task, protocol.PredictCase(self.case, workspace.device())
             if not workspace.requests.isWaitingFor(command):

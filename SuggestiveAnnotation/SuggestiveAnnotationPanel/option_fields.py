@@ -17,6 +17,18 @@ LARGEST = 1_000_000
 FINER = 3
 """Digits that a number may have beyond those of its default."""
 FLAG = re.compile(r"--([a-z][a-z-]*)")
+PRESSED = {
+    "then run `train`": "then start a round in 2",
+    "run rounds with `run-round --audit 4`": "give rounds audit slices (Audit slices on top in 2)",
+    "Start one with `run-round`": "Start one in 2",
+    "`run-round` goes on with it": "Resume in 2 goes on with it",
+    "`finish-round --abandon` drops it": "Drop round in 2 drops it",
+    "Run `run-round`, which": "Start a round in 2, which",
+    "`run-round` trains them": "a round of section 2 trains them",
+    "Run `fit-manifold` first": "Start a round in 2 with a strategy that needs it",
+    "Run `prepare` first": "Press Prepare the images in 2 first",
+}
+"""What the library asks people to type, and what they press in the panel."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,9 @@ def _ofOption(option: registry.Option) -> Field:
 
 
 def inWordsOfThePanel(sentence: str) -> str:
-    """A sentence of the library, with the labels of the panel in place of the flags of the command line."""
+    """A sentence of the library, with the labels of the panel in place of the commands and flags of the command line."""
+    for typed, pressed in PRESSED.items():
+        sentence = sentence.replace(typed, pressed)
     known = {one.name for kind in (RoundOptions, ManifoldOptions) for one in fields(kind)}
 
     def label(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from . import pictures, review_text, settings
 from .connect import connect
 from .curves_plot import CurvesPlot, measures
 from .latent_plot import LatentPlot
+from .option_fields import inWordsOfThePanel
 from .section import Section
 
 PICTURE, LARGE = 50, 150
@@ -138,7 +139,7 @@ class ReviewSection(Section):
         from SuggestiveAnnotationLib.report.rounds import advice, round_points
 
         self._rounds = round_points(study)
-        self.ui.adviceLabel.text = advice(study).sentence
+        self.ui.adviceLabel.text = inWordsOfThePanel(advice(study).sentence)
         table = review_text.effortTable(study.annotations(), settings.timing())
         nothing = _("Nothing is accepted yet.")
         meaning = _("Retained contour is the part of the accepted contour that the pre-annotation already had; it says nothing about time.")

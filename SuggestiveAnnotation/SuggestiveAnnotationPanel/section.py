@@ -7,6 +7,7 @@ import qt
 import slicer
 
 from .connect import guarded
+from .shortcuts import KEY_IN_BRACKETS, withKeys
 
 
 def takeWidthThatIs(label):
@@ -43,6 +44,11 @@ class Section:
             if isinstance(widget, qt.QLabel) and widget.wordWrap:
                 takeWidthThatIs(widget)
         self._followed = []
+        self._guidance = ""
+        buttons = [widget for widget in vars(self.ui).values() if isinstance(widget, qt.QPushButton)]
+        self._keyed = [(button, button.text) for button in buttons if KEY_IN_BRACKETS.search(button.text)]
+        self.follow(workspace.settingsChanged, self._nameKeys)
+        self._nameKeys()
 
     def follow(self, signal, receiver):
         """Connect to a signal of the workspace until `cleanup`; an error is shown in the panel."""
@@ -52,7 +58,13 @@ class Section:
 
     def guide(self, sentence):
         """Say in one line what to do next."""
-        self.ui.guidance.text = sentence
+        self._guidance = sentence
+        self.ui.guidance.text = withKeys(sentence)
+
+    def _nameKeys(self):
+        self.guide(self._guidance)
+        for button, text in self._keyed:
+            button.text = withKeys(text)
 
     def setParameterNode(self, parameterNode):
         """Bind widgets to the parameter node; None while the scene closes."""

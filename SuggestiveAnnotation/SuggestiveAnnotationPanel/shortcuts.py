@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -36,6 +38,15 @@ TAKEN = {
     ),
 }  # fmt: skip
 """Who has which keys, and where that was read in Slicer's sources."""
+
+
+KEY_IN_BRACKETS = re.compile(r" \((?:[NPJKM]|Ctrl\+Return)\)")
+"""How texts name a key."""
+
+
+def withKeys(text):
+    """A text that names keys in brackets; without them where the settings switched the keys off."""
+    return text if settings.shortcutsOn() else KEY_IN_BRACKETS.sub("", text)
 
 
 class Shortcuts:

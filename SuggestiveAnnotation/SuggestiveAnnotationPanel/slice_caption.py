@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from SuggestiveAnnotationLib.types import slice_number
 
 from . import state_style
+from .shortcuts import withKeys
 
 OPEN_WIDTH, OTHER_WIDTH, AWAY_WIDTH = 5, 2, 1
 """Pixels: the open slice, a slice with a state of its own, any other."""
@@ -39,7 +40,7 @@ class SliceCaption:
         if current is None:
             return None
         if shown is None:
-            return _("not along the slices - J goes back"), state_style.rgb(state_style.GREY), AWAY_WIDTH
+            return withKeys(_("not along the slices - go back (J)")), state_style.rgb(state_style.GREY), AWAY_WIDTH
         self._read(shown.case)
         status = self._states.get(shown)
         state = "" if status is None else status.state
@@ -60,8 +61,8 @@ class SliceCaption:
         away = abs(shown.native_index - current.native_index)
         distance = _("1 slice away") if away == 1 else _("{n} slices away").format(n=away)
         suggested = current in self._rows and not self._isContext(current)
-        back = _("suggested slice: {n}, {distance} - J goes back") if suggested else _("open slice: {n}, {distance} - J goes back")
-        back = back.format(n=slice_number(current), distance=distance)
+        back = _("suggested slice: {n}, {distance} - go back (J)") if suggested else _("open slice: {n}, {distance} - go back (J)")
+        back = withKeys(back.format(n=slice_number(current), distance=distance))
         if not state:
             return back, state_style.rgb(state_style.GREY), AWAY_WIDTH
         text = f"{self._named(shown)} - {state_style.word(state)} - {back}"

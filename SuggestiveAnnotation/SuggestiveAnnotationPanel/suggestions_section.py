@@ -187,7 +187,7 @@ class SuggestionsSection(Section):
         elif not total:
             text = _("There are no suggestions yet. Start a round in 2.")
         elif waiting:
-            text = _("{n} of {total} wait. Choose one, or press N for the next.").format(n=waiting, total=total)
+            text = _("{n} of {total} wait. Choose one, or go to the next (N).").format(n=waiting, total=total)
         elif "expired" in states:
             text = f"{self.workspace.answeredText()} {_('Start the next round in 2, or review in 5.')}"
         else:

@@ -313,7 +313,7 @@ def test_one_key_brings_the_reference_back(host: Any, panel: Any, workspace: Any
     import slicer
 
     slicer.mrmlScene.RemoveNode(workspace.scene.volume())
-    assert "J brings the suggested slice back" in panel.sections[3].obstacle()
+    assert "Bring the suggested slice back (J)." in panel.sections[3].obstacle()
     press(host, "J")
     host.waitUntil(lambda: workspace.views.shownSlice() == workspace.current, 30, "the slice")
     assert panel.sections[3].obstacle() == ""

@@ -49,7 +49,7 @@ def test_in_the_other_sequence_maximised_slices_are_seen_and_accepted(host: Any,
 def test_a_view_across_the_slices_maximised_gives_way_to_the_slice(host: Any, reader: Any, key: str) -> None:
     maximise(host, ORTHOGONAL)
     reader.workspace.views.displayed.clear()
-    assert reader.section.obstacle() == "Slice 4 has not been shown yet, and its views are hidden now. J brings them back."
+    assert reader.section.obstacle() == "Slice 4 has not been shown yet, and its views are hidden now. Bring them back (J)."
     press(host, key)
     assert layout_node().GetNumberOfMaximizedViewNodes() == 0
     host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 30, "the slice")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from Support.panel_hands import press
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "SuggestiveAnnotation" / "SuggestiveAnnotation.py"
@@ -129,6 +130,24 @@ def test_no_text_makes_the_panel_wider(host: Any, panel: Any) -> None:
                 label.show()
     host.pump(0.1)
     assert panel.layout.minimumSize().width() <= PANEL_WIDTH
+
+
+def test_an_error_goes_with_the_next_step(host: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    opened(in_round_0)
+    panel.workspace.message("error", "There is no round waiting for annotations. Start one with `run-round`.")
+    assert panel.messageLabel.text == "Error: There is no round waiting for annotations. Start one in 2."
+    press(host, "N")
+    assert not panel.messageLabel.visible
+    panel.workspace.message("warning", "What is no error stays.")
+    press(host, "N")
+    assert panel.messageLabel.text == "Note: What is no error stays."
+
+
+def test_before_there_is_a_model_its_outline_cannot_be_shown_and_it_says_why(host: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    opened(in_round_0)
+    assert not panel.sections[3].ui.modelButton.enabled
+    press(host, "M")
+    assert panel.messageLabel.text == "There is no model yet. Annotate the first batch, then start a round in 2."
 
 
 def test_no_colour_is_fixed_in_a_ui_file() -> None:

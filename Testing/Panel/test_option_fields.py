@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+import SuggestiveAnnotationLib
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies import registry
@@ -61,6 +63,16 @@ def test_labels_are_the_names_of_the_library():
 
     assert [asWords(name) for name in ("dropout", "latent_size", "per_class")] == ["Dropout", "Latent size", "Per class"]
     assert inWordsOfThePanel("--loss-head: no. Use --architecture unet, not --foo.") == "Loss head: no. Use Architecture unet, not --foo."
+
+
+def test_commands_that_the_library_asks_for_are_what_is_pressed_in_the_panel():
+    from SuggestiveAnnotationPanel.option_fields import PRESSED, inWordsOfThePanel
+
+    library = "".join(path.read_text(encoding="utf-8") for path in Path(SuggestiveAnnotationLib.__file__).parent.rglob("*.py"))
+    for typed, pressed in PRESSED.items():
+        assert typed in library
+        assert inWordsOfThePanel(f"{typed}.") == f"{pressed}."
+        assert "`" not in pressed
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,14 @@ def test_the_settings_switch_them_off(host: Any, panel: Any, in_round_0: Path, o
     workspace = opened(in_round_0)
     first = workspace.current
     settings.setShortcutsOn(False)
-    panel.shortcuts.install()
+    panel.workspace.settingsChanged()
     press(host, "N")
     assert workspace.current == first
+    ui = panel.sections[2].ui
+    assert (ui.nextButton.text, ui.guidance.text) == ("Next >", "6 of 6 wait. Choose one, or go to the next.")
     settings.setShortcutsOn(True)
-    panel.shortcuts.install()
+    panel.workspace.settingsChanged()
+    assert (ui.nextButton.text, ui.guidance.text) == ("Next (N) >", "6 of 6 wait. Choose one, or go to the next (N).")
     press(host, "N")
     assert workspace.current != first
 

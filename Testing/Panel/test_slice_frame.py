@@ -124,7 +124,7 @@ def test_a_context_slice_is_lighter_and_says_how_far_it_lies(workspace: Any) -> 
 
 def test_scrolled_away_it_is_thin_and_says_the_way_back(host: Any, workspace: Any) -> None:
     scroll(SliceRef("case0", 0, 8), workspace)
-    assert text(workspace) == "suggested slice: 4, 5 slices away - J goes back"
+    assert text(workspace) == "suggested slice: 4, 5 slices away - go back (J)"
     assert look(workspace) == (GREY, 1)
     scroll(CONTEXT, workspace)
     assert text(workspace).startswith("context slice 3, 2.0 mm from slice 4 - suggested - suggested slice: 4, 1 slice away")
@@ -137,7 +137,7 @@ def test_a_view_turned_away_says_so(workspace: Any) -> None:
     import slicer
 
     slicer.app.layoutManager().sliceWidget(SLICE).mrmlSliceNode().SetOrientation("Sagittal")
-    assert text(workspace) == "not along the slices - J goes back"
+    assert text(workspace) == "not along the slices - go back (J)"
     assert [one.GetInput() for one in overlay(workspace).letters] == ["A", "P", "I", "S"]
 
 

@@ -318,7 +318,7 @@ def test_the_line_says_what_to_do_next(host: Any, panel: Any, study_path: Path, 
     opened(empty.path)
     assert section.ui.guidance.text == "There are no suggestions yet. Start a round in 2."
     workspace = opened(study_path)
-    assert section.ui.guidance.text == "5 of 5 wait. Choose one, or press N for the next."
+    assert section.ui.guidance.text == "5 of 5 wait. Choose one, or go to the next (N)."
     workspace.session.mark_empty([FIRST, BESIDE, SECOND, AUDIT])
     workspace.session.mark_empty([FAR])
     workspace.statesChanged()
