@@ -147,6 +147,9 @@ class Session(ReaderView):
         """Autosave unaccepted work on several slices, in one transaction."""
         began: dict[SliceRef, int | None] = {}
         for case in {ref.case for ref in slices}:
+            another = self._showing_another(self.study.work_notes(case=case)).intersection(slices)
+            if another:
+                self._record_shown(dict.fromkeys(another), another=True)
             began |= self._began_with(case)
         kept = {}
         for ref, labels in slices.items():
@@ -169,7 +172,8 @@ class Session(ReaderView):
             The annotations as kept, with provenance and effort.
 
         Raises:
-            StudyError: labels outside the schema, of the wrong size, or slices of two cases.
+            StudyError: labels outside the schema, of the wrong size, slices of two cases, or exactly what another reader accepted and this
+                reader was shown.
         """
         spent = {**self._active_minutes(slices), **(minutes or {})}
         new = [self._annotation(ref, labels, spent.get(ref)) for ref, labels in slices.items()]
@@ -315,13 +319,22 @@ class Session(ReaderView):
 
     def _annotation(self, ref: SliceRef, labels: LabelArray, minutes: float | None) -> NewAnnotation:
         self._check(ref, labels)
-        shown = self.first_shown(ref)
-        new = NewAnnotation(ref=ref, labels=labels, provenance=_provenance(labels, shown, self.study.schema.ignore_value), minutes=minutes)
+        shown, another = self.first_shown(ref), self._went_on_from(ref)
+        if another is not None and np.array_equal(labels, another.labels):
+            sentence = f"C{describe(ref)[1:]}, is exactly as {another.annotator} accepted it."
+            raise StudyError(sentence, hint="Approve it, return it, or correct it first.")
+        provenance = _provenance(labels, shown or another, self.study.schema.ignore_value)
+        new = NewAnnotation(ref=ref, labels=labels, provenance=provenance, minutes=minutes)
         if shown is None:
             return new
         agreement = slice_agreement(self.study, ref, reference=labels, prediction=shown.labels)
         effort: dict[str, Any] = self.quantity.of_slices([agreement]).to_json()
         return replace(new, prediction_id=shown.id, effort=effort)
+
+    def _went_on_from(self, ref: SliceRef) -> Annotation | None:
+        """What another reader accepted on a slice, where this reader was shown it before drawing."""
+        events = self.study.events(ref=ref, kind="shown", annotator=self.annotator)
+        return self.to_review(ref) if any(event.payload.get("another") for event in events) else None
 
     def _check(self, ref: SliceRef, labels: LabelArray) -> None:
         if labels.shape != self._shape(ref):
@@ -347,7 +360,7 @@ def reader_name(given: str) -> str:
     return name
 
 
-def _provenance(labels: LabelArray, shown: Prediction | None, ignore_value: int) -> Provenance:
+def _provenance(labels: LabelArray, shown: Prediction | Annotation | None, ignore_value: int) -> Provenance:
     if shown is not None and np.array_equal(labels, shown.labels):
         return "unchanged"
     if not ((labels != 0) & (labels != ignore_value)).any():

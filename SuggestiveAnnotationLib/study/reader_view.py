@@ -153,9 +153,12 @@ class ReaderView:
 
     def _shows_another(self, ref: SliceRef) -> bool:
         """Whether another reader's labels are what is shown of a slice."""
-        notes = self.study.work_notes(ref=ref)
-        mine = any(note.annotator == self.annotator and note.state in ("draft", "accepted") for note in notes)
-        return not (mine or self.blind) and any(note.state == "accepted" for note in notes)
+        return ref in self._showing_another(self.study.work_notes(ref=ref))
+
+    def _showing_another(self, notes: Sequence[WorkNote]) -> set[SliceRef]:
+        """Slices of which another reader's labels are what is shown."""
+        mine = {note.ref for note in notes if note.annotator == self.annotator and note.state in ("draft", "accepted")}
+        return set() if self.blind else {note.ref for note in notes if note.state == "accepted"} - mine
 
     def first_shown(self, ref: SliceRef) -> Prediction | None:
         """The prediction that this annotator's work on a slice began with, None when it began with none or has not begun."""

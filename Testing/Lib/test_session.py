@@ -287,7 +287,7 @@ def test_work_that_began_with_another_readers_labels_is_not_measured_against_a_p
     one.accept({REFS[0]: square(1)})
     assert two.shown_labels(REFS[0]).origin == "other reader"
     assert two.open(REFS[0]) is None
-    (second,) = two.accept({REFS[0]: two.shown_labels(REFS[0]).labels})
+    (second,) = two.accept({REFS[0]: square(left=8)})
     assert (second.prediction_id, second.effort) == (None, None)
     # Who does not see the first reader's work begins with the prediction.
     blind = Session(study, annotator="three", blind=True)
@@ -295,6 +295,37 @@ def test_work_that_began_with_another_readers_labels_is_not_measured_against_a_p
     (third,) = blind.accept({REFS[0]: square(left=7)})
     assert third.provenance == "corrected"
     assert third.effort is not None
+
+
+@pytest.mark.parametrize("way", ["opened", "scrolled to"])
+def test_what_another_accepted_is_corrected_and_never_accepted_again_as_it_is(study: Study, way: str) -> None:
+    one, two = Session(study, annotator="one"), Session(study, annotator="two")
+    one.accept({REFS[0]: square(1)})
+    if way == "opened":
+        two.open(REFS[0])
+        with pytest.raises(StudyError, match="Case case0, slice 3, is exactly as one accepted it"):
+            two.accept({REFS[0]: square(1)})
+    two.draft(REFS[0], square(1, left=8))
+    (corrected,) = two.accept({REFS[0]: square(1, left=8)})
+    assert (corrected.provenance, corrected.prediction_id, corrected.effort) == ("corrected", None, None)
+    two.reopen(REFS[0])
+    with pytest.raises(StudyError, match="Approve it, return it"):
+        two.accept({REFS[0]: square(1)})
+    (emptied,) = two.mark_empty([REFS[0]])
+    assert emptied.provenance == "empty"
+
+
+def test_readers_who_saw_nothing_of_each_other_may_draw_the_same(study: Study) -> None:
+    one, two = Session(study, annotator="one"), Session(study, annotator="two")
+    two.open(REFS[1])
+    two.draft(REFS[1], square(2))
+    one.accept({REFS[1]: square(2)})
+    (own,) = two.accept({REFS[1]: square(2)})
+    assert own.provenance == "from scratch"
+    blind = Session(study, annotator="three", blind=True)
+    blind.open(REFS[1])
+    (own,) = blind.accept({REFS[1]: square(2)})
+    assert own.provenance == "from scratch"
 
 
 def test_a_reader_is_the_same_with_white_space_around_the_name(study: Study) -> None:

@@ -83,8 +83,8 @@ def test_work_on_anothers_labels_is_measured_against_nothing_also_after_a_look_a
     two.open(FIRST)
     two.accept({FIRST: square(1)})
     assert one.open(FIRST) is None
-    one.draft(FIRST, square(1))
-    (mine,) = one.accept({FIRST: square(1)})
+    one.draft(FIRST, square(1, left=6))
+    (mine,) = one.accept({FIRST: square(1, left=6)})
     assert (mine.prediction_id, mine.effort) == (None, None)
 
 
