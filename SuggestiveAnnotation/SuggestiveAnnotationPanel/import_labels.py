@@ -15,17 +15,18 @@ FILES = ["*.nii.gz *.nii *.nrrd *.nhdr *.mha *.mhd *.dcm", "*"]
 
 
 class ImportLabelsDialog(Dialog):
-    """Asks for a file, a case and what to make of it; calls `take(request)` with the arguments of `ImportLabels` by name.
+    """Asks for a file, a case and what to make of it; calls `take(study, request)` with the arguments of `ImportLabels` by name.
 
     Args:
         path: of the .ui file.
+        study: folder of the study that they are for.
         cases: names of the cases of the study. case: the one that is open, None when none is.
         annotator: who drew the labels unless changed.
     """
 
-    def __init__(self, path, cases, case, annotator, take):
+    def __init__(self, path, study, cases, case, annotator, take):
         super().__init__(path, _("Import labels"), (560, 300))
-        self._take = take
+        self.study, self._take = study, take
         ui = self.ui
         connect(ui.takeButton, "clicked()", self._onTake)
         connect(ui.cancelDialogButton, "clicked()", self.close)
@@ -70,4 +71,4 @@ class ImportLabelsDialog(Dialog):
             return
         self.ui.problemLabel.text = ""
         self.close()
-        self._take(request)
+        self._take(self.study, request)

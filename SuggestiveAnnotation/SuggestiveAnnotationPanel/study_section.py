@@ -61,7 +61,7 @@ class StudySection(Section):
         ui.cohortTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         ui.cohortTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         ui.cohortTable.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        self.follow(workspace.studyChanged, self.refresh)
+        self.follow(workspace.studyChanged, self._onStudy)
         self.follow(workspace.statesChanged, self._fillTable)
         self.follow(workspace.taskChanged, self._enable)
         self.refresh()
@@ -76,6 +76,12 @@ class StudySection(Section):
         self._open(None)
 
     # What is there
+
+    def _onStudy(self):
+        # What was chosen in it is of the study before.
+        if isinstance(self.dialog, ImportLabelsDialog) and self.dialog.study != self.workspace.path:
+            self._open(None)
+        self.refresh()
 
     def refresh(self):
         """Show the open study, the reader and the recent studies."""
@@ -315,18 +321,21 @@ class StudySection(Section):
         cases = [case.name for case in workspace.study.cases() if case.role != "excluded"]
         here = None if workspace.current is None else workspace.current.case
         path = self.resourcePath("UI/ImportLabelsDialog.ui")
-        self._open(ImportLabelsDialog(path, cases, here, workspace.annotator, self._import))
+        self._open(ImportLabelsDialog(path, workspace.path, cases, here, workspace.annotator, self._import))
 
-    def _import(self, request):
+    def _import(self, study, request):
+        if study != self.workspace.path:
+            self.workspace.message("warning", _("The labels were chosen for another study. Import them again there."))
+            return
         if request["path"].lower().endswith(".dcm") and not self.workspace.ensure(requirements.DICOM):
             return
         # What is on the screen and not accepted must not get lost below what comes.
         self.workspace.saveNow()
-        done = lambda data: self._onImported(request, data)  # noqa: E731
+        done = lambda data: self._onImported(study, request, data)  # noqa: E731
         self.workspace.ask(protocol.ImportLabels(**request), done, self._refuse, title=_("Import labels"))
 
-    def _onImported(self, request, data):
-        if self.workspace.study is None:
+    def _onImported(self, study, request, data):
+        if study != self.workspace.path:
             return
         if request["accepted"]:
             text = _("{n} slices of {case} were taken as accepted.")

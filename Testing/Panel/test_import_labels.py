@@ -132,3 +132,20 @@ def test_the_case_that_is_open_is_proposed(host: Any, panel: Any, section: Any) 
     host.click(section.ui.importButton)
     assert section.dialog.ui.caseBox.currentText == "case1"
     assert section.dialog.ui.annotatorEdit.text == panel.workspace.annotator
+
+
+def test_the_window_goes_with_its_study(host: Any, panel: Any, section: Any, labels: Path, tmp_path: Path) -> None:
+    dialog = fill(host, section, labels, rule="those that hold a label")
+    request = dialog.request()
+    panel.workspace.studyChanged()
+    assert dialog.widget.isVisible()
+    shutil.copytree(tmp_path / "study", tmp_path / "another")
+    section.openPath(str(tmp_path / "another"))
+    assert section.dialog is None
+    # Also what was chosen before goes nowhere else.
+    section._import(tmp_path / "study", request)
+    assert panel.messageLabel.text == "Note: The labels were chosen for another study. Import them again there."
+    assert panel.workspace.study.annotations() == ()
+    host.click(section.ui.importButton)
+    panel.workspace.closeStudy()
+    assert section.dialog is None
