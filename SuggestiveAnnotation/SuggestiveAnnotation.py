@@ -142,6 +142,7 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 ("M", _("show or hide the model's outline"), workspace.scene.toggleModelOutline),
             ],
             repeating=("N", "P"),
+            say=lambda sentence: workspace.message("info", sentence),
         )
         workspace.settingsChanged.connect(self._updateShortcuts)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

@@ -55,11 +55,12 @@ class Shortcuts:
     Args:
         actions: keys as in `QKeySequence`, texts for a person.
         repeating: keys that act again and again while they are held.
+        say: called with a sentence when a key does nothing.
     """
 
-    def __init__(self, actions, repeating=()):
+    def __init__(self, actions, repeating=(), say=lambda _sentence: None):
         self.actions = actions
-        self._repeating = repeating
+        self._repeating, self._say = repeating, say
         self._installed = []
 
     def install(self):
@@ -71,8 +72,17 @@ class Shortcuts:
         for key, _text, action in self.actions:
             shortcut = qt.QShortcut(qt.QKeySequence(key), parent)
             shortcut.autoRepeat = key in self._repeating
-            connect(shortcut, "activated()", action)
+            connect(shortcut, "activated()", self._unlessTyping(key, action))
             self._installed.append(shortcut)
+
+    def _unlessTyping(self, key, action):
+        def act():
+            if _typing():
+                self._say(_("{key} does nothing while you type. Click into the image first.").format(key=key))
+            else:
+                action()
+
+        return act
 
     def remove(self):
         """Give the keys free."""
@@ -90,6 +100,14 @@ class Shortcuts:
     def text(self):
         """The keys for a person, one a line."""
         return "\n".join(_("{key}: {what}").format(key=key, what=text) for key, text, _action in self.actions)
+
+
+def _typing():
+    """Whether the focus is where text is typed: letters are taken there, but keys with Ctrl are not."""
+    widget = qt.QApplication.focusWidget()
+    if isinstance(widget, qt.QComboBox):
+        return widget.editable
+    return isinstance(widget, (qt.QLineEdit, qt.QAbstractSpinBox, qt.QTextEdit, qt.QPlainTextEdit))
 
 
 def _normal(key):
