@@ -36,6 +36,8 @@ class AnnotateSection(Section):
         self._refs = []
         self._excluded = ""
         self._toReview, self._noteOn = (), None
+        # Applied later, an outline would be drawn into whatever slice is shown then.
+        workspace.unfinished = self._tools.outline
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
         connect(ui.putBackButton, "clicked()", self.putBack)
@@ -59,6 +61,7 @@ class AnnotateSection(Section):
         self.follow(workspace.sliceChanged, self._onSlice)
         self.follow(workspace.statesChanged, self._onStates)
         self.follow(workspace.studyChanged, self._onStudy)
+        self.follow(workspace.readerChanged, self._forgetWork)
         self.follow(workspace.views.moved, self._showObstacle)
         self.follow(workspace.leavingSlice, self._rememberTools)
         self.follow(workspace.sync.edited, self.refresh)
@@ -93,9 +96,13 @@ class AnnotateSection(Section):
             self._tools.onSceneEndClose()
 
     def _onStudy(self):
-        self.ui.effortLabel.text = ""
+        self._forgetWork()
         self._readReviews()
         self._onSlice()
+
+    def _forgetWork(self):
+        """What was said, or is being said, of slices is not for the next reader's eyes."""
+        self.ui.effortLabel.text = self.ui.noteEdit.text = ""
 
     def _onStates(self):
         self._readReviews()
@@ -162,8 +169,11 @@ class AnnotateSection(Section):
             return withKeys(text.format(numbers=effort_text.numbers(unseen)))
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
-        if workspace.views.shownSlice() is None:
+        shown = workspace.views.shownSlice()
+        if shown is None:
             return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))
+        if refs is None and shown != workspace.current:
+            return effort_text.elsewhereText(shown, workspace.current)
         unknown = segments.unknownSegments(node, schema)
         if unknown:
             text = _("The segment {name} is not part of the study. Undo (Ctrl+Z) what made it, or press Put back below.")
@@ -171,7 +181,16 @@ class AnnotateSection(Section):
         missing = segments.missingSegments(node, schema)
         if missing:
             return _("The segment {name} was removed; it is being put back.").format(name=missing[0])
-        return self._tools.unapplied()
+        if why := self._tools.unapplied():
+            return why
+        others = {ref: name for ref in refs or [workspace.current] if (name := workspace.sync.acceptedBy(ref))}
+        if others:
+            text = _("Slice {numbers} is as {reader} accepted it. Approve or return it below, or correct it and accept.")
+            return text.format(numbers=effort_text.numbers(others), reader=", ".join(sorted(set(others.values()))))
+        if refs is None and workspace.sync.untouched(workspace.current):
+            text = _("Nothing is drawn on slice {n} yet. Draw the structures, or press Empty in 3 where there are none.")
+            return text.format(n=slice_number(workspace.current))
+        return ""
 
     def refresh(self):
         """Say which slice is open, and what can be done with it."""
@@ -227,20 +246,25 @@ class AnnotateSection(Section):
         ui = self.ui
         why = self.obstacle()
         ui.acceptButton.enabled = not why
-        ui.acceptButton.setToolTip(why)
-        self.guide(why or _("Correct the outlines, then Accept and next (Ctrl+Return)."))
+        ui.acceptButton.setToolTip(why or _("Accept the open slice as it is drawn, and open the next one that waits"))
+        self.guide(why or self._whatNext())
         ui.ignoreButton.enabled = self.editor.segmentationNode() is not None
         ui.modelButton.enabled = ui.ignoreButton.enabled and self._hasModel
         node, study = self.workspace.scene.segmentation, self.workspace.study
         ui.putBackButton.visible = node is not None and study is not None and bool(segments.unknownSegments(node, study.schema))
         refs = self._range()
-        # The range explains itself only where the open slice alone could be accepted.
-        whyRange = why or (self.obstacle(refs) if refs else _("Choose a range from a lower to a higher slice."))
+        whyRange = self.obstacle(refs) if refs else why or _("Choose a range from a lower to a higher slice.")
         ui.acceptRangeButton.enabled = not whyRange
-        ui.acceptRangeButton.setToolTip(whyRange)
+        ui.acceptRangeButton.setToolTip(whyRange or _("Accept every slice from the first to the second number, in one step"))
         ui.dropButton.enabled = bool(self._draftsInRange())
         changed = _("{n} slices of this case have unaccepted work.").format(n=len(self._refs)) if self._refs else ""
-        ui.changedLabel.text = changed if why or not whyRange else f"{changed} {whyRange}".strip()
+        # What stands in the way of the open slice too is said above.
+        ui.changedLabel.text = changed if whyRange == why else f"{changed} {whyRange}".strip()
+
+    def _whatNext(self):
+        if self.workspace.sync.labels(self.workspace.current).any():
+            return _("Correct the outlines, then Accept and next (Ctrl+Return).")
+        return _("Draw the structures, then Accept and next (Ctrl+Return); where there are none, accept the slice as it is.")
 
     # The range
 
@@ -286,7 +310,7 @@ class AnnotateSection(Section):
 
     def acceptAndNext(self):
         """Accept the open slice and open the next."""
-        if self._accept([self.workspace.current]):
+        if self._accept():
             self.workspace.nextSlice()
 
     def acceptRange(self):
@@ -296,16 +320,20 @@ class AnnotateSection(Section):
             self.ui.rangePinBox.checked = False
             self.workspace.statesChanged()
 
-    def _accept(self, refs):
-        """Whether the slices were accepted, which the caller tells the others; says why when they were not."""
+    def _accept(self, refs=None):
+        """Whether the slices (the open one when none are named) were accepted, which the caller tells the others; says why when they were
+        not.
+        """
         sync = self.workspace.sync
-        # What a tool has only just changed out of view was not seen.
-        sync.look()
+        # What a tool has only just changed out of view was not seen, and whatever goes wrong after this, the work is in the study.
+        sync.save()
         why = self.obstacle(refs)
         if why:
             self.workspace.message("warning", why)
             return False
-        # Drafts first: whatever goes wrong after this, the work is in the study.
+        refs = refs or [self.workspace.current]
+        if not self._meansEmpty([ref for ref in refs if sync.untouched(ref)]):
+            return False
         sync.accepting(refs)
         annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})
         sync.accepted(refs)
@@ -313,8 +341,18 @@ class AnnotateSection(Section):
         self.ui.effortLabel.text = effort_text.acceptedText(annotations)
         return True
 
+    @staticmethod
+    def _meansEmpty(untouched):
+        """Whether slices of a range on which nothing is drawn are to be accepted as empty."""
+        question = _("Nothing is drawn on slice {numbers}. Accept as empty?")
+        return not untouched or slicer.util.confirmYesNoDisplay(
+            question.format(numbers=effort_text.numbers(untouched)), windowTitle=_("Accept slices")
+        )
+
     def undoAccept(self):
         """Take the last accept back; its labels are drafts again."""
+        if not self.workspace.mayLeave():
+            return
         refs = self.workspace.session.undo()
         excluded = self.workspace.whyExcluded(refs[0])
         text = _("Slice {numbers} is a draft again.").format(numbers=effort_text.numbers(refs))
@@ -338,6 +376,8 @@ class AnnotateSection(Section):
         self._review("returned")
 
     def _review(self, verdict):
+        if not self.workspace.mayLeave():
+            return
         self.workspace.session.review([self.workspace.current], verdict=verdict, note=self.ui.noteEdit.text)
         self.ui.noteEdit.text = ""
         self.workspace.nextToReview()

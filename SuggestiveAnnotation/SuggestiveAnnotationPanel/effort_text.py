@@ -6,6 +6,8 @@ from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
 
+from .shortcuts import withKeys
+
 
 def numbers(refs):
     """`85-87 and 89`: slice numbers with runs drawn together."""
@@ -46,6 +48,12 @@ def reviewText(review):
     else:
         text = _('{reader} approved it: "{note}".') if review.note else _("{reader} approved it.")
     return text.format(reader=review.reviewer, note=review.note)
+
+
+def elsewhereText(shown, ref):
+    """Why the open slice, `ref`, is not answered while the large view shows another one."""
+    text = _("The large view shows slice {shown}, but slice {open} is open. Go back to it (J), or click in the strip of 3 to open another.")
+    return withKeys(text.format(shown=slice_number(shown), open=slice_number(ref)))
 
 
 def acceptedText(annotations):

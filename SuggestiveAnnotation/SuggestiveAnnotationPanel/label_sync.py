@@ -47,6 +47,8 @@ class LabelSync:
         self._preAnnotations = {}
         # The same, of slices in view that the newest round shows otherwise.
         self._held = {}
+        # Native index -> what another reader accepted, where the study shows that, a `ShownLabels`.
+        self._others = {}
         # The same, of slices changed since the last save, as it was before the change; None where there was none.
         self._against = {}
         self._looked = qt.QTimer()
@@ -100,7 +102,7 @@ class LabelSync:
         self._node = self._now = self._start = None
         self._memory.forget()
         slices = (self._changed, self._begun, self._drafted, self._placed, self._again, self._seen)
-        for known in (*slices, self._preAnnotations, self._held, self._against):
+        for known in (*slices, self._preAnnotations, self._held, self._others, self._against):
             known.clear()
 
     @property
@@ -218,6 +220,15 @@ class LabelSync:
         """Labels of a slice as they are now, canonical `(row, column)`."""
         self.look()
         return np.array(self._stack(self._now)[ref.native_index], np.uint16)
+
+    def untouched(self, ref):
+        """Whether nothing is on a slice of the open case, and the study has nothing for it that could have been erased."""
+        return self._node is not None and ref.native_index not in self._placed and not self._stack(self._now)[ref.native_index].any()
+
+    def acceptedBy(self, ref):
+        """The other reader whose accepted labels a slice of the open case shows unchanged; empty for any other slice."""
+        other = self._others.get(ref.native_index)
+        return other.by if other is not None and np.array_equal(self._stack(self._now)[ref.native_index], other.labels) else ""
 
     def changedSlices(self):
         """Slices with unaccepted work in the open case, ascending."""
@@ -382,6 +393,7 @@ class LabelSync:
         self._drafted = (self._drafted - gone) | (drafts - self._begun)
         self._placed = set(shown) | set(self._held)
         self._preAnnotations = {index: one for index, one in shown.items() if one.origin == "pre-annotation"}
+        self._others = {index: one for index, one in shown.items() if one.origin == "other reader"}
 
     def _ref(self, index):
         return SliceRef(self._scene.case, self._scene.frame.axis, index)

@@ -156,16 +156,22 @@ class SegmentEditor:
 
     def unapplied(self):
         """Why the segmentation does not hold yet what the person drew, in one sentence; empty when it does."""
-        effect = self.widget.activeEffect()
-        if effect is not None and effect.name == "Draw":
-            # The effect is a Python class; its outlines live there until they are applied.
-            pipelines = effect.self().drawPipelines.values()
-            if any(pipeline.rasPoints.GetNumberOfPoints() > 0 for pipeline in pipelines):
-                return _("An outline is not applied yet: right-click or press Enter in the slice view to apply it, Esc to drop it.")
+        if outline := self.outline():
+            return outline
         node = self.widget.mrmlSegmentEditorNode()
         preview = node.GetNodeReference(PREVIEW_ROLE) if node is not None else None
         if preview is not None:
             # Kept with the preview, which outlives the effect.
             owner = node.GetAttribute(PREVIEW_OWNER) or self.effect
             return _("The preview of {effect} is not applied yet: press Apply or Cancel there.").format(effect=owner)
+        return ""
+
+    def outline(self):
+        """What to do with an outline that is drawn and not applied, in one sentence; empty when there is none."""
+        effect = self.widget.activeEffect()
+        if effect is not None and effect.name == "Draw":
+            # The effect is a Python class; its outlines live there until they are applied.
+            pipelines = effect.self().drawPipelines.values()
+            if any(pipeline.rasPoints.GetNumberOfPoints() > 0 for pipeline in pipelines):
+                return _("An outline is not applied yet: right-click or press Enter in the slice view to apply it, Esc to drop it.")
         return ""

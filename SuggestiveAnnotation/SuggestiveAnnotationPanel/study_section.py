@@ -43,7 +43,7 @@ class StudySection(Section):
         connect(ui.sampleButton, "clicked()", self.makeSample)
         connect(ui.recentBox, "activated(int)", self._onRecent)
         connect(ui.checkButton, "clicked()", self.check)
-        connect(ui.closeButton, "clicked()", workspace.closeStudy)
+        connect(ui.closeButton, "clicked()", self.closeStudy)
         connect(ui.includeButton, "clicked()", self.includeCase)
         connect(ui.cohortTable, "itemSelectionChanged()", self._offerToInclude)
         connect(ui.annotatorEdit, "editingFinished()", self._onAnnotator)
@@ -189,9 +189,14 @@ class StudySection(Section):
 
     def openPath(self, path):
         """Open the study in a folder; what it takes is installed first, if the person agrees."""
-        if self.workspace.ensure(requirements.PANEL):
+        if self.workspace.mayLeave() and self.workspace.ensure(requirements.PANEL):
             self.workspace.openStudy(path)
             self.workspace.message("info", _("Study {name} is open.").format(name=self.workspace.study.name))
+
+    def closeStudy(self):
+        """Close the study, unless the open slice cannot be left now."""
+        if self.workspace.mayLeave():
+            self.workspace.closeStudy()
 
     # Making
 
@@ -365,18 +370,22 @@ class StudySection(Section):
         if not name:
             self.ui.annotatorEdit.text = self.workspace.annotator
         elif name != self.workspace.annotator:
-            settings.setAnnotator(name)
-            self.workspace.changeReader()
+            self._changeReader(settings.setAnnotator, name)
 
     def _onBlind(self, on):
         if on != settings.blind():
-            settings.setBlind(on)
-            self.workspace.changeReader()
+            self._changeReader(settings.setBlind, on)
 
     def _onTiming(self, on):
         if on != settings.timing():
-            settings.setTiming(on)
+            self._changeReader(settings.setTiming, on)
+
+    def _changeReader(self, keep, value):
+        if self.workspace.mayLeave():
+            keep(value)
             self.workspace.changeReader()
+        else:
+            self.refresh()
 
     def _onKeys(self, on):
         settings.setShortcutsOn(on)

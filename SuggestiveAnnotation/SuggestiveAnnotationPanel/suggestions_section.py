@@ -12,6 +12,7 @@ from . import effort_text, state_style
 from .case_strip import CaseStrip
 from .connect import connect
 from .section import Section
+from .shortcuts import withKeys
 from .thumbnails import Thumbnails
 
 THUMBNAIL = 40
@@ -242,14 +243,11 @@ class SuggestionsSection(Section):
             button.enabled = passable
             button.toolTip = never or tip
         known = ref is not None
-        # Nobody can say that a slice is empty who has not seen it.
-        seen = known and self._isSeen(ref)
+        hidden = self._hidden(ref) if known else ""
         excluded = self.workspace.whyExcluded(ref)
-        ui.emptyButton.enabled = seen and not excluded and (waits or not suggested)
+        ui.emptyButton.enabled = known and not hidden and not excluded and (waits or not suggested)
         ui.emptyButton.toolTip = (
-            _("Accept the slice as holding none of the structures")
-            if ui.emptyButton.enabled
-            else excluded or why or _("The slice has not been shown yet.")
+            _("Accept the slice as holding none of the structures") if ui.emptyButton.enabled else excluded or hidden or why
         )
         ui.excludeCaseButton.enabled, ui.reasonBox.enabled = known and not excluded, known
         whole = _("Take the whole case out of training and suggestions")
@@ -275,6 +273,8 @@ class SuggestionsSection(Section):
         chosen = next((ref for ref, item in self._items.items() if item.isSelected()), None)
         if chosen is not None and chosen != self.workspace.current:
             self.workspace.openSlice(chosen)
+            if self.workspace.current != chosen:
+                self._select()
 
     def _shownSlice(self):
         return self.workspace.views.shownSlice() if self.workspace.views is not None else None
@@ -294,12 +294,16 @@ class SuggestionsSection(Section):
 
     def skip(self):
         """Pass over the open suggestion, with the reason that is chosen or typed."""
+        if not self.workspace.mayLeave():
+            return
         self.workspace.saveNow()
         self.workspace.session.skip(self.workspace.current, reason=self._reason())
         self.workspace.nextSlice()
 
     def markUnreadable(self):
         """Say that the open slice cannot be read."""
+        if not self.workspace.mayLeave():
+            return
         self.workspace.saveNow()
         self.workspace.session.unreadable(self.workspace.current, reason=self._reason())
         self.workspace.nextSlice()
@@ -307,15 +311,23 @@ class SuggestionsSection(Section):
     def _reason(self):
         return self.ui.reasonBox.currentText.strip() or _("no reason given")
 
-    def _isSeen(self, ref):
-        return ref in self.workspace.views.displayed and ref.case == self.workspace.scene.case
+    def _hidden(self, ref):
+        """Why nobody can say that the open slice is empty: it is not what they see. Empty when it is."""
+        if ref not in self.workspace.views.displayed or ref.case != self.workspace.scene.case:
+            return _("The slice has not been shown yet.")
+        shown = self._shownSlice()
+        if shown is None:
+            return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))
+        return "" if shown == ref else effort_text.elsewhereText(shown, ref)
 
     def markEmpty(self):
         """Accept the open slice as holding none of the structures, after asking where somebody drew some."""
         ref = self.workspace.current
+        if not self.workspace.mayLeave():
+            return
         self.workspace.saveNow()
-        if not self._isSeen(ref):
-            self.workspace.message("warning", _("The slice has not been shown yet."))
+        if why := self._hidden(ref):
+            self.workspace.message("warning", why)
             return
         shown = self.workspace.session.shown_labels(ref)
         question = _("Structures are drawn on slice {n}. They will be gone. Accept it as empty?").format(n=slice_number(ref))
@@ -329,6 +341,8 @@ class SuggestionsSection(Section):
 
     def excludeCase(self):
         """Take the open case out of the study, after asking."""
+        if not self.workspace.mayLeave():
+            return
         case = self.workspace.current.case
         question = _("Exclude case {case} from training and suggestions? What was accepted in it stays in the study.").format(case=case)
         if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Exclude case")):

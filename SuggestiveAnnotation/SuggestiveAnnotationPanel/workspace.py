@@ -19,7 +19,7 @@ class Workspace:
 
     Signals: `studyChanged()`, `statesChanged()` (lists read the database again), `leavingSlice()` (work is saved now),
     `sliceChanged()`, `caseShown()`, `workerChanged()`, `taskChanged()`, `logChanged()`,
-    `settingsChanged()`, `message(level, text)`.
+    `settingsChanged()`, `readerChanged()`, `message(level, text)`.
 
     Attributes:
         study, session: None until a study is open.
@@ -27,6 +27,7 @@ class Workspace:
         requests: what is asked of the worker.
         device: called for where networks run; set by section 2.
         scene, sync, views: set by the module widget: nodes of the case, edits of the person, slice views.
+        unfinished: set by section 4: called for why the open slice cannot be left now, in one sentence, empty when it can.
     """
 
     def __init__(self):
@@ -40,10 +41,12 @@ class Workspace:
         self.taskChanged = Signal(report)
         self.logChanged = Signal(report)
         self.settingsChanged = Signal(report)
+        self.readerChanged = Signal(report)
         self.message = Signal()
         self.study = self.session = self.current = None
         self.scene = self.sync = self.views = None
         self.device = lambda: "auto"
+        self.unfinished = lambda: ""
         self.requests = WorkerRequests(lambda: self.path, self.workerChanged, self.taskChanged, self.message)
         self.requests.process.onLog = self.logChanged
 
@@ -106,6 +109,7 @@ class Workspace:
         self._startSession()
         if self.scene is not None:
             self.scene.forget()
+        self.readerChanged()
         self.statesChanged()
         if here is not None:
             self.openSlice(here)
@@ -116,8 +120,17 @@ class Workspace:
         """Suggestions of the newest round, case by case."""
         return self.session.suggestions() if self.session is not None else ()
 
+    def mayLeave(self):
+        """Whether the open slice can be left; says why not."""
+        why = self.unfinished()
+        if why:
+            self.message("warning", why)
+        return not why
+
     def openSlice(self, ref):
-        """Save the slice that is open, then open another; None closes."""
+        """Save the slice that is open, then open another, unless it cannot be left now; None closes."""
+        if ref not in (None, self.current) and not self.mayLeave():
+            return
         if self.current is not None:
             self.saveNow()
         self.current = ref
@@ -137,6 +150,8 @@ class Workspace:
     def _step(self, direction):
         if self.session is None:
             self.message("info", _("Open a study first."))
+            return
+        if not self.mayLeave():
             return
         self.saveNow()
         ref = self.session.next() if direction == "next" else self.session.previous()

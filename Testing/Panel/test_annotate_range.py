@@ -61,7 +61,7 @@ def test_an_open_slice_that_becomes_an_audit_slice_has_to_be_shown_again(reader:
     assert not reader.labels(A).any()
     assert "Slice 4 has not been shown yet" in reader.section.obstacle()
     reader.host.press("J")
-    assert reader.section.obstacle() == ""
+    assert reader.section.obstacle().startswith("Nothing is drawn on slice 4 yet.")
 
 
 def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened(reader: Reader) -> None:
@@ -69,6 +69,11 @@ def test_a_pre_annotation_in_a_range_is_measured_though_its_slice_was_not_opened
     for ref in (between, B):
         reader.scroll(ref)
     reader.ui.toBox.value = 6
+    reader.host.dialogs.answers = [False]
+    reader.host.click(reader.ui.acceptRangeButton)
+    assert reader.host.dialogs.said[-1] == ("confirmYesNoDisplay", "Nothing is drawn on slice 5. Accept as empty?")
+    assert reader.workspace.study.annotations() == ()
+    reader.host.dialogs.answers = [True]
     reader.host.click(reader.ui.acceptRangeButton)
     annotations = {a.ref: a for a in reader.workspace.study.annotations()}
     assert {ref: a.provenance for ref, a in annotations.items()} == {A: "unchanged", between: "empty", B: "unchanged"}
@@ -164,7 +169,8 @@ def test_another_readers_labels_that_come_into_view_are_looked_at_first_and_are_
     reader.workspace.statesChanged()
     assert A not in reader.workspace.views.displayed
     assert np.array_equal(reader.labels(A), square(1, left=14))
-    reader.host.waitUntil(lambda: reader.section.obstacle() == "", 3, "the picture")
+    reader.host.waitUntil(lambda: A in reader.workspace.views.displayed, 3, "the picture")
+    reader.workspace.sync.write(A, square(1, left=13))
     assert reader.section._accept([A])
     (mine,) = [a for a in reader.workspace.study.all_annotations(ref=A) if a.annotator == reader.workspace.session.annotator]
     assert (mine.prediction_id, mine.effort) == (None, None)

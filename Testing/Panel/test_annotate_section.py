@@ -37,8 +37,10 @@ def test_retained_contour_of_a_known_correction(reader: Reader) -> None:
     assert "10 pixels added, 10 removed" in reader.ui.effortLabel.text
     reader.host.click(reader.ui.acceptButton)
     assert "Accepted slice 6: unchanged. 100%" in reader.ui.effortLabel.text
+    reader.host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 3)
+    reader.workspace.sync.write(C, square(1))
     reader.host.click(reader.ui.acceptButton)
-    assert reader.ui.effortLabel.text == "Accepted slice 8: empty. There was no pre-annotation to compare with."
+    assert reader.ui.effortLabel.text == "Accepted slice 8: drawn from scratch. There was no pre-annotation to compare with."
 
 
 def test_erasing_and_the_ignore_brush(reader: Reader) -> None:
@@ -130,27 +132,6 @@ def test_what_was_split_off_into_segments_of_its_own_is_no_work_and_can_be_put_b
     assert np.array_equal(annotation.labels, island)
 
 
-def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
-    reader.effect("Draw")
-    corners = [(30.0, 10.0), (30.0, 20.0), (38.0, 20.0), (38.0, 10.0)]
-    reader.drag(*corners)
-    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the outline")
-    assert "outline" in reader.ui.guidance.text
-    reader.host.press("Ctrl+Return")
-    assert reader.state(A) == "suggested"
-    reader.editor.setActiveEffectByName("")
-    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
-
-
-def test_a_preview_that_is_not_applied_blocks(reader: Reader) -> None:
-    effect = reader.effect("Fill between slices")
-    effect.self().onPreview()
-    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the preview")
-    assert "Fill between slices" in reader.ui.guidance.text
-    effect.self().onCancel()
-    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
-
-
 def test_a_preview_goes_with_its_case_and_cannot_be_applied_to_another(reader: Reader) -> None:
     import slicer
 
@@ -167,7 +148,7 @@ def test_a_preview_goes_with_its_case_and_cannot_be_applied_to_another(reader: R
     assert segmentations() == before
     effect = reader.effect("Fill between slices")
     assert effect.self()._apply.isEnabled() is False
-    assert reader.section.obstacle() == ""
+    assert reader.section.obstacle().startswith("Nothing is drawn")
     assert not reader.labels().any()
 
 
@@ -197,19 +178,6 @@ def test_a_mask_that_nobody_sees_is_switched_off_and_said(reader: Reader, way: s
     # Through air, which the mask would leave out.
     reader.drag((2, 12), (2, 28))
     assert (reader.labels()[2, 14:27] == 4).all()
-
-
-def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> None:
-    """The event loop does not turn between the two: the second slice is open, and nobody can have seen it."""
-    reader.section.acceptAndNext()
-    assert reader.workspace.current == B
-    reader.section.acceptAndNext()
-    assert reader.workspace.current == B
-    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
-    assert (reader.state(A), reader.state(B)) == ("accepted", "suggested")
-    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the picture")
-    reader.section.acceptAndNext()
-    assert reader.state(B) == "accepted"
 
 
 def test_undo_and_reopen(reader: Reader) -> None:
@@ -306,6 +274,23 @@ def test_a_second_reader_reviews(reader: Reader) -> None:
     (review,) = [r for r in reader.workspace.study.reviews().values() if r.verdict == "returned"]
     assert review.note == "too small"
     assert first.status(B).state == "returned"
+
+
+def test_what_was_said_of_a_readers_work_goes_with_the_reader(reader: Reader) -> None:
+    study = reader.panel.sections[0].ui
+    reader.host.click(reader.ui.acceptButton)
+    assert "100% of your contour" in reader.ui.effortLabel.text
+    reader.ui.noteEdit.text = "for Dr B only"
+    reader.host.type(study.annotatorEdit, "Dr B")
+    study.annotatorEdit.editingFinished.emit()
+    assert (reader.ui.effortLabel.text, reader.ui.noteEdit.text) == ("", "")
+
+
+def test_every_button_says_what_it_does(reader: Reader) -> None:
+    names = ("undoAccept", "reopen", "acceptRange", "approve", "return", "accept", "drop", "putBack", "ignore", "model")
+    assert [name for name in names if not getattr(reader.ui, f"{name}Button").toolTip] == []
+    assert reader.ui.rangePinBox.toolTip
+    assert reader.ui.noteEdit.toolTip
 
 
 def test_tools_come_back_with_the_study(reader: Reader, suggested: Path) -> None:

@@ -47,6 +47,9 @@ def journey(folder):
     waitUntil(lambda: workspace.task is None and workspace.current is not None, "the first round")
     waitUntil(lambda: workspace.current in workspace.views.displayed, "the first slice")
     first = workspace.current
+    drawn = workspace.sync.labels(first)
+    drawn[4:12, 4:12] = 1
+    workspace.sync.write(first, drawn)
     annotate.ui.acceptButton.click()
     assert workspace.session.status(first).state == "accepted", workspace.session.status(first)
     waitUntil(lambda: workspace.current in workspace.views.displayed, "the second slice")

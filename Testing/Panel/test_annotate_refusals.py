@@ -1,0 +1,171 @@
+"""What section 4 does not accept or does not leave, and the sentence that says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from panel_hands import press
+from panel_reader import OTHER, SLICE, A, B, C, Reader
+from panel_study import square
+
+from SuggestiveAnnotationLib.session import Session
+
+
+@pytest.mark.parametrize("button", ["accept", "empty"])
+def test_only_the_slice_on_the_screen_is_accepted(reader: Reader, button: str) -> None:
+    reader.scroll(B)
+    reader.brush(segment="value-4")
+    right, anterior, _superior = reader.place(30, 12)
+    height = reader.workspace.scene.centre(B)[2]
+    reader.host.drag(SLICE, [(right, anterior, height), (right - 16, anterior, height)])
+    reader.host.waitUntil(lambda: B in reader.workspace.sync.changedSlices(), 3, "the stroke")
+    said = "The large view shows slice 6, but slice 4 is open. Go back to it (J), or click in the strip of 3 to open another."
+    assert reader.ui.guidance.text == said
+    assert not reader.ui.acceptButton.isEnabled()
+    if button == "accept":
+        reader.host.press("Ctrl+Return")
+    else:
+        reader.panel.sections[2].markEmpty()
+    assert reader.said[-1] == ("warning", said)
+    assert [reader.state(ref) for ref in (A, B)] == ["suggested", "draft"]
+    assert reader.workspace.current == A
+    # Opened by a click in the strip, what was drawn there is what is accepted.
+    reader.open(B)
+    painted = reader.labels(B)
+    reader.host.press("Ctrl+Return")
+    (annotation,) = reader.workspace.study.annotations()
+    assert annotation.ref == B
+    assert np.array_equal(annotation.labels, painted)
+
+
+def test_empty_needs_its_slice_on_the_screen(reader: Reader) -> None:
+    button = reader.panel.sections[2].ui.emptyButton
+    assert button.isEnabled()
+    reader.scroll(B)
+    assert not button.isEnabled()
+    assert button.toolTip.startswith("The large view shows slice 6, but slice 4 is open")
+    reader.host.press("J")
+    assert button.isEnabled()
+
+
+def test_a_slice_on_which_nothing_was_ever_drawn_is_not_accepted_as_empty_by_the_way(reader: Reader) -> None:
+    reader.open(C)
+    said = "Nothing is drawn on slice 8 yet. Draw the structures, or press Empty in 3 where there are none."
+    assert reader.ui.guidance.text == said
+    reader.host.press("Ctrl+Return")
+    assert reader.said[-1] == ("warning", said)
+    assert (reader.state(C), reader.workspace.current) == ("suggested", C)
+    reader.workspace.sync.write(C, square(1))
+    reader.workspace.sync.write(C, square(0))
+    reader.host.press("Ctrl+Return")
+    assert reader.state(C) == "suggested"
+    reader.host.click(reader.panel.sections[2].ui.emptyButton)
+    assert reader.state(C) == "accepted"
+
+
+def test_a_pre_annotation_that_was_erased_is_accepted_as_empty_also_on_another_day(reader: Reader, suggested: Path) -> None:
+    reader.workspace.sync.write(A, square(0))
+    reader.workspace.closeStudy()
+    reader.workspace.openStudy(suggested)
+    reader.open(A)
+    assert reader.state(A) == "draft"
+    assert reader.ui.guidance.text.startswith("Draw the structures")
+    reader.host.click(reader.ui.acceptButton)
+    (annotation,) = reader.workspace.study.annotations()
+    assert (annotation.ref, annotation.provenance) == (A, "empty")
+
+
+def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
+    reader.effect("Draw")
+    corners = [(30.0, 10.0), (30.0, 20.0), (38.0, 20.0), (38.0, 10.0)]
+    reader.drag(*corners)
+    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the outline")
+    assert "outline" in reader.ui.guidance.text
+    reader.host.press("Ctrl+Return")
+    assert reader.state(A) == "suggested"
+    reader.editor.setActiveEffectByName("")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
+
+
+def test_a_slice_with_an_outline_that_is_not_applied_is_not_left(reader: Reader) -> None:
+    first, suggestions = reader.panel.sections[0], reader.panel.sections[2]
+    reader.effect("Draw")
+    reader.drag((30.0, 10.0), (30.0, 20.0), (38.0, 20.0), (38.0, 10.0))
+    before = reader.labels(B)
+    ways = (
+        lambda: press(reader.host, "N"),
+        lambda: press(reader.host, "P"),
+        lambda: reader.workspace.openSlice(OTHER),
+        lambda: reader.host.click(suggestions.ui.skipButton),
+        lambda: reader.host.click(suggestions.ui.emptyButton),
+        lambda: reader.host.click(first.ui.blindBox),
+        lambda: first.openPath("/another study"),
+        lambda: reader.host.click(first.ui.closeButton),
+        suggestions.excludeCase,
+    )
+    for leave in ways:
+        reader.said.clear()
+        leave()
+        assert reader.said[-1][1].startswith("An outline is not applied yet")
+        assert (reader.workspace.current, reader.state(A)) == (A, "suggested")
+    assert not first.ui.blindBox.checked
+    reader.host.clickItem(suggestions.ui.suggestionTree, suggestions._items[B])
+    reader.host.pump(0.2)
+    assert reader.workspace.current == A
+    assert suggestions._items[A].isSelected()
+    press(reader.host, "Return")
+    reader.host.pump(0.4)
+    assert (reader.labels(A)[31:37, 12:18] == 1).all()
+    assert np.array_equal(reader.labels(B), before)
+    press(reader.host, "N")
+    assert reader.workspace.current == B
+
+
+def test_a_preview_that_is_not_applied_blocks(reader: Reader) -> None:
+    effect = reader.effect("Fill between slices")
+    effect.self().onPreview()
+    reader.host.waitUntil(lambda: not reader.ui.acceptButton.isEnabled(), 3, "the preview")
+    assert "Fill between slices" in reader.ui.guidance.text
+    effect.self().onCancel()
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the way free")
+
+
+def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> None:
+    """The event loop does not turn between the two: the second slice is open, and nobody can have seen it."""
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    reader.section.acceptAndNext()
+    assert reader.workspace.current == B
+    assert reader.said[-1] == ("warning", "Slice 6 has not been shown yet. Scroll through it first.")
+    assert (reader.state(A), reader.state(B)) == ("accepted", "suggested")
+    reader.host.waitUntil(lambda: reader.ui.acceptButton.isEnabled(), 3, "the picture")
+    reader.section.acceptAndNext()
+    assert reader.state(B) == "accepted"
+
+
+def test_what_another_reader_accepted_is_not_accepted_again_as_it_is(reader: Reader) -> None:
+    Session(reader.workspace.study, annotator="Dr First").accept({A: square(4)})
+    reader.workspace.statesChanged()
+    reader.host.waitUntil(lambda: A in reader.workspace.views.displayed, 3, "the picture")
+    said = "Slice 4 is as Dr First accepted it. Approve or return it below, or correct it and accept."
+    reader.host.waitUntil(lambda: reader.ui.guidance.text == said, 3, "the sentence")
+    reader.host.press("Ctrl+Return")
+    assert reader.said[-1] == ("warning", said)
+    assert not reader.section._accept([A])
+    assert {a.annotator for a in reader.workspace.study.all_annotations()} == {"Dr First"}
+    reader.workspace.sync.write(A, square(4, left=11))
+    reader.host.press("Ctrl+Return")
+    mine = [a for a in reader.workspace.study.all_annotations(ref=A) if a.annotator != "Dr First"]
+    assert [(a.provenance, a.prediction_id, a.effort) for a in mine] == [("corrected", None, None)]
+
+
+def test_a_key_does_nothing_while_a_note_is_typed(reader: Reader) -> None:
+    Session(reader.workspace.study, annotator="Dr First").accept({B: square(4)})
+    reader.open(B)
+    reader.workspace.sync.write(B, square(4, left=11))
+    reader.host.type(reader.ui.noteEdit, "one column")
+    reader.host.press("Ctrl+Return", reader.ui.noteEdit)
+    assert reader.said[-1][1].startswith("Ctrl+Return does nothing while you type.")
+    assert {a.annotator for a in reader.workspace.study.all_annotations()} == {"Dr First"}
