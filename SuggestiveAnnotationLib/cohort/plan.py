@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from SuggestiveAnnotationLib.cohort.acquired import acquired_plane
 from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schema_to_json
 from SuggestiveAnnotationLib.cohort.origin import Source
 from SuggestiveAnnotationLib.errors import InputError
@@ -138,6 +139,8 @@ class CohortPlan:
         kind = f" ({self.layout})" if self.layout else ""
         lines = [f"{self.folder}{kind}: {len(self.usable)} of {len(self.cases)} cases can be used, {self._people()}."]
         lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows]
+        if known := [c for c in self.usable if c.geometry is not None]:
+            lines.append(f"Slices will be {acquired_plane(known)}, by the spacing of voxels; `prepare --plane` chooses others.")
         for what, globs in self.alternatives.items():
             option = f"--{what} " if what in ("label", "mask") else f"--image {what}="
             lines.append(f'Other files for {what}: {", ".join(globs)} (choose with {option}"{globs[0]}").')

@@ -12,10 +12,10 @@ from math import ceil
 
 import numpy as np
 
+from SuggestiveAnnotationLib.cohort.acquired import acquired_plane
 from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
-from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
@@ -155,21 +155,6 @@ def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None
     if plane is not None and plane != frozen.plane:
         sentence = f"The study {study.path} is frozen with {frozen.plane} slices."
         raise StudyError(sentence, hint=f"Leave --plane out, or create another study for {plane} ones.")
-
-
-def acquired_plane(cases: Sequence[Case]) -> Plane:
-    """The plane most cases were acquired in (across the largest spacing); axial where voxels are isotropic."""
-    votes: dict[Plane, int] = {"axial": 0, "coronal": 0, "sagittal": 0}
-    for case in cases:
-        votes[_plane_of(case.geometry)] += 1
-    return max(votes, key=lambda plane: votes[plane])
-
-
-def _plane_of(geometry: Geometry) -> Plane:
-    planes: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
-    if max(geometry.spacing) < 1.2 * min(geometry.spacing):
-        return "axial"
-    return max(planes, key=lambda plane: SliceFrame.of(geometry, plane).spacing[0])
 
 
 def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> PreprocessingRecord:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from SuggestiveAnnotationLib.cohort.acquired import acquired_plane
 from SuggestiveAnnotationLib.engine.predict import predict_slices
-from SuggestiveAnnotationLib.engine.prepare import acquired_plane, prepare
+from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.geometry import SliceFrame

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SuggestiveAnnotationLib.engine.prepare import acquired_plane, prepare
+from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.geometry import Geometry, SliceFrame
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import Case
 
 MakeStudy = Callable[..., Study]
 
@@ -134,16 +133,6 @@ def test_the_network_grid_covers_the_widest_foreground(make_study: MakeStudy) ->
 def test_a_grid_that_is_no_multiple_of_16_is_refused(make_study: MakeStudy) -> None:
     with pytest.raises(InputError, match="multiple of 16"):
         prepare(make_study(), pixels=50)
-
-
-def test_thick_slices_decide_the_plane() -> None:
-    def case(direction: tuple[float, ...], spacing: tuple[float, float, float]) -> Case:
-        return Case("x", "x", "pool", {}, geometry=Geometry((64, 64, 20), spacing, (0, 0, 0), direction))
-
-    axial, sagittal = (1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0, 0, -1, 0)
-    assert acquired_plane([case(axial, (1, 1, 5))]) == "axial"
-    assert acquired_plane([case(sagittal, (1, 1, 5))]) == "sagittal"
-    assert acquired_plane([case(sagittal, (1, 1, 1.1))]) == "axial"
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
