@@ -1,7 +1,7 @@
 """The challenges whose folders are known by the names of their files.
 
-Sources: the data pages of BraTS (2012 to 2024), of MICCAI 2012's multi-atlas labelling challenge (MALC), of IBSR version 2.0, of PROMISE12
-and of MRBrainS18.
+Sources: the data pages of BraTS (2012 to 2024), of MICCAI 2012's multi-atlas labelling challenge (MALC), of IBSR version 2.0, of PROMISE12,
+of MRBrainS18 and of MICCAI 2017's challenge on white matter hyperintensities (WMH).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Challenge:
         masks: globs.
         roles: regular expression in the path -> role; the first that fits, else pool.
         table: of the cohort's own roles and patients (see `table.read_table`), inside it; used where it is there and no other is given.
+        known_by_labels: images have names that others use as well; without labels nothing tells the challenge.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Challenge:
     masks: tuple[str, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     table: str = ""
+    known_by_labels: bool = False
 
     def find(self, file: ImageFile) -> tuple[str, Person] | None:
         """The case of a file and whom it shows; None where the file is none of the challenge."""
@@ -158,6 +160,15 @@ CHALLENGES = (
         images={"T1": ("*/pre/T1.nii*", "*/pre/reg_T1.nii*"), "IR": ("*/pre/IR.nii*",), "FLAIR": ("*/pre/FLAIR.nii*",)},
         labels={"*/segm.nii*": "mrbrains18"},
         roles={r"(?:^|/)[^/]*test[^/]*/": "test"},
+        known_by_labels=True,
+    ),
+    Challenge(
+        name="WMH 2017",
+        case=r"(?:^|/)(?:(?P<site>Utrecht|Singapore|Amsterdam)/(?:[^/]+/)?)?(?P<case>\d{1,3})/(?:(?:pre|orig)/[^/]+|wmh\.nii(?:\.gz)?)$",
+        images={"T1": ("*/pre/T1.nii*",), "FLAIR": ("*/pre/FLAIR.nii*",)},
+        labels={"*/wmh.nii*": "wmh-2017"},
+        roles={r"(?:^|/)[^/]*test[^/]*/": "test"},
+        known_by_labels=True,
     ),
 )
 """In the order in which they are tried; of those that fit, the one that knows most files is taken."""

@@ -12,7 +12,7 @@ from SuggestiveAnnotationLib.cohort.labels.schema import load_schema
 from SuggestiveAnnotationLib.cohort.layouts.challenge_list import CHALLENGES, Challenge
 from SuggestiveAnnotationLib.cohort.layouts.discover import discover
 from SuggestiveAnnotationLib.cohort.layouts.listing import Given, Listing, Place
-from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind
+from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind, guess
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import LabelSchema
@@ -24,7 +24,8 @@ def recognise(files: Sequence[ImageFile]) -> Challenge | None:
     for challenge in CHALLENGES:
         mine = [file for file in files if challenge.find(file) is not None]
         sorts = [sort for file in mine if (sort := challenge.sort(file)) is not None]
-        enough = 2 * len(mine) >= len(files) and any(kind == "image" for kind, _, _ in sorts)
+        kinds = {kind for kind, _, _ in sorts}
+        enough = 2 * len(mine) >= len(files) and "image" in kinds and ("label" in kinds or not challenge.known_by_labels)
         if enough and (best is None or len(sorts) > best[0]):
             best = (len(sorts), challenge)
     return best[1] if best else None
@@ -71,11 +72,11 @@ def plan_challenge(
 def _listing(root: Path, challenge: Challenge, given: Given) -> Listing:
     listing = Listing(root, challenge.name)
     found: list[tuple[ImageFile, str, tuple[Kind, str, str] | None]] = []
-    strange: list[str] = []
+    strange: list[ImageFile] = []
     for file in scan(root, notes=listing.warnings):
         where = challenge.find(file)
         if where is None:
-            strange.append(file.relative)
+            strange.append(file)
             continue
         listing.people[where[0]] = where[1]
         # A case whose images all have other names is listed too, with that as the reason.
@@ -91,8 +92,10 @@ def _listing(root: Path, challenge: Challenge, given: Given) -> Listing:
             listing.alternatives[sort[1]].append(sort[2])
     if strange:
         have = "1 image is" if len(strange) == 1 else f"{len(strange)} images are"
-        listing.warnings.append(f"{have} not named as in {challenge.name} and left out, for example {strange[0]}.")
-    listing.schema = _schema(challenge, listing.places)
+        listing.warnings.append(f"{have} not named as in {challenge.name} and left out, for example {strange[0].relative}.")
+    unsorted = [*strange, *(file for file, _, sort in found if sort is None)]
+    others = given.label is None and any(guess(file).kind == "label" for file in unsorted)
+    listing.schema = _schema(challenge, listing.places, others=others)
     return listing
 
 
@@ -109,9 +112,11 @@ def _chosen_globs(challenge: Challenge, found: Sequence[tuple[str, tuple[Kind, s
     return out
 
 
-def _schema(challenge: Challenge, places: Sequence[Place]) -> LabelSchema | None:
-    """That of the labels at hand; without labels the challenge's first."""
+def _schema(challenge: Challenge, places: Sequence[Place], *, others: bool) -> LabelSchema | None:
+    """That of the labels at hand; without labels the challenge's first, unless there are others that it does not know."""
     labels = Counter(p.glob for p in places if p.kind == "label")
+    if others and not labels:
+        return None
     names = {challenge.labels.get(glob) for glob in labels} if labels else {next(iter(challenge.labels.values()), None)}
     name = names.pop() if len(names) == 1 else None
     return load_schema(name) if name else None

@@ -42,7 +42,7 @@ RULES: dict[str, Any] = {
 
 def test_every_shipped_schema_loads_by_name_and_by_path() -> None:
     tumours, brains = ("brats", "brats-2017", "brats-2023"), ("ibsr-tissue", "malc-25", "malc-tissue", "mrbrains18", "ms-lesions")
-    assert shipped_schemas() == (*tumours, *brains, "promise12")
+    assert shipped_schemas() == (*tumours, *brains, "promise12", "wmh-2017")
     for name in shipped_schemas():
         assert load_schema(name).name == name
 

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.cohort.recognise import layout_of, plan_folder
 from SuggestiveAnnotationLib.errors import InputError
 
 Write = Callable[..., Path]
-_LABELS = ("seg", "truth", ".ot.", "glm", "classified", "otmulti")
+_LABELS = ("seg", "truth", ".ot.", "glm", "classified", "otmulti", "wmh.", "lesion")
 _MASKS = ("mask",)
 
 
@@ -171,6 +171,24 @@ LAYOUTS: dict[str, tuple[list[str], str, tuple[str, ...], dict[str, tuple[str, s
         {"1": ("1", "", "pool"), "14": ("14", "", "pool")},
         "mrbrains18",
     ),
+    "wmh": (
+        [
+            f"{folder}/{part}.nii.gz"
+            for folder in ("training/Utrecht/0", "training/Amsterdam/GE3T/100", "test/Singapore/51")
+            for part in ("pre/FLAIR", "pre/T1", "orig/3DT1", "orig/FLAIR", "wmh")
+        ],
+        "WMH 2017",
+        ("T1", "FLAIR"),
+        {"0": ("0", "UTRECHT", "pool"), "51": ("51", "SINGAPORE", "test"), "100": ("100", "AMSTERDAM", "pool")},
+        "wmh-2017",
+    ),
+    "wmh, without the folders of sites": (
+        [f"{n}/{part}.nii.gz" for n in (0, 2) for part in ("pre/FLAIR", "pre/T1", "wmh")],
+        "WMH 2017",
+        ("T1", "FLAIR"),
+        {"0": ("0", "", "pool"), "2": ("2", "", "pool")},
+        "wmh-2017",
+    ),
 }
 
 
@@ -213,6 +231,14 @@ def test_the_schema_follows_the_labels_that_are_chosen(write_image: Write, label
     without = plan_folder(tmp_path, label="")
     assert all(c.label is None for c in without.cases)
     assert without.schema == load_schema("malc-25")
+
+
+def test_labels_that_the_challenge_does_not_know_have_a_schema_of_their_own(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    tree(write_image, labels, [f for f in LAYOUTS["2018"][0] if "_seg" not in f])
+    assert plan_of(tmp_path).schema == load_schema("brats-2017")
+    write_image("HGG/Brats18_CBICA_AAB_1/Brats18_CBICA_AAB_1_lesion.nii.gz", labels)
+    assert plan_of(tmp_path).schema is None
+    assert plan_folder(tmp_path, label="").schema == load_schema("brats-2017")
 
 
 def test_labels_of_another_sort_do_not_fill_in(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
@@ -324,6 +350,7 @@ def test_broken_files_exclude_their_case(write_image: Write, labels: np.ndarray,
         ["Case_a.mhd", "Case_b.mhd"],
         ["1/T1.nii.gz", "2/T1.nii.gz"],
         ["labels/p1.nii.gz", "images/p1.nii.gz"],
+        ["1/pre/T1.nii.gz", "1/pre/FLAIR.nii.gz", "1/lesion.nii.gz"],
     ],
 )
 def test_other_folders_are_no_challenge(write_image: Write, labels: np.ndarray, tmp_path: Path, files: list[str]) -> None:
