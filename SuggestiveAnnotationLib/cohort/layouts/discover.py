@@ -232,7 +232,9 @@ def _case_names(slots: Mapping[str, _Slot], label: _Slot | None, mask: _Slot | N
         stray = sorted(set(slot.files) - set(names)) if slot else []
         if slot and stray:
             example = slot.files[stray[0]][0].relative
-            warnings.append(f"{len(stray)} {what} file{'' if len(stray) == 1 else 's'} fit no image, for example {example}.")
+            fit = f"{what} file fits" if len(stray) == 1 else f"{what} files fit"
+            rule = "files of a case need the same words and numbers in their names, but for the kind (P1_T1, P1_seg)"
+            warnings.append(f"{len(stray)} {fit} no image, for example {example}; {rule}.")
     return names
 
 

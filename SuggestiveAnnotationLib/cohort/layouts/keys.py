@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import PurePath
 
@@ -38,15 +39,19 @@ def case_keys(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, str]:
     for file in keys:
         if channel := nnunet_channel(file):
             keys[file] = channel[0]
-    return _reconcile(keys, guesses, groups.values(), telling, everywhere)
+    out = _reconcile(keys, guesses, groups.values(), telling, everywhere)
+    for members in groups.values():
+        if guesses[members[0]].kind != "image":
+            out.update(_by_glued_numbers(members, keys, {out[f] for f in _images(guesses)}, out))
+    return out
 
 
 def signature(file: ImageFile, key: str) -> str:
     """The file's path inside the cohort as a glob, with `*` where its case stands: `labels/*_glm.nii.gz`."""
-    mine = _folded(key)
+    mine = {_number_of(w) for w in _folded(key)}
     parts = []
     for component in file.components:
-        spans = [(m.start(), m.end()) for m in re.finditer(r"[^\W_]+", component) if m[0].casefold() in mine]
+        spans = [(m.start(), m.end()) for m in re.finditer(r"[^\W_]+", component) if _number_of(m[0].casefold()) in mine]
         if component.casefold() == key.casefold() or (spans and component in key):
             parts.append("*")
             continue
@@ -190,6 +195,30 @@ def _reconcile(
     return out
 
 
+def _by_glued_numbers(
+    members: Sequence[ImageFile], keys: Mapping[ImageFile, str], images: set[str], paired: Mapping[ImageFile, str]
+) -> dict[ImageFile, str]:
+    """The images of labels named as `label0001` beside `img0001`, where none of the labels has another and no two have the same."""
+    if any(paired[f] in images for f in members):
+        return {}
+    known = {name: [_number_of(w.casefold()) for w in words(name)] for name in images}
+    holders: dict[str, set[str]] = defaultdict(set)
+    for name, found in known.items():
+        for word in found:
+            holders[word].add(name)
+    out: dict[ImageFile, str] = {}
+    for file in members:
+        mine = [_number_of(w.casefold()) for w in words(keys[file])]
+        glued = set(mine) != _folded(keys[file])
+        near = set[str]().union(*(holders[w] for w in mine if is_number(w)))
+        fitting = [n for n in near if _within(mine, known[n]) or _within(known[n], mine)]
+        if len(fitting) > 1:
+            return {}
+        if fitting and (glued or set(known[fitting[0]]) != _folded(fitting[0])):
+            out[file] = fitting[0]
+    return out if len(set(out.values())) == len(out) else {}
+
+
 class _Owners:
     """Which of the images' names a label belongs to."""
 
@@ -274,3 +303,16 @@ def _all_words(file: ImageFile) -> set[str]:
 
 def _folded(text: str) -> set[str]:
     return {w.casefold() for w in words(text)}
+
+
+def _within(few: Sequence[str], many: Sequence[str]) -> bool:
+    """Whether the words stand among the others in their order."""
+    rest = iter(many)
+    return all(word in rest for word in few)
+
+
+@cache
+def _number_of(word: str) -> str:
+    """`0001` of `img0001`, where a word for a kind of file and a number are one word; the word itself elsewhere."""
+    found = re.fullmatch(r"([^\W\d_]+)(\d+)", word)
+    return found[2] if found and vocabulary(found[1]) and not vocabulary(word) else word

@@ -231,7 +231,21 @@ def test_labels_of_one_visit_keep_their_visit(write_image: Write, labels: np.nda
     plan = discover(tmp_path)
     found = {c.name: Path(c.label).name for c in plan.usable if c.label}
     assert found == {"P01_baseline": "P01_baseline_seg.nii.gz", "P03_baseline": "P03_baseline_seg.nii.gz"}
-    assert plan.warnings[0] == "1 label file fit no image, for example P02_baseline_seg.nii.gz."
+    rule = "files of a case need the same words and numbers in their names, but for the kind (P1_T1, P1_seg)"
+    assert plan.warnings[0] == f"1 label file fits no image, for example P02_baseline_seg.nii.gz; {rule}."
+
+
+def test_numbers_glued_to_the_word_for_the_kind_pair_labels_with_images(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        write_image(f"img/img000{n}.nii.gz", seed=n)
+        write_image(f"label/label000{n}.nii.gz", labels)
+    for plan in (discover(tmp_path), discover(tmp_path, images={"CT": "img/*"}, label="label/*")):
+        assert {c.name: Path(c.label or "").name for c in plan.usable} == {f"img000{n}": f"label000{n}.nii.gz" for n in (1, 2, 3)}
+        assert (plan.label_pattern in ("label/*.nii.gz", "label/*"), plan.warnings) == (True, ())
+    write_image("label/label0009.nii.gz", labels)
+    plan = discover(tmp_path)
+    assert all(c.label is not None for c in plan.usable)
+    assert plan.warnings[0].startswith("1 label file fits no image, for example label/label0009.nii.gz; ")
 
 
 def test_groups_of_people_called_like_a_sequence_or_a_label_stay_apart(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:

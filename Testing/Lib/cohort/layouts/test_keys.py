@@ -50,6 +50,12 @@ def owners(names: Iterable[str]) -> dict[str, str]:
         # Readers are no visits.
         (["P1_T1", "P2_T1", "P1_seg_rater1", "P2_seg_rater2"], {"P1_seg_rater1": "P1_T1", "P2_seg_rater2": "P2_T1"}),
         (["P1_T1", "P2_T1", "P1_seg", "P2_followup_seg"], {"P1_seg": "P1_T1"}),
+        # A number and the word for the kind in one word.
+        (["img/img01", "img/img02", "label/label01", "label/label02"], {"label/label01": "img/img01", "label/label02": "img/img02"}),
+        (["a/img/img01", "a/img/img02", "b/img/img61", "a/label/label01", "a/label/label02"],
+         {"a/label/label01": "a/img/img01", "a/label/label02": "a/img/img02"}),
+        (["img/img1_2", "img/img3_4", "label/label2_1", "label/label3_4"], {"label/label3_4": "img/img3_4"}),
+        (["a/img/img01", "b/img/img01", "c/label/label01", "c/label/label02"], {}),
         # One image and one label.
         (["x/S0001", "x/S0006_seg"], {}),
         (["S0001_T1", "S0006_seg"], {}),
