@@ -62,8 +62,8 @@ def as_created(plan: CohortPlan, *, schema: str | Path | None = None, test: floa
     """The plan with the schema and the roles that `create` gives it. Arguments as of `create`; nothing is written.
 
     Raises:
-        InputError: an unknown schema, labels that tell none, more people to hold out than there are, none left to annotate, or a person
-            in two roles.
+        InputError: an unknown schema, labels that tell none, a number to hold out that is not whole or more people than there are, none
+            left to annotate, or a person in two roles.
     """
     if schema is not None:
         plan = replace(plan, schema=load_schema(schema))
@@ -275,5 +275,5 @@ def _on_grid(case: Case, modalities: Sequence[str], reference: str) -> Case:
 
 
 def _count(held_out: float) -> float | int:
-    """A number of people from 1 on, else a share of them."""
-    return int(held_out) if held_out >= 1 else held_out
+    """A number of people from 1 on, else a share of them; what is neither is left for `assign_roles` to refuse."""
+    return int(held_out) if held_out >= 1 and held_out % 1 == 0 else held_out

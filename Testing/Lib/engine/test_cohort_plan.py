@@ -199,6 +199,14 @@ def test_a_cohort_that_is_held_out_whole_is_refused(folder: Path) -> None:
         as_created(replace(plan, cases=tuple(replace(case, role="test") for case in plan.cases)))
 
 
+@pytest.mark.parametrize("wrong", [1.5, 1.0001, float("inf"), float("nan"), -1])
+def test_a_number_of_people_to_hold_out_is_whole(folder: Path, wrong: float) -> None:
+    for held_out in ({"test": wrong}, {"validation": wrong}):
+        with pytest.raises(InputError, match=r"is no number of .* patients\. Give a whole number"):
+            as_created(find(folder), **held_out)
+    assert [case.role for case in as_created(find(folder), test=1.0).cases].count("test") == 1
+
+
 def test_what_was_said_of_the_source_of_a_case_outlives_check_and_prepare(folder: Path, tmp_path: Path) -> None:
     """What was said of a file that is used as it stands is found again, or mended."""
     plan = with_guessed_schema(plan_from_files(volumes(folder)))
