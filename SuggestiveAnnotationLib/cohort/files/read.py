@@ -25,6 +25,8 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 __all__ = ["MAX_VOXELS", "SUFFIXES", "Volume", "read_geometry", "read_header", "read_labels", "read_volume"]
 
+_SINGLE = 1e-6
+"""Share by which a number that was computed in single precision may be off."""
 _LABEL_HINT = "Export the segmentation as a labelmap: one whole number for every structure, 0 for background."
 
 
@@ -90,7 +92,8 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def read_labels(path: str | Path) -> tuple[NDArray[np.int32], Geometry]:
-    """A labelmap as int32 `(k, j, i)` of the values in the file, and its grid. Floating-point files with whole numbers are cast.
+    """A labelmap as int32 `(k, j, i)` of the values in the file, and its grid. Floating-point files are cast whose numbers are
+    whole, or miss that by a rounding in single precision (0.9999999).
 
     A NIfTI header may scale the voxels (`scl_slope`), as a labelmap of floating-point numbers has it that was saved under the header of an
     integer image; what then misses a whole number by next to nothing is that number.
@@ -104,11 +107,11 @@ def read_labels(path: str | Path) -> tuple[NDArray[np.int32], Geometry]:
     if array.dtype.kind == "f":
         whole = np.rint(array)
         with np.errstate(invalid="ignore"):
-            wrong = (np.abs(whole - array) > _rounding(raw.scale)) | ~np.isfinite(array)
+            wrong = (np.abs(whole - array) > _rounding(raw.scale) + _SINGLE * np.abs(whole)) | ~np.isfinite(array)
         if mended or wrong.any():
             scaled = f" under a header that scales them (scl_slope {raw.scale:g})" if raw.scale != 1 else ""
             hint = "Interpolate labels with nearest neighbour, or give the right file. " + _LABEL_HINT
-            examples = "NaN or infinite" if mended else ", ".join(f"{v:g}" for v in np.unique(array[wrong])[:5])
+            examples = "NaN or infinite" if mended else ", ".join(map(str, np.unique(array[wrong])[:5]))
             voxels = _count(mended or int(wrong.sum()), "voxel")
             raise InputError(
                 f"{file} is no labelmap: {voxels} with values that are not whole numbers ({examples}){scaled}.",
@@ -133,8 +136,8 @@ def open_channels(path: str | Path, *, thorough: bool) -> tuple[Any, Geometry, i
 
 
 def _rounding(scale: float) -> float:
-    """What a whole number may be off by that was divided by a scale, rounded and multiplied again, in single precision."""
-    return 0.0 if scale == 1 else min(max(abs(scale), 0.001), 0.01)
+    """What a small whole number may be off by: one that was computed in single precision, or divided by a scale, rounded and multiplied."""
+    return 1e-5 if scale == 1 else min(max(abs(scale), 0.001), 0.01)
 
 
 def _existing(path: str | Path) -> Path:

@@ -267,12 +267,23 @@ def test_an_empty_labelmap_is_no_error(write_image: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
-@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (np.nan, "nan"), (np.inf, "inf")])
+@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (1.0001, "1.0001"), (0.9999, "0.9999"), (np.nan, "nan"), (np.inf, "inf")])
 def test_labels_that_are_not_whole_numbers_are_refused(write_image: Write, labels: np.ndarray, name: str, value: float, shown: str) -> None:
     wrong = labels.astype(np.float32)
     wrong[0, 0, 0] = value
     with pytest.raises(InputError, match=f"1 voxel with values .*(?i:{shown})"):
         read_labels(write_image(name, wrong))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_labels_that_miss_whole_numbers_by_a_rounding_are_those(write_image: Write, labels: np.ndarray, kind: type) -> None:
+    found = (labels * np.float32(1 / 3) * np.float32(3.0000002)).astype(kind)
+    found[0, 0, :4] = 0.9999999, -1e-7, 2035.0002, 65534.996
+    array, _ = read_labels(write_image("a.nii.gz", found))
+    labels[0, 0, :2] = 1, 0
+    np.testing.assert_array_equal(array[0, 0, 2:4], [2035, 65535])
+    array[0, 0, 2:4] = labels[0, 0, 2:4]
+    np.testing.assert_array_equal(array, labels)
 
 
 def scaled(path: Path, labels: np.ndarray, kind: type) -> Path:
