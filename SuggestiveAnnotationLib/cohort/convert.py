@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.cohort.files.read import Volume, read_geometry
 from SuggestiveAnnotationLib.cohort.files.write import write_array_as
 from SuggestiveAnnotationLib.cohort.labels.label_file import labels_on, read_label_file
-from SuggestiveAnnotationLib.cohort.labels.segment_values import values_by_name
+from SuggestiveAnnotationLib.cohort.labels.segment_values import labels_in_schema
 from SuggestiveAnnotationLib.cohort.origin import Instance, Origin, Source
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.files import file_stem, whole_file
@@ -112,9 +112,10 @@ def _labels(source: Source, target: Path, grid: Geometry, schema: LabelSchema | 
     if not _is_current(target, source, stamps):
         name = source.files[0]
         file = read_label_file(name)
-        labels = labels_on(file, grid, name=name, reference_name=reference)
-        if schema is not None:
-            labels = values_by_name(labels, file.classes, schema, name=name)
+        if schema is None:
+            labels = labels_on(file, grid, name=name, reference_name=reference)
+        else:
+            labels = labels_in_schema(file, grid, schema, name=name, reference_name=reference)
         if labels.min() < 0 or labels.max() > 65535:
             raise InputError(f"{name} is no labelmap: its values reach {labels.max()}.", hint="Give whole numbers from 0 to 65535.")
         _write(target, labels.astype(np.uint16), grid)

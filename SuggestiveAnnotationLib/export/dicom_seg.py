@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.dicom.headers import MALFORMED, calm_pydicom
-from SuggestiveAnnotationLib.cohort.dicom.segmentation import read_dicom_segmentation
+from SuggestiveAnnotationLib.cohort.dicom.segmentation import MANUFACTURER, PARTS_OF_FRAMES, WHOLE_FRAMES, read_dicom_segmentation
 from SuggestiveAnnotationLib.cohort.files.write import not_written
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.case_images import earlier_readers
@@ -34,9 +34,7 @@ from SuggestiveAnnotationLib.progress import Stage
 from SuggestiveAnnotationLib.study.records import Annotation
 
 SERIES_DESCRIPTION = "SuggestiveAnnotation: accepted slices only"
-CONTENT_DESCRIPTION = "Slices without frames were not annotated"
 CONTENT_LABEL = "ANNOTATION"
-_MANUFACTURER = "SuggestiveAnnotation"
 _SERIES_NUMBER = 900
 _TOLERANCE = 0.1  # of a voxel: positions are written as decimal numbers
 
@@ -170,11 +168,11 @@ def _build(case: CaseContent, content: StudyContent, sources: SourceImages, segm
             series_number=_SERIES_NUMBER,
             sop_instance_uid=UID(),
             instance_number=1,
-            manufacturer=_MANUFACTURER,
+            manufacturer=MANUFACTURER,
             manufacturer_model_name=ALGORITHM,
             software_versions=long_string(content.version) or "unknown",
             device_serial_number="0",
-            content_description="Only parts of the frames were annotated, see the JSON" if partly else CONTENT_DESCRIPTION,
+            content_description=PARTS_OF_FRAMES if partly else WHOLE_FRAMES,
             content_creator_name=_creator(case),
             content_label=CONTENT_LABEL,
             plane_positions=positions,

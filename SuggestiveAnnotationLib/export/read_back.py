@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.files.read import read_labels
 from SuggestiveAnnotationLib.cohort.labels.annotated import annotated_slices, silent_slices
-from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation, labels_on, read_label_file
-from SuggestiveAnnotationLib.cohort.labels.segment_values import values_by_name
+from SuggestiveAnnotationLib.cohort.labels.label_file import is_segmentation, read_label_file
+from SuggestiveAnnotationLib.cohort.labels.segment_values import labels_in_schema
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid
 from SuggestiveAnnotationLib.geometry import DRAWN_ON, Geometry
@@ -60,8 +60,8 @@ def annotations_from_labelmap(
     """Annotated slices of a label file: native index -> schema values `(row, column)`, canonical.
 
     Which slices count as annotated: those in `slices`, else those where `mask` is not 0 (pixels outside it become ignore), else those of
-    `rule` that are not the ignore value throughout, else, when some slice is nothing but the ignore value, every other slice, else every
-    slice with a label. A slice that counts and has no label is an empty annotation.
+    `rule` that are not the ignore value throughout, else, when the file tells which slices were annotated, or some slice is nothing but the
+    ignore value, every slice that is not, else every slice with a label. A slice that counts and has no label is an empty annotation.
 
     Args:
         path: labelmap with schema values on the case's own grid; or a segmentation (`.seg.nrrd`, DICOM SEG), whose structures find their
@@ -81,7 +81,8 @@ def annotations_from_labelmap(
     if len(ways) > 1:
         both = "Both " if len(ways) == 2 else ""
         raise InputError(f"{both}{' and '.join(ways)} were given for {path}.", hint="Give one of them.")
-    stack = grid.frame.stack(_labels(Path(path), grid, say))
+    labels, told = _labels(Path(path), grid, say)
+    stack = grid.frame.stack(labels)
     ignore = grid.schema.ignore_value
     _check_values(Path(path), grid, stack)
     if mask is not None:
@@ -93,10 +94,11 @@ def annotations_from_labelmap(
     else:
         silent = silent_slices(stack, ignore)
         # A slice of background alone is an empty annotation only in a file that marks the others as ignored.
-        counted = annotated_slices(stack, rule or ("marked" if silent else "labelled"), ignore)
+        counted = annotated_slices(stack, rule or ("marked" if silent or told else "labelled"), ignore)
         chosen = [index for index in counted if index not in silent]
         if rule is None:
-            which = "that are not marked ignore throughout" if silent else "that hold a label"
+            marked = "that are not marked ignore throughout" if silent else "that hold a label"
+            which = "that the file tells were annotated" if told else marked
             say(f"Nobody named the slices, so those {which} were taken.")
     if not chosen:
         raise InputError(f"{path} has no annotated slice.", hint="Give the slices it covers, for example 10,12,20-25.")
@@ -109,15 +111,15 @@ def annotations_from_labelmap(
     return {index: np.ascontiguousarray(stack[index], dtype=np.uint16) for index in chosen}
 
 
-def _labels(path: Path, grid: CaseGrid, say: Callable[[str], None]) -> NDArray[Any]:
-    """Values of the schema on the case's grid `(k, j, i)`."""
+def _labels(path: Path, grid: CaseGrid, say: Callable[[str], None]) -> tuple[NDArray[Any], bool]:
+    """Values of the schema on the case's grid `(k, j, i)`, and whether the file tells which slices were annotated."""
     file = read_label_file(path)
     for note in file.notes:
         say(note)
     if not is_segmentation(path):
-        return _on_grid(path, file.labels, file.geometry, grid)
-    placed = labels_on(file, grid.geometry, name=str(path), reference_name=f"the image of case {grid.case}")
-    return values_by_name(placed, file.classes, grid.schema, name=str(path))
+        return _on_grid(path, file.labels, file.geometry, grid), file.looked_at is not None
+    reference = f"the image of case {grid.case}"
+    return labels_in_schema(file, grid.geometry, grid.schema, name=str(path), reference_name=reference), file.looked_at is not None
 
 
 def _on_grid(path: Path, array: NDArray[Any], geometry: Geometry, grid: CaseGrid) -> NDArray[Any]:

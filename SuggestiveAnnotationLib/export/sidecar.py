@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
-from SuggestiveAnnotationLib.cohort.labels.schema import EXPORT_FORMAT
+from SuggestiveAnnotationLib.cohort.labels.export_sidecar import EXPORT_FORMAT
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.export.assemble import AcceptedSlice, CaseGrid
 from SuggestiveAnnotationLib.files import sha256_of

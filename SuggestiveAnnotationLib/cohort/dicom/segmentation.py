@@ -14,6 +14,7 @@ from SuggestiveAnnotationLib.cohort.dicom.headers import MALFORMED, SEGMENTATION
 from SuggestiveAnnotationLib.cohort.files.bytes_in import regular_file
 from SuggestiveAnnotationLib.cohort.files.rawheader import check_size
 from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
+from SuggestiveAnnotationLib.cohort.labels.export_sidecar import looked_at_in_export
 from SuggestiveAnnotationLib.cohort.labels.label_file import LabelFile
 from SuggestiveAnnotationLib.cohort.labels.terminology import Code, parse_code
 from SuggestiveAnnotationLib.errors import InputError, SuggestiveAnnotationError
@@ -22,6 +23,12 @@ from SuggestiveAnnotationLib.types import LabelClass
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+MANUFACTURER = "SuggestiveAnnotation"
+"""Of segmentations that this program exports."""
+WHOLE_FRAMES = "Slices without frames were not annotated"
+PARTS_OF_FRAMES = "Only parts of the frames were annotated, see the JSON"
+"""Content descriptions of such segmentations."""
 
 _HINT = "Give a DICOM SEG file of one patient's volume, or a labelmap."
 _EXPORT_HINT = "Export it again."
@@ -43,9 +50,9 @@ def read_dicom_segmentation(path: str | Path) -> LabelFile:
     """Labels and structures of a DICOM SEG file of the type BINARY, FRACTIONAL or LABELMAP.
 
     The grid reaches from its first frame to its last, with the distance between slices that it states (SpacingBetweenSlices), else that
-    of its slice thickness or of its frames; slices without a frame are background. Values are segment numbers. A segment of a
-    fractional one is where it reaches half of its maximum. Where segments overlap the later number is kept, and a note says how many
-    voxels that are.
+    of its slice thickness or of its frames; slices without a frame are background, and in an export of this program nobody looked
+    at them. Values are segment numbers. A segment of a fractional one is where it reaches half of its maximum. Where segments overlap the
+    later number is kept, and a note says how many voxels that are.
 
     Raises:
         InputError: naming the file: no DICOM, no segmentation, of a microscopy slide, damaged, or frames that are on no common grid.
@@ -108,7 +115,29 @@ def _read(file: Path, segmentation: Any) -> LabelFile:
     if overlapping:
         which = "1 voxel lies in two segments or more" if overlapping == 1 else f"{overlapping:,} voxels lie in two segments or more"
         notes.append(f"{file}: {which}; the later segment is kept there.")
-    return LabelFile(labels, geometry, classes, tuple(notes))
+    looked_at, unknown = _looked_at(file, segmentation, labels, geometry, slices)
+    return LabelFile(labels, geometry, classes, (*notes, *unknown), looked_at)
+
+
+def _looked_at(
+    file: Path, segmentation: Any, labels: NDArray[np.int32], geometry: Geometry, slices: Sequence[int]
+) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+    """Voxels that somebody looked at, None where the file does not tell, and sentences on what nobody can know."""
+    framed = np.isin(np.arange(len(labels)), slices)
+    described = segmentation.get("ContentDescription") if segmentation.get("Manufacturer") == MANUFACTURER else None
+    if described == WHOLE_FRAMES:
+        return np.broadcast_to(framed[:, None, None], labels.shape), ()
+    if described == PARTS_OF_FRAMES:
+        voxels, _ = looked_at_in_export(file, geometry)
+        across = (
+            f"{file} was annotated across its frames; without the JSON of its export nobody knows where: its other lines are background."
+        )
+        return voxels, () if voxels is not None else (across,)
+    empty = 0 if framed.all() else np.count_nonzero(framed & ~labels.any(axis=(1, 2)))
+    if not empty:
+        return None, ()
+    which = "1 slice" if empty == 1 else f"{empty} slices"
+    return None, (f"{file} has empty frames of {which}: others without frames may not have been looked at, but count as background.",)
 
 
 def _labels(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib.cohort.files.read import read_labels
+from SuggestiveAnnotationLib.cohort.labels.export_sidecar import looked_at_in_export
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.types import LabelClass
 
@@ -25,12 +26,14 @@ class LabelFile:
         geometry: their grid, which may be smaller than the image's.
         classes: structures that the file names; empty where it only has values.
         notes: sentences about what could not be kept (segments that overlap).
+        looked_at: bool `(k, j, i)`, the voxels that somebody looked at; None where the file does not tell.
     """
 
     labels: NDArray[np.int32]
     geometry: Geometry
     classes: tuple[LabelClass, ...] = ()
     notes: tuple[str, ...] = ()
+    looked_at: NDArray[np.bool_] | None = None
 
 
 def is_segmentation(path: str | Path) -> bool:
@@ -55,7 +58,7 @@ def read_label_file(path: str | Path) -> LabelFile:
 
         return read_dicom_segmentation(file)
     labels, geometry = read_labels(file)
-    return LabelFile(labels, geometry)
+    return LabelFile(labels, geometry, looked_at=looked_at_in_export(file, geometry)[0])
 
 
 def labels_on(file: LabelFile, geometry: Geometry, *, name: str, reference_name: str) -> NDArray[Any]:

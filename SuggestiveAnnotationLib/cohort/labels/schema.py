@@ -28,16 +28,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES, read_labels
+from SuggestiveAnnotationLib.cohort.files.read import read_labels
 from SuggestiveAnnotationLib.cohort.files.text_file import read_json_file
 from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
+from SuggestiveAnnotationLib.cohort.labels.export_sidecar import export_sidecar
 from SuggestiveAnnotationLib.cohort.labels.structures import Structure, schema_of
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
 FORMAT = "suggestive-annotation label schema"
-EXPORT_FORMAT = "SuggestiveAnnotation export"
-"""Of the JSON beside an exported labelmap."""
 VERSION = 1
 MAX_GUESSED = 300
 """More different values than this are taken for an image, not a labelmap."""
@@ -213,16 +212,8 @@ def guess_schema(cases: Iterable[Case], *, name: str = "guessed from the labels"
 
 def exported_schema(labelmap: str | Path) -> LabelSchema | None:
     """What the JSON beside a labelmap says of its values, where this program exported it; None for every other file."""
-    path = Path(labelmap)
-    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), path.suffix)
-    own, shared = (path.with_name(f"{name}.json") for name in (path.name, path.name[: len(path.name) - len(suffix)]))
-    # Where exports in several formats lie side by side, each has its own.
-    sidecar = own if own.is_file() else shared
     try:
-        data = read_json_file(sidecar, "description of a labelmap")
-        if not isinstance(data, dict) or data.get("format") != EXPORT_FORMAT or not isinstance(data.get("schema"), dict):
-            return None
-        told = data["schema"]
+        told = export_sidecar(labelmap)["schema"]
         listed = [{k: v for k, v in c.items() if v is not None} for c in told["labels"]]
         kept = {"name": told["name"], "classes": listed, "ignore_value": told["ignore_value"]}
         schema = schema_from_json({"format": FORMAT, "version": VERSION, **kept})

@@ -20,6 +20,7 @@ from SuggestiveAnnotationLib.cohort.files.bytes_in import incomplete
 from SuggestiveAnnotationLib.cohort.files.itk import quiet, sitk
 from SuggestiveAnnotationLib.cohort.files.read import MAX_VOXELS, open_channels
 from SuggestiveAnnotationLib.cohort.labels.colours import distinct_colours
+from SuggestiveAnnotationLib.cohort.labels.export_sidecar import looked_at_in_export
 from SuggestiveAnnotationLib.cohort.labels.label_file import LabelFile
 from SuggestiveAnnotationLib.cohort.labels.terminology import from_slicer_entry, slicer_entry
 from SuggestiveAnnotationLib.errors import InputError
@@ -47,7 +48,7 @@ def read_seg_nrrd(path: str | Path) -> LabelFile:
 
     Every segment has a value of its own: that of the file where no other segment has it, else a free one. Where segments overlap, the one
     that comes later in Slicer's list is kept and a note says how many voxels that are. A file without segments in its header is a plain
-    labelmap: it names no structures.
+    labelmap: it names no structures. An export of this program has the JSON beside it that tells which slices somebody looked at.
 
     Raises:
         InputError: as `cohort.read.read_labels`; also for a damaged description of the segments.
@@ -73,7 +74,10 @@ def read_seg_nrrd(path: str | Path) -> LabelFile:
     if strange:
         which = "1 voxel has a value" if strange == 1 else f"{strange:,} voxels have a value"
         notes.append(f"{file}: {which} that belongs to no segment; they are taken for background.")
-    return LabelFile(np.array([0, *values], np.int32)[order], geometry, classes, tuple(notes))
+    looked_at, changed = looked_at_in_export(file, geometry)
+    if changed:
+        notes.append(f"{changed} What is in no segment is taken for background.")
+    return LabelFile(np.array([0, *values], np.int32)[order], geometry, classes, tuple(notes), looked_at)
 
 
 def header_of(schema: LabelSchema, geometry: Geometry) -> dict[str, str]:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from SuggestiveAnnotationLib.cohort.labels.label_file import LabelFile, labels_on
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 
 
@@ -56,6 +58,19 @@ def values_by_name(labels: NDArray[Any], classes: Sequence[LabelClass], schema: 
             hint=f"The schema has {', '.join(c.name for c in schema.classes)}; give structures the same names, or another schema.",
         )
     return out
+
+
+def labels_in_schema(file: LabelFile, geometry: Geometry, schema: LabelSchema, *, name: str, reference_name: str) -> NDArray[Any]:
+    """The labels of a file on a grid, in the schema's values by the names of structures; the ignore value where nobody looked.
+
+    Raises:
+        InputError: as `values_by_name`, or the file does not overlap with the grid.
+    """
+    labels = values_by_name(labels_on(file, geometry, name=name, reference_name=reference_name), file.classes, schema, name=name)
+    if file.looked_at is None:
+        return labels
+    looked_at = replace(file, labels=file.looked_at.astype(np.int32))
+    return np.where(labels_on(looked_at, geometry, name=name, reference_name=reference_name), labels, schema.ignore_value)
 
 
 def _folded(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ from Support.dicom_files import PATIENT_NAME, ramp, rotation, write_series
 from Support.dicom_validation import dicom_errors
 
 from SuggestiveAnnotationLib.engine.annotations import import_annotations
-from SuggestiveAnnotationLib.engine.cohort import create, find
+from SuggestiveAnnotationLib.engine.cohort import create, find, with_labels_as
 from SuggestiveAnnotationLib.engine.export import export
 from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import Plane, SliceRef
 
 SHAPE = (6, 20, 18)
 
@@ -29,10 +31,78 @@ def schema(tmp_path: Path) -> Path:
     return path
 
 
-def made(tmp_path: Path, name: str, schema: Path) -> Study:
+def made(tmp_path: Path, name: str, schema: Path, plane: Plane = "axial") -> Study:
     study = create(tmp_path / name, plan=find(tmp_path / "cohort"), schema=schema)
-    prepare(study, plane="axial", pixels=32)
+    prepare(study, plane=plane, pixels=32)
     return study
+
+
+def looked_at(tmp_path: Path, schema: Path, *, empty: Sequence[int], drawn: Sequence[int], plane: Plane = "axial") -> Study:
+    """A study of one series in which slices are accepted, some of them without a structure."""
+    write_series(tmp_path / "cohort" / "scan", array=ramp(SHAPE), spacing=(3.0, 1.1, 0.9), direction=rotation(5, -8, 12))
+    study = made(tmp_path, "one", schema, plane)
+    case = study.cases()[0].name
+    frame = study.frame(case)
+    rng = np.random.default_rng(0)
+    labels = {k: rng.choice(np.array([0, 7, 300], np.uint16), (frame.rows, frame.columns)) for k in drawn}
+    labels |= {k: np.zeros((frame.rows, frame.columns), np.uint16) for k in empty}
+    Session(study, annotator="anna").accept({SliceRef(case, frame.axis, k): one for k, one in labels.items()})
+    return study
+
+
+def accepted(study: Study) -> dict[int, np.ndarray]:
+    return {a.ref.native_index: a.labels for a in study.all_annotations()}
+
+
+@pytest.mark.parametrize("kind", ["dicom-seg", "seg.nrrd"])
+def test_an_export_beside_its_images_says_which_slices_were_looked_at(tmp_path: Path, schema: Path, kind: str) -> None:
+    study = looked_at(tmp_path, schema, empty=(0, 4), drawn=(2,))
+    files = export(study, tmp_path / "out", format=kind).files
+    case = study.cases()[0]
+    if kind == "dicom-seg":
+        shutil.copytree(tmp_path / "cohort", tmp_path / "beside")
+        shutil.copy(files[0], tmp_path / "beside")
+    else:
+        (tmp_path / "beside").mkdir()
+        shutil.copy(case.images[study.reference_modality], tmp_path / "beside" / f"{case.name}_T1.nrrd")
+        for file in files:
+            shutil.copy(file, tmp_path / "beside")
+    plan = find(tmp_path / "beside")
+    again = create(tmp_path / "again", plan=with_labels_as(plan, "first-batch"), schema=schema)
+    prepare(again, plane="axial", pixels=32)
+    found, wanted = accepted(again), accepted(study)
+    assert found.keys() == wanted.keys() == {0, 2, 4}
+    assert all(np.array_equal(found[k], wanted[k]) for k in wanted)
+    reference = create(tmp_path / "reference", plan=plan, schema=schema)
+    prepare(reference, plane="axial", pixels=32)
+    for k, labels in enumerate(reference.reference_labels(reference.cases()[0].name)):
+        assert np.array_equal(labels, wanted[k] if k in wanted else np.full_like(labels, reference.schema.ignore_value))
+
+
+@pytest.mark.parametrize("drawn", [(2,), (1, 2, 3, 5)], ids=["some", "all"])
+@pytest.mark.parametrize("kind", ["dicom-seg", "seg.nrrd", "nii.gz"])
+def test_an_export_tells_an_import_which_slices_were_annotated(tmp_path: Path, schema: Path, kind: str, drawn: tuple[int, ...]) -> None:
+    study = looked_at(tmp_path, schema, empty=(0, 4), drawn=drawn)
+    other = made(tmp_path, "two", schema)
+    done = import_annotations(other, export(study, tmp_path / "out", format=kind).files[0], case=study.cases()[0].name, annotator="carla")
+    assert done.notes == ("Nobody named the slices, so those that the file tells were annotated were taken.",)
+    found, wanted = accepted(other), accepted(study)
+    assert found.keys() == wanted.keys() == {0, 4, *drawn}
+    assert all(np.array_equal(found[k], wanted[k]) for k in wanted)
+
+
+def test_slices_across_dicom_frames_are_told_by_the_json_alone(tmp_path: Path, schema: Path) -> None:
+    study = looked_at(tmp_path, schema, empty=(3, 11), drawn=(7,), plane="coronal")
+    other = made(tmp_path, "two", schema, "coronal")
+    segmentation, sidecar = export(study, tmp_path / "out", format="dicom-seg").files
+    case = study.cases()[0].name
+    assert [r.native_index for r in import_annotations(other, segmentation, case=case, annotator="carla").refs] == [3, 7, 11]
+    sidecar.unlink()
+    done = import_annotations(other, segmentation, case=case, annotator="dora")
+    assert [r.native_index for r in done.refs] == [7]
+    assert done.notes[0].endswith(
+        "was annotated across its frames; without the JSON of its export nobody knows where: its other lines are background."
+    )
 
 
 @pytest.mark.parametrize("kind", ["dicom-seg", "seg.nrrd"])

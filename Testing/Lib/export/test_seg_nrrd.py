@@ -79,6 +79,24 @@ def test_a_schema_of_16_bits_is_stored_in_16_bits_and_one_of_8_in_8(tmp_path):
     assert np.array_equal(read(tmp_path / "wide" / "wide_annotation.seg.nrrd"), np.where(labels == 65535, 0, labels))
 
 
+def test_what_changed_since_it_was_exported_tells_nothing_of_slices(tmp_path):
+    case = make_case(tmp_path, "c1")
+    segmentation, mask, sidecar = export(tmp_path / "out", case).files
+    told = read_seg_nrrd(segmentation)
+    assert told.notes == ()
+    assert np.array_equal(told.looked_at, read(mask) > 0)
+    sitk.WriteImage(sitk.ReadImage(str(segmentation)), str(segmentation), useCompression=False)
+    changed = read_seg_nrrd(segmentation)
+    assert changed.looked_at is None
+    assert changed.notes == (
+        f"{segmentation} has changed since it was exported: which of its slices were annotated is not known any more. "
+        "What is in no segment is taken for background.",
+    )
+    sidecar.unlink()
+    alone = read_seg_nrrd(segmentation)
+    assert (alone.looked_at, alone.notes) == (None, ())
+
+
 def test_ignored_pixels_are_counted_and_the_json_knows_both_files(tmp_path):
     case = make_case(tmp_path, "a b")
     done = export(tmp_path / "out", case)

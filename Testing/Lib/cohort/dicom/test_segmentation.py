@@ -126,6 +126,26 @@ def test_slices_without_frames_are_empty_as_far_as_can_be_told(tmp_path, series,
         assert np.array_equal(on(file, geometry), array)
 
 
+def test_empty_frames_of_some_slices_make_those_without_frames_doubtful(tmp_path, series):
+    images, geometry = series
+    array = np.zeros(SHAPE, np.uint8)
+    array[2] = 1
+    some, every = (
+        [images[k] for k in (0, 2, 3, 6)],
+        save(tmp_path / "b.dcm", images, array, "BINARY", [describe(1, "a")], omit_empty_frames=False),
+    )
+    made = save(tmp_path / "a.dcm", some, array[[0, 2, 3, 6]], "BINARY", [describe(1, "a")], omit_empty_frames=False)
+    made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 3.3
+    made.save_as(tmp_path / "a.dcm")
+    file = read_dicom_segmentation(tmp_path / "a.dcm")
+    assert np.array_equal(on(file, geometry), array)
+    assert file.looked_at is None
+    said = "has empty frames of 3 slices: others without frames may not have been looked at, but count as background."
+    assert file.notes == (f"{tmp_path / 'a.dcm'} {said}",)
+    assert len(every.PerFrameFunctionalGroupsSequence) == len(images)
+    assert read_dicom_segmentation(tmp_path / "b.dcm").notes == ()
+
+
 def test_a_single_frame_has_the_stated_distance(tmp_path, series):
     images, geometry = series
     array = np.zeros(SHAPE, np.uint8)
