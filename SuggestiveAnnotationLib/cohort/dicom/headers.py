@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SEGMENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """Segmentation and Label Map Segmentation Storage (PS3.4 section B.5)."""
 
+STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+"""RT Structure Set Storage (PS3.4 section B.5)."""
+
 MALFORMED = (
     OSError,
     EOFError,

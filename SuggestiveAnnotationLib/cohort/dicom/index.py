@@ -11,7 +11,7 @@ from pathlib import Path
 
 from SuggestiveAnnotationLib.cohort.dicom.folder import DIRECTORY, begins_as_dicom, is_dicom_folder, walk
 from SuggestiveAnnotationLib.cohort.dicom.geometry import StackGeometry, stack_geometry
-from SuggestiveAnnotationLib.cohort.dicom.headers import SEGMENTATION_CLASSES, Frame, Header, Person, read_header
+from SuggestiveAnnotationLib.cohort.dicom.headers import SEGMENTATION_CLASSES, STRUCTURE_SET, Frame, Header, Person, read_header
 from SuggestiveAnnotationLib.cohort.dicom.medium import listed_files
 from SuggestiveAnnotationLib.cohort.dicom.stacks import split_stacks
 from SuggestiveAnnotationLib.errors import InputError
@@ -98,12 +98,14 @@ class DicomIndex:
         series: with pixels, by person, study and number. segmentations: kept apart from them.
         unreadable: files that begin as DICOM but could not be read, and files that were named and are not there.
         copies: files that hold the same image as another one; they were left out.
+        structure_sets: how many of them; their contours are not read.
     """
 
     series: tuple[Series, ...]
     segmentations: tuple[Segmentation, ...] = ()
     unreadable: tuple[str, ...] = ()
     copies: int = 0
+    structure_sets: int = 0
 
 
 def find_series(
@@ -126,7 +128,7 @@ def index_dicom(
 ) -> DicomIndex:
     """Read the headers of all DICOM files of a folder, of a DICOMDIR, or of a list.
 
-    Objects without pixels (reports, structure sets, presentation states) are left out, and so are files of other formats.
+    Objects without pixels (reports, presentation states) are left out, and so are files of other formats; structure sets are counted.
 
     Args:
         folder: looked through with all folders below it; or a DICOMDIR, whose list counts and not the folder's content.
@@ -142,6 +144,7 @@ def index_dicom(
     stage = Stage("index", len(named), progress=progress, cancel=cancel)
     headers: list[Header] = []
     unreadable = []
+    structure_sets: set[str] = set()
     seen: set[tuple[object, ...]] = set()
     copies = 0
     for path, wanted in named:
@@ -150,7 +153,9 @@ def index_dicom(
             header = _read(path, wanted, stamp(path))
         except InputError:
             unreadable.append(path)
-        if header is not None and (header.frames or header.sop_class in SEGMENTATION_CLASSES):
+        if header is not None and header.sop_class == STRUCTURE_SET:
+            structure_sets.add(header.sop_instance_uid or path)
+        elif header is not None and (header.frames or header.sop_class in SEGMENTATION_CLASSES):
             # Some anonymisers give every image the same UID, so the place counts too.
             key = (header.sop_instance_uid, *((f.position, f.orientation) for f in header.frames[:1]))
             if header.sop_instance_uid and key in seen:
@@ -162,7 +167,7 @@ def index_dicom(
     segmentations = tuple(
         Segmentation(h.file, h.study_uid, h.person, h.references, h.content_time) for h in headers if h.sop_class in SEGMENTATION_CLASSES
     )
-    return DicomIndex(tuple(_series(headers)), segmentations, tuple(unreadable), copies)
+    return DicomIndex(tuple(_series(headers)), segmentations, tuple(unreadable), copies, len(structure_sets))
 
 
 @lru_cache(REMEMBERED)

@@ -113,6 +113,10 @@ def _warnings(index: DicomIndex) -> list[str]:
         found.append(f"{count} file{' is' if count == 1 else 's are'} damaged or missing and {'was' if count == 1 else 'were'} left out.")
     if index.copies:
         found.append(f"{index.copies} file{' is a copy' if index.copies == 1 else 's are copies'} of others and did not count.")
+    if index.structure_sets:
+        one = index.structure_sets == 1
+        which = "1 RTSTRUCT object cannot be read and was" if one else f"{index.structure_sets} RTSTRUCT objects cannot be read and were"
+        found.append(f"{which} left out: convert {'it' if one else 'them'} to DICOM SEG or .seg.nrrd, for example in 3D Slicer.")
     return found
 
 

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from dicom_files import ramp, rotation, uid, write_multiframe, write_series
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from SuggestiveAnnotationLib.cohort.convert import convert
 from SuggestiveAnnotationLib.cohort.dicom.groups import SeriesGroup
@@ -330,6 +330,24 @@ def test_damaged_files_and_copies_are_warned_of(tmp_path: Path) -> None:
         "1 file is damaged or missing and was left out.",
         "1 file is a copy of others and did not count.",
     )
+
+
+def test_structure_sets_are_counted_and_what_to_do_with_them_is_said(tmp_path: Path) -> None:
+    person(tmp_path, 1, ("t1",), study_uid=uid("s"))
+    for study in ("s", "elsewhere"):
+        contours = pydicom.Dataset()
+        contours.file_meta = pydicom.dataset.FileMetaDataset()
+        contours.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        contours.file_meta.MediaStorageSOPClassUID = contours.SOPClassUID = RTStructureSetStorage
+        contours.file_meta.MediaStorageSOPInstanceUID = contours.SOPInstanceUID = uid(study, "contours")
+        contours.SeriesInstanceUID, contours.StudyInstanceUID, contours.Modality = uid(study, "series"), uid(study), "RTSTRUCT"
+        contours.save_as(tmp_path / f"{study}.dcm", enforce_file_format=True)
+        (tmp_path / f"copy of {study}.dcm").write_bytes((tmp_path / f"{study}.dcm").read_bytes())
+    how = "to DICOM SEG or .seg.nrrd, for example in 3D Slicer."
+    assert plan_dicom(tmp_path).warnings == (f"2 RTSTRUCT objects cannot be read and were left out: convert them {how}",)
+    for file in tmp_path.glob("*elsewhere.dcm"):
+        file.unlink()
+    assert plan_dicom(tmp_path).warnings == (f"1 RTSTRUCT object cannot be read and was left out: convert it {how}",)
 
 
 def test_one_id_for_different_names_is_warned_of(tmp_path: Path) -> None:
