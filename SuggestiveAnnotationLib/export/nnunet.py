@@ -1,7 +1,8 @@
 """An nnU-Net v2 raw dataset in which everything that nobody annotated carries the ignore label.
 
 Layout and `dataset.json` as in nnU-Net's documentation (reference/dataset-format.md), the ignore label as in ignore_label.md: it is named
-`ignore` and is the highest label. Splits as `nnUNetTrainer.do_split` reads them.
+`ignore` and is the highest label. Regions as in region_based_training.md, where the schema has them. Splits as `nnUNetTrainer.do_split`
+reads them.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
     mend(folder)
     own = [path for path in datasets(folder, MARKER, study=content.key) if _FOLDER.match(path.name)] if overwrite else []
     target = own[0] if own else _free_place(Path(folder), content.title)
+    if content.schema.regions and _regions(content.schema) is None:
+        names_of = ", ".join(content.schema.regions)
+        left_out += (f"The regions {names_of}: nnU-Net trains by regions only where they tell all structures apart.",)
     if overwrite:
         left_out += _others_of(Path(folder), content.title, own)
     with whole_folder(target, marker=MARKER, overwrite=overwrite, study=content.key) as scratch:
@@ -80,6 +84,27 @@ def write(folder: Path, content: StudyContent, *, overwrite: bool, stage: Stage)
 def label_values(schema: LabelSchema) -> dict[int, int]:
     """Schema value -> nnU-Net's label: background 0, the structures 1..K in the schema's order, ignore K + 1."""
     return {value: label for label, value in enumerate((*schema.values, schema.ignore_value))}
+
+
+def _regions(schema: LabelSchema) -> tuple[dict[str, int | list[int]], list[int]] | None:
+    """Name -> nnU-Net's labels of every region, the larger first, and the label that each one writes over those before it.
+
+    None where that does not give every structure its own label, or no region has several.
+    """
+    label = label_values(schema)
+    ordered = sorted(((name, set(members)) for name, members in schema.regions.items()), key=lambda region: -len(region[1]))
+    last = {value: index for index, (_, members) in enumerate(ordered) for value in members}
+    single = [tuple(members) for _, members in ordered if len(members) == 1]
+    if len(single) == len(ordered) or len(set(single)) < len(single) or len(set(last.values())) < len(schema.classes):
+        return None
+    written = {index: value for value, index in last.items()}
+    found: dict[str, int | list[int]] = {}
+    for name, members in ordered:
+        free = f"{name} (region)" if name.strip().casefold() in ("background", "ignore") else name
+        values = sorted(label[value] for value in members)
+        # nnU-Net miscounts its outputs where a region of one label is a list.
+        found[free] = values if len(values) > 1 else values[0]
+    return found, [label[written.get(index, min(members))] for index, (_, members) in enumerate(ordered)]
 
 
 def splits(patients: Mapping[str, str], *, folds: int = FOLDS) -> list[dict[str, list[str]]]:
@@ -171,9 +196,16 @@ def _label_names(schema: LabelSchema) -> dict[int, str]:
 
 
 def _dataset_json(content: StudyContent, training: int) -> dict[str, Any]:
+    names = _label_names(content.schema)
+    labels: dict[str, Any] = {"labels": {name: label for label, name in names.items()}}
+    if (by_region := _regions(content.schema)) is not None:
+        regions, order = by_region
+        labels = {"labels": {"background": 0, **regions, "ignore": max(names)}, "regions_class_order": order}
+        # Not of nnU-Net: labels that occur in regions only have no name there.
+        labels["label_names"] = {str(label): name for label, name in names.items() if 0 < label < max(names)}
     return {
         "channel_names": {str(i): modality for i, modality in enumerate(content.modalities)},
-        "labels": {name: label for label, name in _label_names(content.schema).items()},
+        **labels,
         "numTraining": training,
         "file_ending": _ENDING,
         "name": content.title,
@@ -191,6 +223,7 @@ def _mapping(schema: LabelSchema, names: Mapping[str, str]) -> dict[str, Any]:
         "schema": schema.name,
         "background": {"value": 0, "nnunet_label": 0},
         "structures": structures,
+        "regions": [{"name": name, "nnunet_labels": [label[v] for v in members]} for name, members in schema.regions.items()],
         "ignore": {"value": schema.ignore_value, "nnunet_label": label[schema.ignore_value]},
         "cases": dict(sorted(names.items())),
     }

@@ -62,7 +62,8 @@ def channel_names(file: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
 def dataset_schema(file: Path, data: Mapping[str, Any], *, name: str) -> LabelSchema:
     """The structures. `ignore` becomes the ignore value; a list of values is a region, for evaluation.
 
-    A value that only occurs in regions is called after the smallest of them.
+    A value is called as `label_names` says, value -> name, which exports of this program have; else one that only occurs in regions after
+    the smallest of them.
 
     Raises:
         InputError: `labels` is missing, names nothing, or a value is used twice or is none from 0 to 65535.
@@ -91,10 +92,19 @@ def dataset_schema(file: Path, data: Mapping[str, Any], *, name: str) -> LabelSc
             if values[0] in single:
                 raise broken(file, f'value {values[0]} is both "{single[values[0]]}" and "{text}"')
             single[values[0]] = text
-    return _schema(file, single, regions, ignore, name)
+    told = data.get("label_names")
+    named = {key: text.strip() for key, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
+    return _schema(file, single, regions, named, ignore, name)
 
 
-def _schema(file: Path, single: Mapping[int, str], regions: Mapping[str, tuple[int, ...]], ignore: int | None, name: str) -> LabelSchema:
+def _schema(
+    file: Path,
+    single: Mapping[int, str],
+    regions: Mapping[str, tuple[int, ...]],
+    named: Mapping[str, str],
+    ignore: int | None,
+    name: str,
+) -> LabelSchema:
     values = {*single, *(v for members in regions.values() for v in members)}
     if not values:
         raise broken(file, '"labels" names no structure but the background')
@@ -104,7 +114,7 @@ def _schema(file: Path, single: Mapping[int, str], regions: Mapping[str, tuple[i
     for value in sorted(values):
         # Of nested regions the smallest says most about a value.
         around = min((r for r, members in regions.items() if value in members), key=lambda r: len(regions[r]), default="")
-        called = single.get(value) or (around if regions[around] == (value,) else f"{around}, value {value}")
+        called = named.get(str(value)) or single.get(value) or (around if regions[around] == (value,) else f"{around}, value {value}")
         structures.append(Structure(value, called))
     nested = {**regions, **{text: (value,) for value, text in single.items()}} if regions else {}
     return schema_of(structures, name=name, regions=nested, ignore_value=ignore)

@@ -12,12 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dataset_content import DIRECTIONS, WIDE, make_case, make_content, native_slice, read, stage, with_labels, write_image
+from dataset_content import DIRECTIONS, WIDE, geometry_of, make_case, make_content, native_slice, read, stage, with_labels, write_image
 from hypothesis import given
 from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.cohort.files.read import Volume
 from SuggestiveAnnotationLib.cohort.files.resample import resample_onto
+from SuggestiveAnnotationLib.cohort.layouts.dataset_json import plan_dataset
 from SuggestiveAnnotationLib.errors import ExistsError, InputError, StorageError
 from SuggestiveAnnotationLib.export import nnunet
 from SuggestiveAnnotationLib.export.nnunet import label_values, splits
@@ -116,6 +117,71 @@ def test_structures_called_background_and_ignore_keep_nn_unets_names_free(tmp_pa
     write(tmp_path, make_content(one))
     labels = json.loads((tmp_path / "Dataset501_My-study" / "dataset.json").read_text(encoding="utf-8"))["labels"]
     assert labels == {"background": 0, "ignore (3)": 1, "background (5)": 2, "skull": 3, "ignore": 4}
+
+
+NESTED = LabelSchema(
+    "nested",
+    tuple(LabelClass(value, name, (1, 1, value)) for value, name in ((4, "enhancing"), (1, "necrosis"), (2, "oedema"))),
+    regions={"core": (1, 4), "whole": (1, 2, 4), "enhancing tumour": (4,)},
+)
+
+
+def test_regions_are_written_so_that_each_structure_keeps_its_label(tmp_path):
+    one = make_case(tmp_path / "in", "a", schema=NESTED)
+    write(tmp_path, make_content(one))
+    dataset = tmp_path / "Dataset501_My-study"
+    data = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+    assert list(data["labels"].items()) == [
+        ("background", 0),
+        ("whole", [1, 2, 3]),
+        ("core", [1, 2]),
+        ("enhancing tumour", 1),
+        ("ignore", 4),
+    ]
+    labels = read(dataset / "labelsTr" / "a.nii.gz")
+    # As nnU-Net makes labels of the regions that it predicts: one over the other, in the order that is given.
+    again = np.where(labels == 4, 4, 0)
+    for members, written in zip([[1, 2, 3], [1, 2], [1]], data["regions_class_order"], strict=True):
+        again[np.isin(labels, members)] = written
+    assert (again == labels).all()
+    assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
+    schema = plan_dataset(dataset).schema
+    assert [(c.value, c.name) for c in schema.classes] == [(1, "enhancing"), (2, "necrosis"), (3, "oedema")]
+    assert schema.regions == {"core": (1, 2), "whole": (1, 2, 3), "enhancing tumour": (1,)}
+    assert schema.ignore_value == 4
+    mapping = json.loads((dataset / "label_values.json").read_text(encoding="utf-8"))
+    assert mapping["regions"][1] == {"name": "whole", "nnunet_labels": [2, 3, 1]}
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        {"one": (4,), "other": (4,), "whole": (1, 2, 4), "part": (1, 4)},
+        {"part": (1, 2)},
+        {"whole": (1, 2, 4), "core": (4,)},
+        {"other name": (4,), "x": (1,), "y": (2,)},
+    ],
+)
+def test_regions_that_do_not_tell_structures_apart_are_left_out_and_said(tmp_path, regions):
+    one = make_case(tmp_path / "in", "a", schema=replace(NESTED, regions=regions))
+    left_out = write(tmp_path, make_content(one)).left_out
+    data = json.loads((tmp_path / "Dataset501_My-study" / "dataset.json").read_text(encoding="utf-8"))
+    assert data["labels"] == {"background": 0, "enhancing": 1, "necrosis": 2, "oedema": 3, "ignore": 4}
+    assert "regions_class_order" not in data
+    assert f"The regions {', '.join(regions)}: nnU-Net trains by regions only where they tell all structures apart." in left_out
+
+
+def test_a_dataset_with_regions_goes_out_as_it_came_in(tmp_path):
+    given = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "ignore (region)": [3], "ignore": 4}
+    (tmp_path / "came").mkdir()
+    for place in ("imagesTr/a_0000", "labelsTr/a"):
+        write_image(tmp_path / "came" / f"{place}.nii.gz", np.zeros((5, 6, 7), np.uint8), geometry_of(np.eye(3)))
+    about = {"channel_names": {"0": "T1"}, "labels": given, "regions_class_order": [1, 2, 3], "numTraining": 1, "file_ending": ".nii.gz"}
+    (tmp_path / "came" / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
+    came = plan_dataset(tmp_path / "came").schema
+    write(tmp_path, make_content(make_case(tmp_path / "in", "a", schema=came)))
+    went = plan_dataset(tmp_path / "Dataset501_My-study").schema
+    assert (went.classes, went.regions, went.ignore_value) == (came.classes, came.regions, came.ignore_value)
 
 
 def test_test_cases_are_kept_apart(tmp_path):
