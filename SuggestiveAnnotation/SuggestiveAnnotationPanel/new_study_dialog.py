@@ -9,6 +9,7 @@ from typing import get_args
 import qt
 from slicer.i18n import tr as _
 
+from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.types import Plane, Role
 
 from . import state_style
@@ -59,6 +60,7 @@ class NewStudyDialog(Dialog):
         connect(ui.colourButton, "clicked()", self._chooseColour)
         connect(ui.titleEdit, "textChanged(QString)", self._onTitle)
         ui.planeBox.addItems([_("axial"), _("coronal"), _("sagittal")])
+        ui.planeBox.currentIndex = PLANES.index(CohortPlan.from_json(plan).plane or "axial")
         self._rolesBefore = {}
         self._showCases()
         self._showModalities()

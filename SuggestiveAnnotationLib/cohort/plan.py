@@ -12,7 +12,7 @@ from SuggestiveAnnotationLib.cohort.labels.schema import schema_from_json, schem
 from SuggestiveAnnotationLib.cohort.origin import Source
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.geometry import Geometry
-from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse
+from SuggestiveAnnotationLib.types import AnnotatedRule, Case, LabelSchema, LabelUse, Plane
 
 Layout = Literal["dicom", "bids", "dataset-json", "challenge", "names"]
 """Kinds of cohort folders: `dataset-json` as of nnU-Net or the Medical Segmentation Decathlon; `names` tells cases apart by file names."""
@@ -126,6 +126,12 @@ class CohortPlan:
         """A table named test or validation cases."""
         return any(c.role in ("test", "validation") for c in self.cases)
 
+    @property
+    def plane(self) -> Plane | None:
+        """The plane that slices will be of unless somebody chooses another; None where no image could be read."""
+        known = [c for c in self.usable if c.geometry is not None]
+        return acquired_plane(known) if known else None
+
     def describe(self) -> str:
         """A plain table of what was found and guessed, several lines of text."""
         rows = [("what", "files", "found", "")]
@@ -139,8 +145,8 @@ class CohortPlan:
         kind = f" ({self.layout})" if self.layout else ""
         lines = [f"{self.folder}{kind}: {len(self.usable)} of {len(self.cases)} cases can be used, {self._people()}."]
         lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows]
-        if known := [c for c in self.usable if c.geometry is not None]:
-            lines.append(f"Slices will be {acquired_plane(known)}, by the spacing of voxels; `prepare --plane` chooses others.")
+        if self.plane:
+            lines.append(f"Slices will be {self.plane}, by the spacing of voxels; `prepare --plane` chooses others.")
         for what, globs in self.alternatives.items():
             option = f"--{what} " if what in ("label", "mask") else f"--image {what}="
             lines.append(f'Other files for {what}: {", ".join(globs)} (choose with {option}"{globs[0]}").')

@@ -38,7 +38,9 @@ def test_retained_contour_of_a_known_correction(reader: Reader) -> None:
     reader.host.click(reader.ui.acceptButton)
     assert "Accepted slice 6: unchanged. 100%" in reader.ui.effortLabel.text
     reader.host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 3)
+    assert not reader.ui.acceptButton.isEnabled()
     reader.workspace.sync.write(C, square(1))
+    reader.host.waitUntil(reader.ui.acceptButton.isEnabled, 3)
     reader.host.click(reader.ui.acceptButton)
     assert reader.ui.effortLabel.text == "Accepted slice 8: drawn from scratch. There was no pre-annotation to compare with."
 

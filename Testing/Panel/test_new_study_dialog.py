@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from SuggestiveAnnotationLib.geometry import Geometry
+
 Maker = Callable[..., Any]
 
 
@@ -66,6 +68,15 @@ def shown(panel: Any, studies: Any) -> Iterator[Maker]:
 def roles(dialog: Any) -> list[str]:
     table = dialog.ui.casesTable
     return [table.cellWidget(row, 1).currentText for row in range(table.rowCount)]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "plane"), [((4, 1, 1), "sagittal"), ((1, 4, 1), "coronal"), ((1, 1, 4), "axial"), ((1, 1, 1), "axial")]
+)
+def test_the_plane_that_cases_were_acquired_in_is_chosen(shown: Maker, spacing: tuple[int, ...], plane: str) -> None:
+    geometry = Geometry((32, 32, 32), spacing, (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1)).to_json()
+    cases = [{**case(name, label=True), "geometry": geometry} for name in "ab"]
+    assert shown(cases=cases)[0].ui.planeBox.currentText == plane
 
 
 def test_the_layout_is_named(shown: Maker) -> None:
