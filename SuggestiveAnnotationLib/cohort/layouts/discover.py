@@ -11,6 +11,7 @@ from pathlib import Path
 from SuggestiveAnnotationLib.cohort.checks import label_modalities, quick_check
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES
 from SuggestiveAnnotationLib.cohort.files.scan import scan
+from SuggestiveAnnotationLib.cohort.layouts.folders import people_of_folders, say_folders
 from SuggestiveAnnotationLib.cohort.layouts.keys import case_keys, signature
 from SuggestiveAnnotationLib.cohort.layouts.naming import (
     IMAGE,
@@ -24,6 +25,14 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import (
     nnunet_channel,
     time_or_sequence,
     words,
+)
+from SuggestiveAnnotationLib.cohort.layouts.versions import (
+    drawn_by_model,
+    drawn_on,
+    same_person,
+    say_same_person,
+    say_versions,
+    without_versions,
 )
 from SuggestiveAnnotationLib.cohort.layouts.visits import patient_of, people_of_visits, say_visits
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
@@ -70,14 +79,18 @@ def discover(
     images = images or None
     warnings: list[str] = []
     files = scan(root, notes=warnings)
-    guesses = _classify(files, images, label, mask)
-    keys = case_keys(guesses)
-    slots = _image_slots(guesses, keys, images, warnings)
+    guesses = _classify(files, images, label, mask, warnings)
+    plain = without_versions(guesses)
+    named = case_keys({plain[file]: found for file, found in guesses.items()})
+    keys = {file: named[one] for file, one in plain.items()}
+    warnings += say_versions(plain)
+    slots = _image_slots(guesses, keys, images, warnings, drawn_on(plain, guesses))
     if images is None and (two := time_or_sequence([f for f, found in guesses.items() if found.kind == "image"])):
         what = f"{two[0]} and {two[1]} count as two sequences of one visit"
         warnings.append(f'{what}; if T1 and T2 are visits, name the images: --image {two[2]}="*{two[2]}*".')
     label_slot, mask_slot = _label_and_mask(guesses, keys, label, mask)
     names = _case_names(slots, label_slot, mask_slot, warnings)
+    warnings += _say_lost([f for f, g in guesses.items() if g.kind == "image" and g.name in slots and keys[f] not in names], keys)
     chosen_reference = reference or next(iter(slots))
     if chosen_reference not in slots:
         raise InputError(f"There is no modality {reference} in {root}.", hint=f"Found: {', '.join(slots)}.")
@@ -88,10 +101,10 @@ def discover(
         if better != chosen_reference:
             chosen_reference = better
             cases = [build.case(name, better) for name in names]
-    person = people_of_visits([case.patient for case in cases])
-    if person or table is None:
-        warnings += say_visits([case.patient for case in cases], person)
-    finished: Sequence[Case] = [replace(case, patient=person.get(case.patient, case.patient)) for case in cases]
+    files_of = {case.name: build.image(case.name) for case in cases}
+    person, said = _people(cases, files_of, same_person(guesses, keys), told=table is not None)
+    warnings += said
+    finished: Sequence[Case] = [replace(case, patient=person[case.name]) for case in cases]
     if table is not None:
         finished, notes = apply_table(finished, read_table(table), source=str(table))
         warnings += notes
@@ -111,11 +124,39 @@ def discover(
     )
 
 
-def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, label: str | None, mask: str | None) -> dict[ImageFile, Guess]:
+def _people(
+    cases: Sequence[Case], files: Mapping[str, ImageFile], again: Mapping[str, str], *, told: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Whom each case shows, and sentences about it.
+
+    Args:
+        cases: with the patients that their own names tell.
+        files: case -> one of its images.
+        again: case -> another one of the same person.
+        told: there is a table of patients, so that nothing need be asked.
+    """
+    own = {case.name: case.patient for case in cases}
+    again = {name: first for name, first in again.items() if name in own and own.get(first, own[name]) != own[name]}
+    own |= {name: own[first] for name, first in again.items()}
+    visits = people_of_visits(list(own.values()))
+    by_folder = people_of_folders(files, {name: visits.get(one, one) for name, one in own.items()})
+    if by_folder:
+        own |= by_folder
+        visits = people_of_visits(list(dict.fromkeys(own.values())))
+    person = {name: visits.get(one, one) for name, one in own.items()}
+    several = say_same_person(again) + say_folders(files, person, by_folder)
+    notes = say_visits(list(own.values()), visits) if visits or not told else []
+    return person, notes + (several if by_folder or not told else [])
+
+
+def _classify(
+    files: Sequence[ImageFile], images: Mapping[str, str] | None, label: str | None, mask: str | None, warnings: list[str]
+) -> dict[ImageFile, Guess]:
     universal = frozenset(set.intersection(*({w.casefold() for c in f.components for w in words(c)} for f in files)))
     groups = group_words(files)
     images_of = _named_images(files, images or {}, universal, guard=label is None)
     guesses: dict[ImageFile, Guess] = {}
+    drawn: list[ImageFile] = []
 
     def said(file: ImageFile) -> frozenset[str]:
         return guess(file, universal=universal, groups=groups).said
@@ -134,8 +175,16 @@ def _classify(files: Sequence[ImageFile], images: Mapping[str, str] | None, labe
         else:
             found = guess(file, universal=universal, groups=groups)
             given = {"image": images is not None, "label": label is not None, "mask": mask is not None}[found.kind]
-            if not given:
+            if given:
+                continue
+            if drawn_by_model(file, universal=universal):
+                drawn.append(file)
+            else:
                 guesses[file] = found
+    if drawn:
+        some = "1 file is" if len(drawn) == 1 else f"{len(drawn)} files are"
+        how = "name images or reference labels (--image, --label) to use them"
+        warnings.append(f"By name {some} drawn by a model and left out, for example {drawn[0].relative}; {how}.")
     for what, pattern in {**(images or {}), **{k: v for k, v in (("label", label), ("mask", mask)) if v}}.items():
         kind = what if what in ("label", "mask") and (images is None or what not in images) else "image"
         if not any(g.kind == kind and (kind != "image" or g.name == what) for g in guesses.values()):
@@ -161,7 +210,11 @@ def _bare_masks(guesses: dict[ImageFile, Guess], label: str | None, mask: str | 
 
 
 def _image_slots(
-    guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str], images: Mapping[str, str] | None, warnings: list[str]
+    guesses: Mapping[ImageFile, Guess],
+    keys: Mapping[ImageFile, str],
+    images: Mapping[str, str] | None,
+    warnings: list[str],
+    drawn: frozenset[ImageFile],
 ) -> dict[str, _Slot]:
     by_name: dict[str, list[ImageFile]] = defaultdict(list)
     for file, found in guesses.items():
@@ -170,8 +223,8 @@ def _image_slots(
     if not by_name:
         raise InputError("Only labels or masks were found, no images.", hint='Name the images, for example --image T1="*_t1.nii.gz".')
     if images is not None:
-        return {m: _slot(by_name[m], keys, guesses, images[m]) for m in images}
-    slots = {m: _slot(by_name[m], keys, guesses, None) for m in sorted(by_name, key=modality_order)}
+        return {m: _slot(by_name[m], keys, guesses, images[m], drawn) for m in images}
+    slots = {m: _slot(by_name[m], keys, guesses, None, drawn) for m in sorted(by_name, key=modality_order)}
     covered = {m: len(s.files) for m, s in slots.items()}
     total = len({c for s in slots.values() for c in s.files})
     # Without a word for the sequence, files count as images only where no other file does.
@@ -195,8 +248,16 @@ def _label_and_mask(
     return slots[0], slots[1]
 
 
-def _slot(files: Sequence[ImageFile], keys: Mapping[ImageFile, str], guesses: Mapping[ImageFile, Guess], pattern: str | None) -> _Slot:
+def _slot(
+    files: Sequence[ImageFile],
+    keys: Mapping[ImageFile, str],
+    guesses: Mapping[ImageFile, Guess],
+    pattern: str | None,
+    drawn: frozenset[ImageFile] = frozenset(),
+) -> _Slot:
     """One candidate per case where it can be: of several files that differ in more than the case, the kind with the most telling word.
+
+    Before all, the kind that labels are called after (`drawn`).
 
     A kind that less than half as many cases have as the most frequent one comes after all others. A further kind fills in only where it
     never stands beside those before it, as when each site names its files in its own way.
@@ -206,7 +267,8 @@ def _slot(files: Sequence[ImageFile], keys: Mapping[ImageFile, str], guesses: Ma
         by_signature[_bare(signature(file, keys[file]))].append(file)
     covered = {s: len({keys[f] for f in found}) for s, found in by_signature.items()}
     most = max(covered.values())
-    order = sorted(by_signature, key=lambda s: (2 * covered[s] < most, guesses[by_signature[s][0]].rank, -covered[s], len(s), s))
+    rank = {s: (by_signature[s][0] not in drawn, guesses[by_signature[s][0]].rank) for s in by_signature}
+    order = sorted(by_signature, key=lambda s: (2 * covered[s] < most, rank[s], -covered[s], len(s), s))
     chosen: dict[str, list[ImageFile]] = {}
     used: list[str] = []
     for name in order:
@@ -238,6 +300,16 @@ def _case_names(slots: Mapping[str, _Slot], label: _Slot | None, mask: _Slot | N
     return names
 
 
+def _say_lost(images: Sequence[ImageFile], keys: Mapping[ImageFile, str]) -> list[str]:
+    """A sentence for the plan on cases of which there are only images of a kind that is not used."""
+    lost = len({keys[file] for file in images})
+    if not lost:
+        return []
+    are = "1 case is" if lost == 1 else f"{lost} cases are"
+    other = "another kind of image than the others"
+    return [f"{are} left out with only {other}, for example {images[0].relative}; choose the images that all have (--image)."]
+
+
 class _Builder:
     """Makes the `Case` of a name out of the chosen files."""
 
@@ -259,9 +331,9 @@ class _Builder:
         mask = self._one(name, self._mask, "mask", reasons) if self._mask else None
         if self._folded[name.casefold()] > 1:
             twin = next(c for s in self._slots.values() for c in s.files if c != name and c.casefold() == name.casefold())
-            where = f"{self._any_file(name).path} and {self._any_file(twin).path}"
+            where = f"{self.image(name).path} and {self.image(twin).path}"
             reasons.append(f"Two cases are called {name} and {twin}, which differ in capitals only: {where}. Rename one of them.")
-        first = next(f for f in one.values() if f is not None) if images else self._any_file(name)
+        first = next(f for f in one.values() if f is not None) if images else self.image(name)
         case = Case(
             name=name,
             patient=patient_of(first, name),
@@ -280,7 +352,8 @@ class _Builder:
             return None
         return found[0] if found else None
 
-    def _any_file(self, name: str) -> ImageFile:
+    def image(self, name: str) -> ImageFile:
+        """One of the images of a case."""
         return next(s.files[name][0] for s in self._slots.values() if name in s.files)
 
 

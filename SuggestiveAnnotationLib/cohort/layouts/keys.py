@@ -255,7 +255,9 @@ class _Owners:
         mine = path & self._known
         if key in self._words and mine - said <= self._words[key]:
             return key
-        for wanted in (mine, mine - said):
+        # `T1` in `P01_T1_seg` says nothing about the case, whether or not the name of another case holds it.
+        before = set(_before_kind(file, frozenset(_kinds(file)))) & self._known
+        for wanted in (mine, mine - said, *([before] if mine - before - said <= _kinds(file) else [])):
             exact = [name for name in self._exact.get(frozenset(wanted), ()) if _in_order(name, file)]
             if len(exact) == 1 and not (path - wanted) & self._visits:
                 return exact[0]

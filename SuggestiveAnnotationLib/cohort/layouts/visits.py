@@ -29,6 +29,11 @@ def is_visit(word: str) -> bool:
     return _WORD.fullmatch(word) is not None
 
 
+def names_a_visit(word: str) -> bool:
+    """Whether a word tells a visit, for certain or among others like it: `post`, `m12`, `2019`."""
+    return re.fullmatch(rf"{_SURE}|{_LIKELY}|{_LETTER}|{_DAY}|{_NUMBER}|follow|up", word, re.IGNORECASE) is not None
+
+
 def patient_of(file: ImageFile, key: str) -> str:
     """The person a case belongs to: `sub-01` of `sub-01_ses-2`, the outer of two folders when the inner one is a visit, else the case."""
     if found := _BIDS.fullmatch(key):

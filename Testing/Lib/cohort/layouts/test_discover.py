@@ -143,7 +143,6 @@ def test_visits_of_one_person_share_the_patient(write_image: Write, tmp_path: Pa
         (("scan1", "scan2"), 3),
         (("pre", "post"), 3),
         # Nothing says that these are visits.
-        (("left", "right"), 6),
         (("10023456", "10023457"), 6),
     ],
 )

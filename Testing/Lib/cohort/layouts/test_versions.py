@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SuggestiveAnnotationLib.cohort.layouts.discover import discover
+from SuggestiveAnnotationLib.cohort.plan import CohortPlan
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def plan_of(write_image: Write, labels: np.ndarray, tmp_path: Path) -> Callable[..., CohortPlan]:
+    """Writes a labelmap or noise for every name and gives the plan; `#` in a name stands for 1, 2 and 3."""
+
+    def plan(*names: str, **given: object) -> CohortPlan:
+        for name in names:
+            for n in (1, 2, 3) if "#" in name else (1,):
+                is_label = any(word in name for word in ("seg", "pred"))
+                write_image(f"{name.replace('#', str(n))}.nii.gz", labels if is_label else None, seed=n)
+        return discover(tmp_path, **given)  # type: ignore[arg-type]
+
+    return plan
+
+
+def found(plan: CohortPlan) -> dict[str, tuple[str, str, str]]:
+    """Case -> patient, image, label, without suffixes."""
+
+    def stem(path: str | None) -> str:
+        return Path(path or "").name.removesuffix(".nii.gz")
+
+    return {c.name: (c.patient, stem(next(iter(c.images.values()))), stem(c.label)) for c in plan.usable}
+
+
+@pytest.mark.parametrize("step", ["brain", "n4", "bet", "resampled", "raw", "denoised", "brain_n4"])
+@pytest.mark.parametrize("name", ["P0#_T1", "P0#/P0#_T1", "P0#_ct"])
+def test_a_version_of_an_image_is_no_case_and_takes_no_labels(plan_of: Callable[..., CohortPlan], name: str, step: str) -> None:
+    plan = plan_of(name, f"{name}_{step}", f"{name}_seg")
+    stem = name.rpartition("/")[2]
+    wanted = {f"P0{n}": (f"P0{n}", stem.replace("#", str(n)), f"{stem.replace('#', str(n))}_seg") for n in (1, 2, 3)}
+    assert found(plan) == wanted
+    assert any(w.startswith("By name 3 files are other versions of images") and "--image" in w for w in plan.warnings)
+    assert plan.alternatives.popitem()[1][0].endswith(f"_{step}.nii.gz")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("word", ["pred", "prob", "autoseg", "nnunet"])
+@pytest.mark.parametrize("name", ["P0#_T1", "P0#/T1", "P0#_T1_seg"])
+def test_what_a_model_drew_is_no_image_and_no_reference_label(plan_of: Callable[..., CohortPlan], name: str, word: str) -> None:
+    kind = name.removesuffix("_seg")
+    plan = plan_of(kind, f"{kind}_seg", f"{name}_{word}")
+    assert [(c.name, Path(c.label or "").name.endswith("_seg.nii.gz")) for c in plan.usable] == [
+        ("P01", True),
+        ("P02", True),
+        ("P03", True),
+    ]
+    (said,) = plan.warnings
+    assert f"_{word}.nii.gz" in said
+    assert "--label" in said
+
+
+def test_a_pattern_takes_what_a_model_drew(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P0#_T1", "P0#_T1_pred", label="*_pred*")
+    assert (found(plan)["P02"], plan.warnings) == (("P02", "P02_T1", "P02_T1_pred"), ())
+
+
+def test_people_called_prob_are_people(plan_of: Callable[..., CohortPlan]) -> None:
+    assert list(found(plan_of("Prob_00#_T1", "Pat_00#_T1")))[3:] == ["Prob_001", "Prob_002", "Prob_003"]
+
+
+def test_a_version_can_be_chosen(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P0#_T1", "P0#_T1_brain", "P0#_T1_seg", images={"T1": "*_T1_brain*"})
+    assert found(plan)["P02"] == ("P02", "P02_T1_brain", "P02_T1_seg")
+
+
+def test_the_version_that_labels_are_called_after_is_taken(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P0#_CT", "P0#_CT_contrast", "P0#_CT_contrast_seg")
+    assert found(plan)["P02"] == ("P02", "P02_CT_contrast", "P02_CT_contrast_seg")
+
+
+def test_the_version_that_most_cases_have_is_taken_and_what_lacks_it_is_said(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P01_T1", "P0#_T1_brain")
+    assert [image for _, image, _ in found(plan).values()] == ["P01_T1_brain", "P02_T1_brain", "P03_T1_brain"]
+    plan = plan_of("P02_T1", "P03_T1", "P04_T1")
+    assert [image for _, image, _ in found(plan).values()] == ["P01_T1", "P02_T1", "P03_T1", "P04_T1"]
+
+
+def test_a_case_with_another_version_only_is_said(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P01_T1", "P01_T1_brain", "P02_T1_brain", "P03_T1")
+    assert list(found(plan)) == ["P01", "P03"]
+    assert "1 case is left out with only another kind of image" in plan.warnings[-1]
+    assert "P02_T1_brain.nii.gz" in plan.warnings[-1]
+
+
+def test_without_a_sequence_steps_make_versions_and_names_make_people(plan_of: Callable[..., CohortPlan]) -> None:
+    assert found(plan_of("P0#", "P0#_brain", "P0#_seg"))["P02"] == ("P02", "P02", "P02_seg")
+
+
+@pytest.mark.parametrize("name", ["{}", "{}_T1", "T1_{}"])
+def test_anna_and_anna_lena_are_two_people(plan_of: Callable[..., CohortPlan], name: str) -> None:
+    plan = plan_of(*map(name.format, ("anna", "anna_lena", "berta")))
+    assert ([c.patient.removeprefix("T1_") for c in plan.usable], plan.warnings) == (["anna", "anna_lena", "berta"], ())
+
+
+@pytest.mark.parametrize("more", ["2", "left", "followup"])
+def test_a_further_image_of_a_person_stays_with_the_person_and_takes_no_labels(plan_of: Callable[..., CohortPlan], more: str) -> None:
+    plan = plan_of("P0#_T1", f"P0#_T1_{more}", "P0#_T1_seg")
+    assert found(plan)["P02"] == ("P02", "P02_T1", "P02_T1_seg")
+    assert found(plan)[f"P02_T1_{more}"] == ("P02", f"P02_T1_{more}", "")
+    assert "3 cases are further images of people" in plan.warnings[0]
+    assert "--table" in plan.warnings[0]
+
+
+def test_another_site_may_have_another_person(plan_of: Callable[..., CohortPlan]) -> None:
+    assert len({c.patient for c in plan_of("P0#_T1", "P0#_T1_siteB").usable}) == 6
