@@ -26,6 +26,7 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import (
     time_or_sequence,
     words,
 )
+from SuggestiveAnnotationLib.cohort.layouts.probable import say_probable_labels
 from SuggestiveAnnotationLib.cohort.layouts.versions import (
     drawn_by_model,
     drawn_on,
@@ -62,7 +63,7 @@ def discover(
     table: str | Path | None = None,
     reference: str | None = None,
 ) -> CohortPlan:
-    """Look for the cases in `folder`. Headers are read, voxels are not (see `checks.check_case`).
+    """Look for the cases in `folder`. Headers are read, voxels only where no name tells labels from images (see `checks.check_case`).
 
     Args:
         folder: of NIfTI, NRRD or MetaImage files, in any of the three layouts. Hidden files and folders are left out, links are followed
@@ -81,8 +82,11 @@ def discover(
     files = scan(root, notes=warnings)
     guesses = _classify(files, images, label, mask, warnings)
     plain = without_versions(guesses)
-    named = case_keys({plain[file]: found for file, found in guesses.items()})
-    keys = {file: named[one] for file, one in plain.items()}
+    # Versions of an image are one file to the names of cases, lest what they share be taken for the name of a kind.
+    once = {(plain[file].relative, found.kind, found.name): plain[file] for file, found in reversed(guesses.items())}
+    kept = set(once.values())
+    named = case_keys({plain[file]: found for file, found in guesses.items() if plain[file] in kept})
+    keys = {file: named[once[one.relative, guesses[file].kind, guesses[file].name]] for file, one in plain.items()}
     warnings += say_versions(plain)
     slots = _image_slots(guesses, keys, images, warnings, drawn_on(plain, guesses))
     if images is None and (two := time_or_sequence([f for f, found in guesses.items() if found.kind == "image"])):
@@ -104,6 +108,8 @@ def discover(
     files_of = {case.name: build.image(case.name) for case in cases}
     person, said = _people(cases, files_of, same_person(guesses, keys), told=table is not None)
     warnings += said
+    if label is None and label_slot is None and len(slots) == 1:
+        warnings += say_probable_labels(files_of, person)
     finished: Sequence[Case] = [replace(case, patient=person[case.name]) for case in cases]
     if table is not None:
         finished, notes = apply_table(finished, read_table(table), source=str(table))

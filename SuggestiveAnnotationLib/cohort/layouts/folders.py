@@ -15,7 +15,11 @@ from SuggestiveAnnotationLib.cohort.layouts.visits import names_a_visit
 
 _NUMBERED = re.compile(r"(?:frame|fr|phase|ph|echo|run|rep|repeat|scan|acq|slice|stack|view|time)\d+|\d+ch")
 """Words with a number that tell no people apart."""
-_PLACE = re.compile(r"(?:site|cent(?:er|re)|scanner|hospital|clinic|group|cohort|batch|fold|set|train|test|val|part|study|phase)\w*")
+_PLACE = re.compile(
+    r"(?:site|cent(?:er|re)|scanner|hospital|clinic)\w*|"
+    r"(?:group|cohort|batch|fold|set|train|test|val|part|phase|pair|family|fam|twins?|couple)(?:\d+|[a-z])?"
+)
+_ROLE = re.compile(r"patient|control|healthy|hc|mother|father|child|sibling|brother|sister|twin|donor|recipient|case|proband|index")
 _GROUP = re.compile(r"hc|pd|ad|mci|ms|cn|hgg|lgg|controls?|patients?|healthy|normals?|cases?|tumou?rs?|benign|malignant", re.IGNORECASE)
 _KIND = re.compile(r"left|right|lh|rh|ed|es|arterial|venous|portal|delayed|native|sa|la|sax|lax")
 
@@ -141,7 +145,7 @@ def _is_no_person(folder: Words) -> bool:
 
 def _tells_a_kind(rest: Words) -> bool:
     """Whether words tell an image of a person, not a person."""
-    return all(_NUMBERED.fullmatch(word) or (not is_number(word) and len(word) > 1) for word in rest)
+    return all(_NUMBERED.fullmatch(word) or not (is_number(word) or len(word) == 1 or _ROLE.fullmatch(word)) for word in rest)
 
 
 def _kind(rest: Words) -> Words:

@@ -31,6 +31,7 @@ def drawn_by_model(file: ImageFile, *, universal: frozenset[str] = frozenset()) 
     stem = _stem(file)
     # A person may be called `Prob_01`, for a proband.
     said = {w for i, w in enumerate(stem) if _MODEL.fullmatch(w) or (i and _PROBABILITY.fullmatch(w))}
+    said |= {w for part in file.components[-2:-1] if len(_words(part)) == 1 and _MODEL.fullmatch(w := _words(part)[0])} - {"nnunet"}
     return bool(said - universal)
 
 
@@ -39,22 +40,24 @@ def without_versions(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, Imag
 
     Where a step is known from one case, its word is taken from the names of all, so that cases that have only that version meet the others.
     """
+    moved = _in_one_folder(guesses)
+    there = {moved[file]: found for file, found in guesses.items()}
     folders = defaultdict[tuple[str, Words], set[Words]](set)
-    for _, base, tail in _going_on(guesses):
-        folders[guesses[base].name, tail].add(base.components[:-1])
+    for _, base, tail in _going_on(there):
+        folders[there[base].name, tail].add(base.components[:-1])
     out: dict[ImageFile, ImageFile] = {}
     for file, found in guesses.items():
         stem = _stem(file)
-        tails = [t for (name, t), there in folders.items() if name == found.name and _is_version(found, stem, t, len(there))]
+        tails = [t for (name, t), inside in folders.items() if name == found.name and _is_version(found, stem, t, len(inside))]
         longest = max(map(len, tails), default=0) if found.kind == "image" else 0
-        out[file] = _shortened(file, len(stem) - longest) if longest else file
+        out[file] = _shortened(moved[file], len(stem) - longest) if longest else moved[file]
     return out
 
 
 def drawn_on(plain: Mapping[ImageFile, ImageFile], guesses: Mapping[ImageFile, Guess]) -> frozenset[ImageFile]:
     """Versions that most labels are called after: `P01_CT_contrast` where there is a `P01_CT_contrast_seg`."""
     labels = [_stem(file) for file, found in guesses.items() if found.kind == "label"]
-    most = {tail for tail in _added(plain).values() if 2 * sum(_holds(stem, tail) for stem in labels) > len(labels)}
+    most = {tail for tail in _added(plain).values() if tail and 2 * sum(_holds(stem, tail) for stem in labels) > len(labels)}
     return frozenset(file for file, tail in _added(plain).items() if tail in most)
 
 
@@ -71,10 +74,16 @@ def same_person(guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str
     """Case -> the case whose name it goes on from after the word for the sequence: that of `P01_T1_2` -> that of `P01_T1`."""
     out: dict[str, str] = {}
     for file, base, tail in _going_on(guesses):
-        said, owner, key = guesses[base].said, _folded(keys[base]), _folded(keys[file])
+        said, owner, key = guesses[base].said & set(_stem(base)), set(_words(keys[base])), set(_words(keys[file]))
         # `HC_T1` and `HC_T1_2` may be two people, `mueller_T1` and `mueller_T1_siteB` too.
-        sure = any(map(is_number, owner)) or not any(map(is_number, tail))
-        if guesses[base].name != IMAGE and owner - said and owner < key and sure and not any(map(_SITE.fullmatch, tail)):
+        numbered = any(map(is_number, owner))
+        told = bool(said) and (numbered or not any(map(is_number, tail)))
+        if set(_stem(base)) == said:
+            # In one folder with a `T1`, `T1_anna` is not told from a person.
+            told = all(is_number(w) or _ELSE.fullmatch(w) or names_a_visit(w) for w in tail)
+        if guesses[base].name == IMAGE:
+            told = numbered and not said and all(map(vocabulary, tail))
+        if told and owner - said and owner < key and not any(map(_SITE.fullmatch, tail)):
             out[keys[file]] = keys[base]
     return out
 
@@ -88,13 +97,39 @@ def say_same_person(again: Mapping[str, str]) -> list[str]:
     return [f"By name {are} ({name}: {owner}); they stay on one side of a split. A table of patients (--table) says otherwise."]
 
 
+def _in_one_folder(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, ImageFile]:
+    """Every file, images of folders that are called alike but for a step (`raw` and `brain`) in the first of them."""
+    places: dict[tuple[str, Words], dict[Words, list[ImageFile]]] = defaultdict(lambda: defaultdict(list))
+    for file, found in guesses.items():
+        if found.kind == "image":
+            folder = file.components[:-1]
+            plain = tuple(text for part in folder if (text := "_".join(w for w in _words(part) if not _STEP.fullmatch(w))))
+            places[found.name, plain][folder].append(file)
+    out = {file: file for file in guesses}
+    for alike in places.values():
+        first, *others = sorted(alike, key=lambda folder: (len(_words("/".join(folder))), folder))
+        stems = {_stem(file) for file in alike[first]}
+        for folder in others:
+            both = [file for file in alike[folder] if any(_without_steps(_stem(file), n) in stems for n in range(len(_stem(file))))]
+            if 2 * len(both) >= min(len(stems), len(alike[folder])):
+                out |= {file: ImageFile(file.path, "/".join([*first, file.relative.rpartition("/")[2]])) for file in alike[folder]}
+    return out
+
+
+def _without_steps(stem: Words, steps: int) -> Words:
+    """The name less so many words at its end, which have to be steps."""
+    rest = stem[: len(stem) - steps]
+    return rest if all(map(_STEP.fullmatch, stem[len(rest) :])) else ()
+
+
 def _going_on(guesses: Mapping[ImageFile, Guess]) -> Iterator[tuple[ImageFile, ImageFile, Words]]:
     """Images whose names go on from that of another one of the same sequence and folder: it, the shortest other one, the words added."""
     images = {(f.components[:-1], g.name, _stem(f)): f for f, g in guesses.items() if g.kind == "image"}
     for (folder, name, stem), file in images.items():
         for n in range(1, len(stem)):
             base = images.get((folder, name, stem[:n]))
-            if base is not None and (stem[n - 1] in guesses[base].said or not guesses[base].said):
+            said = guesses[base].said & set(stem[:n]) if base is not None else set()
+            if base is not None and (stem[n - 1] in said or not said):
                 yield file, base, stem[n:]
                 break
 
@@ -102,11 +137,12 @@ def _going_on(guesses: Mapping[ImageFile, Guess]) -> Iterator[tuple[ImageFile, I
 def _is_version(found: Guess, stem: Words, tail: Words, folders: int) -> bool:
     """Whether the image is a version of another by its last words, which follow another image's name in so many folders."""
     rest = stem[: len(stem) - len(tail)]
-    if not rest or stem[len(rest) :] != tail or (found.said and rest[-1] not in found.said):
+    said = found.said & set(rest)
+    if not rest or stem[len(rest) :] != tail or (said and rest[-1] not in said):
         return False
     if all(map(_STEP.fullmatch, tail)):
         return True
-    told = bool(found.said) and (folders > 1 or not set(rest) <= found.said)
+    told = bool(said) and (folders > 1 or not set(rest) <= said)
     return told and not vocabulary("_".join(tail)) and not any(is_number(w) or _ELSE.fullmatch(w) or names_a_visit(w) for w in tail)
 
 
@@ -127,8 +163,8 @@ def _shortened(file: ImageFile, kept: int) -> ImageFile:
 
 
 def _stem(file: ImageFile) -> Words:
-    return tuple(w.casefold() for w in words(file.stem))
+    return _words(file.stem)
 
 
-def _folded(text: str) -> set[str]:
-    return {w.casefold() for w in words(text)}
+def _words(text: str) -> Words:
+    return tuple(w.casefold() for w in words(text))

@@ -46,6 +46,32 @@ def test_a_version_of_an_image_is_no_case_and_takes_no_labels(plan_of: Callable[
     assert plan.alternatives.popitem()[1][0].endswith(f"_{step}.nii.gz")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("plain", "version", "label"),
+    [
+        ("T1/P0#_T1", "T1_brain/P0#_T1_brain", "seg/P0#_seg"),
+        ("images/P0#", "images_n4/P0#_n4", "segs/P0#"),
+        ("raw/P0#", "brain/P0#", "segs/P0#"),
+        ("raw/P0#_T1", "preprocessed/P0#_T1", "seg/P0#_seg"),
+        ("P0#/T1", "P0#/brain/T1", "P0#/seg"),
+    ],
+)
+def test_versions_may_have_a_folder_of_their_own(plan_of: Callable[..., CohortPlan], plain: str, version: str, label: str) -> None:
+    plan = plan_of(plain, version, label)
+    assert [(c.name, c.patient, c.label is not None) for c in plan.usable] == [(f"P0{n}", f"P0{n}", True) for n in (1, 2, 3)]
+    assert len({Path(c.images[plan.reference]).parent.name.rstrip("123") for c in plan.usable}) == 1
+    assert plan.warnings[0].startswith("By name 3 files are other versions of images")
+
+
+def test_cases_of_two_sites_stay_where_they_are(plan_of: Callable[..., CohortPlan]) -> None:
+    assert len(plan_of("siteA/P0#_T1", "siteB/P0#_T1_brain").usable) == 6
+
+
+def test_the_folder_may_say_that_a_model_drew_it(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("images/P0#_T1", "predictions/P0#_T1", "segs/P0#")
+    assert found(plan)["P02"] == ("P02", "P02_T1", "P02")
+
+
 @pytest.mark.parametrize("word", ["pred", "prob", "autoseg", "nnunet"])
 @pytest.mark.parametrize("name", ["P0#_T1", "P0#/T1", "P0#_T1_seg"])
 def test_what_a_model_drew_is_no_image_and_no_reference_label(plan_of: Callable[..., CohortPlan], name: str, word: str) -> None:
@@ -113,5 +139,19 @@ def test_a_further_image_of_a_person_stays_with_the_person_and_takes_no_labels(p
     assert "--table" in plan.warnings[0]
 
 
+def test_a_file_without_a_word_and_one_called_image_are_of_one_person(plan_of: Callable[..., CohortPlan]) -> None:
+    assert {c.patient for c in plan_of("ID#", "ID#_img").usable} == {"ID1", "ID2", "ID3"}
+
+
 def test_another_site_may_have_another_person(plan_of: Callable[..., CohortPlan]) -> None:
     assert len({c.patient for c in plan_of("P0#_T1", "P0#_T1_siteB").usable}) == 6
+
+
+def test_a_name_after_the_sequence_alone_may_be_a_person(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("A/T1", "A/T1_anna", "A/T1_berta", "B/T1_carl", "B/T1_dora")
+    assert len({c.patient for c in plan.usable}) == 5
+
+
+def test_one_person_with_a_version(plan_of: Callable[..., CohortPlan]) -> None:
+    (case,) = plan_of("P01_T1", "P01_T1_brain", "P01_T1_seg").usable
+    assert (Path(case.images["T1"]).name, Path(case.label or "").name) == ("P01_T1.nii.gz", "P01_T1_seg.nii.gz")
