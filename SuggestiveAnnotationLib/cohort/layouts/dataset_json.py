@@ -16,6 +16,7 @@ from SuggestiveAnnotationLib.cohort.files.channels import channel_geometry
 from SuggestiveAnnotationLib.cohort.files.read import SUFFIXES, read_geometry
 from SuggestiveAnnotationLib.cohort.files.scan import scan
 from SuggestiveAnnotationLib.cohort.layouts.dataset_labels import broken, channel_names, dataset_schema, load_description
+from SuggestiveAnnotationLib.cohort.layouts.folders import say_kinds
 from SuggestiveAnnotationLib.cohort.layouts.listing import Given, Listing, Person, Place
 from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, Kind
 from SuggestiveAnnotationLib.cohort.layouts.visits import people_of_visits, say_visits
@@ -175,6 +176,8 @@ def _fill(listing: Listing, root: Path, listed: Iterable[_Listed], names: tuple[
     if visits or given.table is None:
         listing.warnings += say_visits(list(listing.people), visits)
     listing.people.update({name: replace(listing.people[name], patient=person) for name, person in visits.items()})
+    if given.table is None:
+        listing.warnings += say_kinds({name: person.patient for name, person in listing.people.items()})
     _extra(listing, root, known, seen, given)
 
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from SuggestiveAnnotationLib.cohort.layouts.naming import ImageFile, is_number, words
-from SuggestiveAnnotationLib.cohort.layouts.visits import names_a_visit
+from SuggestiveAnnotationLib.cohort.layouts.visits import is_visit, names_a_visit
 
 _NUMBERED = re.compile(r"(?:frame|fr|phase|ph|echo|run|rep|repeat|scan|acq|slice|stack|view|time)\d+|\d+ch")
 """Words with a number that tell no people apart."""
@@ -22,6 +22,8 @@ _PLACE = re.compile(
 _ROLE = re.compile(r"patient|control|healthy|hc|mother|father|child|sibling|brother|sister|twin|donor|recipient|case|proband|index")
 _GROUP = re.compile(r"hc|pd|ad|mci|ms|cn|hgg|lgg|controls?|patients?|healthy|normals?|cases?|tumou?rs?|benign|malignant", re.IGNORECASE)
 _KIND = re.compile(r"left|right|lh|rh|ed|es|arterial|venous|portal|delayed|native|sa|la|sax|lax")
+_TABLE = "A table of patients (--table) says otherwise."
+_MAY_BE = f"may be of one person; each counts as a person of its own. {_TABLE}"
 
 Words = tuple[str, ...]
 _Folders = Mapping[Words, Mapping[str, Words]]
@@ -38,7 +40,13 @@ def people_of_folders(files: Mapping[str, ImageFile], person: Mapping[str, str])
     if not _apart(found.values(), person) or not _are_people(found):
         return {}
     last = Counter(folder[-1] for folder in found)
-    return {case: folder[-1] if last[folder[-1]] == 1 else "_".join(folder) for folder, cases in found.items() for case in cases}
+    several = Counter(person.values())
+    out: dict[str, str] = {}
+    for folder, cases in found.items():
+        # Who was found to have visits in other folders keeps them.
+        known = next((person[case] for case in cases if several[person[case]] > 1), None)
+        out |= dict.fromkeys(cases, known or (folder[-1] if last[folder[-1]] == 1 else "_".join(folder)))
+    return out
 
 
 def say_folders(files: Mapping[str, ImageFile], person: Mapping[str, str], by_folder: Mapping[str, str]) -> list[str]:
@@ -49,19 +57,22 @@ def say_folders(files: Mapping[str, ImageFile], person: Mapping[str, str], by_fo
         person: case -> who it shows, by all that was found.
         by_folder: from `people_of_folders`.
     """
-    table = "A table of patients (--table) says otherwise."
     if by_folder:
         several = [case for case, count in ((c, Counter(by_folder.values())[p]) for c, p in by_folder.items()) if count > 1]
         people = len({person[case] for case in several})
         whose = f"{len(several)} cases are of {people} {'person' if people == 1 else 'people'} ({several[0]}: {person[several[0]]})"
-        return [f"By their folders {whose}; cases of a person stay on one side of a split. {table}"]
+        return [f"By their folders {whose}; cases of a person stay on one side of a split. {_TABLE}"]
     found = _by_folder(files)
-    may_be = "may be of one person; each counts as a person of its own"
     if (two := _apart(found.values(), person)) and _may_be_people(found):
-        return [f"{two[0]} and {two[1]} lie in one folder and {may_be}. {table}"]
-    if two := _apart(_called_alike(found), person) or _apart(_by_kinds(files), person):
-        return [f"{two[0]} and {two[1]} {may_be}. {table}"]
-    return []
+        return [f"{two[0]} and {two[1]} lie in one folder and {_MAY_BE}"]
+    two = _apart(_called_alike(found), person)
+    return [f"{two[0]} and {two[1]} {_MAY_BE}"] if two else say_kinds(person)
+
+
+def say_kinds(person: Mapping[str, str]) -> list[str]:
+    """A sentence for the plan on cases (-> person) whose names differ only in words at their end for sides, phases or frames."""
+    two = _apart(_by_kinds(person), person)
+    return [f"{two[0]} and {two[1]} {_MAY_BE}"] if two else []
 
 
 def _by_folder(files: Mapping[str, ImageFile]) -> _Folders:
@@ -74,7 +85,8 @@ def _by_folder(files: Mapping[str, ImageFile]) -> _Folders:
             if own and own <= set(_folded(case)):
                 outer = {word for part in folder for word in _folded(part)}
                 found[folder][case] = _with_numbers([word for word in _folded(case) if word not in outer])
-        if len(found) > 1 and any(len(cases) > 1 for cases in found.values()):
+        inner = len(found) > 1 and all(len(folder) > 1 and _is_visit(folder[-1]) for folder in found)
+        if not inner and len(found) > 1 and any(len(cases) > 1 for cases in found.values()):
             return found
     return {}
 
@@ -94,9 +106,11 @@ def _called_alike(found: _Folders) -> list[list[str]]:
     for cases in found.values():
         for case, rest in cases.items():
             by_rest[rest].append(case)
-    alike = [cases for cases in by_rest.values() if len(cases) > 1]
+    alike = [cases for rest, cases in by_rest.items() if len(cases) > 1 and rest]
     enough = 2 * sum(map(len, alike)) >= sum(map(len, found.values()))
-    return alike if enough and not any(map(_is_no_person, found)) else []
+    # `k7` in `P01` and in `P02` is of two people.
+    people = _have_numbers(found) and not all(names_a_visit(folder[-1]) for folder in found)
+    return alike if enough and not people and not any(map(_is_no_person, found)) else []
 
 
 def _by_kinds(cases: Iterable[str]) -> list[list[str]]:
@@ -107,7 +121,8 @@ def _by_kinds(cases: Iterable[str]) -> list[list[str]]:
         while rest and (_KIND.fullmatch(rest[-1]) or _NUMBERED.fullmatch(rest[-1])):
             rest.pop()
         out[tuple(rest)].append(case)
-    return list(out.values())
+    # Names that are nothing else (`scan_01`) are people's.
+    return [cases for rest, cases in out.items() if rest]
 
 
 def _are_people(found: _Folders) -> bool:
@@ -126,9 +141,11 @@ def _are_people(found: _Folders) -> bool:
 
 
 def _may_be_people(found: _Folders) -> bool:
-    if len(found) < max(map(len, found.values())) or any(map(_is_no_person, found)):
+    if any(map(_is_no_person, found)):
         return False
-    return _have_numbers(found) or all(_tells_a_kind(rest) for cases in found.values() for rest in cases.values())
+    kinds = all(_tells_a_kind(rest) for cases in found.values() for rest in cases.values())
+    few = len(found) >= max(map(len, found.values()))
+    return few + kinds + _have_numbers(found) > 1
 
 
 def _have_numbers(found: _Folders) -> bool:
@@ -143,9 +160,15 @@ def _is_no_person(folder: Words) -> bool:
     return names_a_visit(name) and not re.fullmatch(r"[^\W_]?\d+", name)
 
 
+def _is_visit(folder: str) -> bool:
+    return all(map(is_visit, _with_numbers(_folded(folder))))
+
+
 def _tells_a_kind(rest: Words) -> bool:
     """Whether words tell an image of a person, not a person."""
-    return all(_NUMBERED.fullmatch(word) or not (is_number(word) or len(word) == 1 or _ROLE.fullmatch(word)) for word in rest)
+    return all(
+        _NUMBERED.fullmatch(word) or is_visit(word) or not (is_number(word) or len(word) == 1 or _ROLE.fullmatch(word)) for word in rest
+    )
 
 
 def _kind(rest: Words) -> Words:

@@ -71,7 +71,7 @@ def say_versions(plain: Mapping[ImageFile, ImageFile]) -> list[str]:
 
 
 def same_person(guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str]) -> dict[str, str]:
-    """Case -> the case whose name it goes on from after the word for the sequence: that of `P01_T1_2` -> that of `P01_T1`."""
+    """Case -> the case of the same person: `P01_T1_2`, which goes on after the sequence, -> `P01_T1`; `P01_img` -> `P01`."""
     out: dict[str, str] = {}
     for file, base, tail in _going_on(guesses):
         said, owner, key = guesses[base].said & set(_stem(base)), set(_words(keys[base])), set(_words(keys[file]))
@@ -103,7 +103,7 @@ def _in_one_folder(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, ImageF
     for file, found in guesses.items():
         if found.kind == "image":
             folder = file.components[:-1]
-            plain = tuple(text for part in folder if (text := "_".join(w for w in _words(part) if not _STEP.fullmatch(w))))
+            plain = tuple(text for part in folder if (text := "_".join(w for w in words(part) if not _STEP.fullmatch(w.casefold()))))
             places[found.name, plain][folder].append(file)
     out = {file: file for file in guesses}
     for alike in places.values():

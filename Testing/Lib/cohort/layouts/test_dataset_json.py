@@ -214,6 +214,17 @@ def test_visits_share_the_patient(write_image: Write, labels: np.ndarray, tmp_pa
     assert [c.patient for c in plan_dataset(tmp_path, table=table).usable] == ["A", "B", "A", "C"]
 
 
+def test_frames_that_may_be_of_one_person_are_asked_about(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for n, frame in ((1, "01"), (1, "12"), (2, "01"), (2, "08")):
+        for channel in (0, 1):
+            write_image(f"imagesTr/patient00{n}_frame{frame}_{channel:04d}.nii.gz", seed=n)
+        write_image(f"labelsTr/patient00{n}_frame{frame}.nii.gz", labels)
+    describe(tmp_path, V2, numTraining=4)
+    (said,) = plan_dataset(tmp_path).warnings
+    assert said.startswith("patient001_frame01 and patient001_frame12 may be of one person")
+    assert "--table" in said
+
+
 def test_files_that_are_missing_or_do_not_fit_exclude_their_case(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     decathlon(write_image, labels, tmp_path)
     (tmp_path / "labelsTr/BRATS_2.nii.gz").unlink()

@@ -65,6 +65,7 @@ def test_one_name_at_two_sites_is_two_people(write_image: Write, tmp_path: Path)
         ("{0}/{1}_T1", "family1 family2 family3", "anna berta", ""),
         ("{0}/{1}_T1", "K1 K2 K3", "patient control", "K1_control and K1_patient lie in one folder and may be of one person"),
         ("{0}/{0}_{1}", "ADNI1 ADNI2 ADNI3", "0001 0002", "ADNI1_0001 and ADNI1_0002 lie in one folder and may be of one person"),
+        ("{0}/{1}", "P0 P1", "CTres PET SUV", "P0_CTres and P0_PET lie in one folder and may be of one person"),
         ("{0}/{0}_{1}", "P01 P02 P03", "k7 k9", "P01_k7 and P01_k9 lie in one folder and may be of one person"),
         ("{0}/{1}", "1 2 3", "arterial venous", "1_arterial and 1_venous lie in one folder and may be of one person"),
         ("{0}/{1}", "arterial venous", "anna berta carl", "arterial_anna and venous_anna may be of one person"),
@@ -86,8 +87,11 @@ def test_other_folders_are_no_people_and_what_may_be_one_is_said(
 
 def test_visits_in_folders_of_their_own_meet_in_their_person(write_image: Write, tmp_path: Path) -> None:
     for n, visit, side in product((1, 2), ("baseline", "followup"), ("left", "right")):
-        write_image(f"P0{n}_{visit}/{side}.nii.gz")
-    assert {c.patient for c in discover(tmp_path).usable} == {"P01", "P02"}
+        write_image(f"flat/P0{n}_{visit}/{side}.nii.gz")
+    assert {c.patient for c in discover(tmp_path / "flat").usable} == {"P01", "P02"}
+    for n, visit, side in product((1, 2, 3, 4), ("ses-1", "ses-2"), ("left", "right")):
+        write_image(f"deep/P0{n}/{visit}/{side}.nii.gz")
+    assert {c.patient for c in discover(tmp_path / "deep").usable} == {"P01", "P02", "P03", "P04"}
 
 
 def test_a_table_overrules_folders_and_ends_questions(write_image: Write, tmp_path: Path) -> None:
