@@ -426,8 +426,7 @@ def read_command(line: bytes) -> tuple[int, Command]:
     request = data.pop("id", None)
     if not isinstance(request, int) or isinstance(request, bool):
         raise ProtocolError("A command has no whole number as its id.")
-    message = _message(data, "command", COMMANDS)
-    return request, message
+    return request, _message(data, "command", COMMANDS)
 
 
 def request_of(line: bytes) -> int | None:
