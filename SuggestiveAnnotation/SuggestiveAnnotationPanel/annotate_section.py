@@ -169,6 +169,8 @@ class AnnotateSection(Section):
             return withKeys(text.format(numbers=effort_text.numbers(unseen)))
         if unseen:
             return _("Slice {numbers} has not been shown yet. Scroll through it first.").format(numbers=effort_text.numbers(unseen))
+        if not workspace.views.visible:
+            return withKeys(_("The views along the slices are hidden. Bring them back (J)."))
         shown = workspace.views.shownSlice()
         if shown is None:
             return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))
@@ -378,7 +380,14 @@ class AnnotateSection(Section):
     def _review(self, verdict):
         if not self.workspace.mayLeave():
             return
-        self.workspace.session.review([self.workspace.current], verdict=verdict, note=self.ui.noteEdit.text)
+        ref, views = self.workspace.current, self.workspace.views
+        if ref not in views.displayed or views.shownSlice() != ref or not views.visible:
+            self.workspace.message("warning", withKeys(_("The slice is not on the screen. Bring it back (J), then judge it.")))
+            return
+        if ref in self.workspace.sync.changedSlices():
+            self.workspace.message("warning", _("You have changed this slice. Accept your own version, or drop your drafts of it first."))
+            return
+        self.workspace.session.review([ref], verdict=verdict, note=self.ui.noteEdit.text)
         self.ui.noteEdit.text = ""
         self.workspace.nextToReview()
 

@@ -361,6 +361,9 @@ class RoundSection(Section):
 
     def _drop(self, number):
         question = _("Drop round {n}? What was computed for it is not used; slices that were accepted stay.").format(n=number)
+        if waiting := self._waiting():
+            more = _("Suggestions of the round before that still wait, {k}, expire with it; their drafts are kept.")
+            question = f"{question} {more.format(k=waiting)}"
         if slicer.util.confirmYesNoDisplay(question, windowTitle=_("Drop the round")):
             self._outcome = ""
             # By the worker, which alone works on the rounds of the study.

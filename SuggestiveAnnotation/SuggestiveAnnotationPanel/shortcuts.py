@@ -105,9 +105,12 @@ class Shortcuts:
 def _typing():
     """Whether the focus is where text is typed: letters are taken there, but keys with Ctrl are not."""
     widget = qt.QApplication.focusWidget()
-    if isinstance(widget, qt.QComboBox):
+    if widget is None:
+        return False
+    # PythonQt's classes do not inherit from each other.
+    if widget.inherits("QComboBox"):
         return widget.editable
-    return isinstance(widget, (qt.QLineEdit, qt.QAbstractSpinBox, qt.QTextEdit, qt.QPlainTextEdit))
+    return any(widget.inherits(name) for name in ("QLineEdit", "QAbstractSpinBox", "QTextEdit", "QPlainTextEdit"))
 
 
 def _normal(key):

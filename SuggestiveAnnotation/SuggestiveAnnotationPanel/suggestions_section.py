@@ -245,7 +245,7 @@ class SuggestionsSection(Section):
         known = ref is not None
         hidden = self._hidden(ref) if known else ""
         excluded = self.workspace.whyExcluded(ref)
-        ui.emptyButton.enabled = known and not hidden and not excluded and (waits or not suggested)
+        ui.emptyButton.enabled = known and not hidden and not excluded and self._states.get(ref) not in ("accepted", "reviewed")
         ui.emptyButton.toolTip = (
             _("Accept the slice as holding none of the structures") if ui.emptyButton.enabled else excluded or hidden or why
         )
@@ -313,6 +313,8 @@ class SuggestionsSection(Section):
 
     def _hidden(self, ref):
         """Why nobody can say that the open slice is empty: it is not what they see. Empty when it is."""
+        if not self.workspace.views.visible:
+            return withKeys(_("The views along the slices are hidden. Bring them back (J)."))
         if ref not in self.workspace.views.displayed or ref.case != self.workspace.scene.case:
             return _("The slice has not been shown yet.")
         shown = self._shownSlice()

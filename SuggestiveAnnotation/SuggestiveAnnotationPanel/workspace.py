@@ -10,6 +10,7 @@ from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
 
 from . import requirements, settings
 from .connect import showError
+from .shortcuts import withKeys
 from .signal import Signal
 from .worker_requests import WorkerRequests
 
@@ -173,10 +174,12 @@ class Workspace:
 
     def nextToReview(self):
         """Open the next slice that waits for a second reader; says so when none does, and stays."""
+        if not self.mayLeave():
+            return
         self.saveNow()
         ref = self.session.next_to_review()
         if ref is None:
-            self.message("info", _("No slice of another reader waits for review. N opens the next suggestion."))
+            self.message("info", withKeys(_("No slice of another reader waits for review. Go to the next suggestion (N).")))
         else:
             self.current = ref
             self._keepPlace()

@@ -317,7 +317,8 @@ class AnnotationRows:
         )
         own = select(*place).where(accepted, table.c.annotator == reviewer)
         with self.database.read() as connection:
-            return frozenset(map(row_ref, connection.execute(query))) - frozenset(map(row_ref, connection.execute(own)))
+            found = frozenset(map(row_ref, connection.execute(query)))
+            return found - frozenset(map(row_ref, connection.execute(own))) if found else found
 
     def record_event(self, kind: str, *, annotator: str, ref: SliceRef | None = None, payload: Mapping[str, Any] | None = None) -> None:
         """Keep one raw event."""

@@ -259,9 +259,13 @@ class ReaderView:
         """Slices that the newest round does not suggest and that wait for this reader all the same: their drafts, and what was returned to
         them. In the order of the cohort.
         """
+        if not self.study.draft_counts(self.annotator):
+            return ()
         listed = {row.ref for row in self._ordered()}
-        states = {ref: status.state for case in self.study.draft_counts(self.annotator) for ref, status in self.slice_status(case).items()}
-        return self._in_order(ref for ref, state in states.items() if state in ("draft", "returned") and ref not in listed)
+        newest, excluded = {row.ref: row for row in self.study.suggestion_states()}, self.study.excluded_reasons()
+        drafts = {ref: work for ref, work in self._work().items() if work.draft and ref not in listed}
+        states = {ref: _state(newest.get(ref), work, set(), going_on=None, excluded=ref.case in excluded) for ref, work in drafts.items()}
+        return self._in_order(ref for ref, state in states.items() if state in ("draft", "returned"))
 
     def to_be_reviewed(self) -> tuple[SliceRef, ...]:
         """Slices that another reader drew and accepted and nobody reviewed, in the order of the cohort; none when blind."""

@@ -98,6 +98,7 @@ def test_a_slice_with_an_outline_that_is_not_applied_is_not_left(reader: Reader)
         lambda: press(reader.host, "N"),
         lambda: press(reader.host, "P"),
         lambda: reader.workspace.openSlice(OTHER),
+        reader.workspace.nextToReview,
         lambda: reader.host.click(suggestions.ui.skipButton),
         lambda: reader.host.click(suggestions.ui.emptyButton),
         lambda: reader.host.click(first.ui.blindBox),
@@ -169,3 +170,33 @@ def test_a_key_does_nothing_while_a_note_is_typed(reader: Reader) -> None:
     reader.host.press("Ctrl+Return", reader.ui.noteEdit)
     assert reader.said[-1][1].startswith("Ctrl+Return does nothing while you type.")
     assert {a.annotator for a in reader.workspace.study.all_annotations()} == {"Dr First"}
+
+
+def test_what_is_judged_is_on_the_screen_as_the_other_reader_left_it(reader: Reader) -> None:
+    Session(reader.workspace.study, annotator="Dr First").accept({A: square(4), B: square(1)})
+    reader.workspace.statesChanged()
+    reader.host.waitUntil(lambda: A in reader.workspace.views.displayed, 3, "the picture")
+    # A double click: the event loop does not turn between the two.
+    reader.section.approve()
+    reader.section.approve()
+    assert (reader.workspace.current, reader.state(A), reader.state(B)) == (B, "reviewed", "accepted")
+    assert reader.said[-1] == ("warning", "The slice is not on the screen. Bring it back (J), then judge it.")
+    reader.host.waitUntil(lambda: B in reader.workspace.views.displayed, 3, "the picture")
+    reader.scroll(A)
+    reader.section.approve()
+    assert reader.state(B) == "accepted"
+    reader.host.press("J")
+    reader.workspace.sync.write(B, square(1, left=11))
+    reader.section.approve()
+    assert reader.said[-1][1].startswith("You have changed this slice.")
+    assert not [one for one in reader.workspace.study.reviews().values() if one.annotation_id != 1]
+
+
+def test_empty_answers_what_was_skipped(reader: Reader) -> None:
+    suggestions = reader.panel.sections[2]
+    reader.host.click(suggestions.ui.skipButton)
+    reader.open(A)
+    assert reader.state(A) == "skipped"
+    reader.host.waitUntil(suggestions.ui.emptyButton.isEnabled, 3, "the way free")
+    reader.host.click(suggestions.ui.emptyButton)
+    assert reader.state(A) == "accepted"

@@ -270,7 +270,7 @@ def test_a_second_reader_reviews(reader: Reader) -> None:
     assert not reader.ui.nextReviewButton.isEnabled()
     reader.host.type(reader.ui.noteEdit, "too small")
     reader.host.click(reader.ui.returnButton)
-    assert reader.said[-1] == ("info", "No slice of another reader waits for review. N opens the next suggestion.")
+    assert reader.said[-1] == ("info", "No slice of another reader waits for review. Go to the next suggestion (N).")
     assert reader.workspace.current == B
     assert not reader.ui.reviewBox.isVisible()
     (review,) = [r for r in reader.workspace.study.reviews().values() if r.verdict == "returned"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from panel_reader import A, B
+from panel_study import square
 from Support.panel_hands import press
 
 SLICE, OTHER, ORTHOGONAL = "SuggestiveSlice", "SuggestiveOther", "SuggestiveOrtho1"
@@ -36,8 +37,9 @@ def test_in_the_other_sequence_maximised_slices_are_seen_and_accepted(host: Any,
         press(host, "N")
         open_slice = reader.workspace.current
         host.waitUntil(lambda ref=open_slice: ref in reader.workspace.views.displayed, 30, "the slice")
-        assert reader.section.obstacle() == ""
+        reader.workspace.sync.write(open_slice, square(1))
         host.waitUntil(lambda: reader.ui.acceptButton.enabled, 30, "the button")
+        assert reader.section.obstacle() == ""
     accepted = reader.workspace.current
     host.click(reader.ui.acceptButton)
     assert reader.state(accepted) == "accepted"
@@ -55,6 +57,19 @@ def test_a_view_across_the_slices_maximised_gives_way_to_the_slice(host: Any, re
     host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 30, "the slice")
     assert reader.workspace.current == {"J": A, "N": B}[key]
     assert reader.section.obstacle() == ""
+
+
+def test_nothing_is_accepted_while_a_view_across_the_slices_is_maximised(host: Any, reader: Any) -> None:
+    host.waitUntil(reader.ui.acceptButton.isEnabled, 30, "the slice")
+    maximise(host, ORTHOGONAL)
+    said = "The views along the slices are hidden. Bring them back (J)."
+    host.waitUntil(lambda: reader.ui.guidance.text == said, 3, "the refusal")
+    for answer in (reader.section.acceptAndNext, reader.panel.sections[2].markEmpty):
+        answer()
+        assert reader.said[-1] == ("warning", said)
+    assert reader.workspace.study.annotations() == ()
+    press(host, "J")
+    host.waitUntil(reader.ui.acceptButton.isEnabled, 30, "the slice")
 
 
 def test_a_scene_saved_with_the_module_open_does_not_leave_its_layout_behind(host: Any, panel: Any) -> None:

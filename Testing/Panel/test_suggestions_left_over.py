@@ -47,7 +47,7 @@ def test_drafts_of_an_earlier_round_are_listed_last_and_reached_by_key(reader: R
         ("case0, slice 9", "✎ draft", why),
     ]
     assert ui.guidance.text == (
-        "1 of 1 wait. Choose one, or press N for the next. Your drafts and returned slices of other rounds, at the end of the list: 2."
+        "1 of 1 wait. Choose one, or go to the next (N). Your drafts and returned slices of other rounds, at the end of the list: 2."
     )
     press(reader.host, "N")
     assert reader.workspace.current == B
