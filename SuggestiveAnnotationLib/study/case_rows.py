@@ -157,11 +157,13 @@ def exclude(connection: Connection, name: str, reason: str, *, retry: bool = Fal
 
 
 def include(connection: Connection, name: str) -> None:
-    """Give a case back the role that a person took, inside a running transaction. Raises: StudyError, when nobody did."""
+    """Give a case back the role that a person took, inside a running transaction. Raises: StudyError, when none is known."""
     table = tables.properties
     role = connection.execute(select(table.c.value).where(table.c.name == _ROLE_TAKEN + name)).scalar()
     if role not in get_args(Role):
-        raise StudyError(f"Case {name} cannot be included again: nobody excluded it.", hint="`study show` says why a case is excluded.")
+        raise StudyError(
+            f"Case {name} cannot be included again: no role is known that it had before.", hint="`study show` says why a case is excluded."
+        )
     put_property(connection, _ROLE_TAKEN + name, None)
     connection.execute(update(tables.cases).where(tables.cases.c.name == name).values(role=role, excluded_reason=""))
 

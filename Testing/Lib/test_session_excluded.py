@@ -107,6 +107,6 @@ def test_only_what_a_person_excluded_is_included_again(study: Study) -> None:
     study.exclude_case("case1", "Its image cannot be read.", retry=True)
     assert study.cases_to_include() == ()
     for case in ("case0", "case1"):
-        with pytest.raises(StudyError, match=f"Case {case} cannot be included again: nobody excluded it"):
+        with pytest.raises(StudyError, match=f"Case {case} cannot be included again: no role is known that it had before"):
             session.include_case(case)
     assert study.case("case1").role == "excluded"

@@ -25,7 +25,9 @@ def recognise(files: Sequence[ImageFile]) -> Challenge | None:
         mine = [file for file in files if challenge.find(file) is not None]
         sorts = [sort for file in mine if (sort := challenge.sort(file)) is not None]
         kinds = {kind for kind, _, _ in sorts}
-        enough = 2 * len(mine) >= len(files) and "image" in kinds and ("label" in kinds or not challenge.known_by_labels)
+        # Three sequences tell MRBrainS18 without its labels; T1 and FLAIR are many people's.
+        told = "label" in kinds or not challenge.known_by_labels or len({name for kind, name, _ in sorts if kind == "image"}) > 2
+        enough = 2 * len(mine) >= len(files) and "image" in kinds and told
         if enough and (best is None or len(sorts) > best[0]):
             best = (len(sorts), challenge)
     return best[1] if best else None

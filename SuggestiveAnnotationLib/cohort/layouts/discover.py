@@ -28,6 +28,7 @@ from SuggestiveAnnotationLib.cohort.layouts.naming import (
 )
 from SuggestiveAnnotationLib.cohort.layouts.probable import say_probable_labels
 from SuggestiveAnnotationLib.cohort.layouts.versions import (
+    drawn_after,
     drawn_by_model,
     drawn_on,
     same_person,
@@ -93,8 +94,11 @@ def discover(
         what = f"{two[0]} and {two[1]} count as two sequences of one visit"
         warnings.append(f'{what}; if T1 and T2 are visits, name the images: --image {two[2]}="*{two[2]}*".')
     label_slot, mask_slot = _label_and_mask(guesses, keys, label, mask)
+    if label_slot:
+        slots = _as_drawn(slots, label_slot, guesses, keys)
     names = _case_names(slots, label_slot, mask_slot, warnings)
-    warnings += _say_lost([f for f, g in guesses.items() if g.kind == "image" and g.name in slots and keys[f] not in names], keys)
+    there = set(names)
+    warnings += _say_lost([f for f, g in guesses.items() if g.kind == "image" and g.name in slots and keys[f] not in there], keys)
     chosen_reference = reference or next(iter(slots))
     if chosen_reference not in slots:
         raise InputError(f"There is no modality {reference} in {root}.", hint=f"Found: {', '.join(slots)}.")
@@ -287,6 +291,25 @@ def _slot(
     shown = pattern or " or ".join(signature(by_signature[s][0], keys[by_signature[s][0]]) for s in used[:3])
     rest = tuple(signature(by_signature[s][0], keys[by_signature[s][0]]) for s in order if s not in used)
     return _Slot({key: tuple(found) for key, found in chosen.items()}, shown, rest)
+
+
+def _as_drawn(
+    slots: Mapping[str, _Slot], label: _Slot, guesses: Mapping[ImageFile, Guess], keys: Mapping[ImageFile, str]
+) -> dict[str, _Slot]:
+    """The images, of each case the version that its labels were drawn on, where names or folders of the labels tell."""
+    versions: dict[tuple[str, str], list[ImageFile]] = defaultdict(list)
+    for file, found in guesses.items():
+        if found.kind == "image":
+            versions[found.name, keys[file]].append(file)
+    out: dict[str, _Slot] = {}
+    for modality, slot in slots.items():
+        files = dict(slot.files)
+        for case, chosen in slot.files.items():
+            drawn = label.files.get(case, ())
+            if len(chosen) == len(drawn) == 1 and (own := drawn_after(drawn[0], versions[modality, case])):
+                files[case] = (own,)
+        out[modality] = replace(slot, files=files)
+    return out
 
 
 def _bare(glob: str) -> str:

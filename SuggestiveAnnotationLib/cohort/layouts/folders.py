@@ -17,9 +17,11 @@ _NUMBERED = re.compile(r"(?:frame|fr|phase|ph|echo|run|rep|repeat|scan|acq|slice
 """Words with a number that tell no people apart."""
 _PLACE = re.compile(
     r"(?:site|cent(?:er|re)|scanner|hospital|clinic)\w*|"
-    r"(?:group|cohort|batch|fold|set|train|test|val|part|phase|pair|family|fam|twins?|couple)(?:\d+|[a-z])?"
+    r"(?:group|cohort|study|dataset|batch|fold|set|train|test|val|part|phase|pair|family|fam|twins?|couple|litter|cage)(?:\d+|[a-z])?"
 )
-_ROLE = re.compile(r"patient|control|healthy|hc|mother|father|child|sibling|brother|sister|twin|donor|recipient|case|proband|index")
+_ROLE = re.compile(
+    r"patient|control|healthy|hc|mother|father|child|sibling|brother|sister|twin[a-z]?|female|male|young|old|ko|wt|ctrl|donor|recipient|case|proband|index"
+)
 _GROUP = re.compile(r"hc|pd|ad|mci|ms|cn|hgg|lgg|controls?|patients?|healthy|normals?|cases?|tumou?rs?|benign|malignant", re.IGNORECASE)
 _KIND = re.compile(r"left|right|lh|rh|ed|es|arterial|venous|portal|delayed|native|sa|la|sax|lax")
 _TABLE = "A table of patients (--table) says otherwise."
@@ -58,7 +60,8 @@ def say_folders(files: Mapping[str, ImageFile], person: Mapping[str, str], by_fo
         by_folder: from `people_of_folders`.
     """
     if by_folder:
-        several = [case for case, count in ((c, Counter(by_folder.values())[p]) for c, p in by_folder.items()) if count > 1]
+        images = Counter(by_folder.values())
+        several = [case for case, one in by_folder.items() if images[one] > 1]
         people = len({person[case] for case in several})
         whose = f"{len(several)} cases are of {people} {'person' if people == 1 else 'people'} ({several[0]}: {person[several[0]]})"
         return [f"By their folders {whose}; cases of a person stay on one side of a split. {_TABLE}"]

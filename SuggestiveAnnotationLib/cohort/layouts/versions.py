@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from SuggestiveAnnotationLib.cohort.layouts.naming import IMAGE, Guess, ImageFile, is_number, vocabulary, words
 from SuggestiveAnnotationLib.cohort.layouts.visits import names_a_visit
@@ -19,7 +19,7 @@ _STEP = re.compile(
     r"iso|isotropic|mni\d*|\d+mm"
 )
 _SITE = re.compile(r"(?:site|cent(?:er|re)|scanner|hospital|clinic)\w*")
-_ELSE = re.compile(rf"left|right|lh|rh|{_SITE.pattern}|\w")
+_ELSE = re.compile(rf"left|right|lh|rh|(?:pre|intra|post)op\w*|(?:re)?test|repeat|later|before|during|after|{_SITE.pattern}|\w")
 _MODEL = re.compile(r"pred|preds|predictions?|predicted|nnu?net|autosegs?|autosegmentations?|softmax|logits")
 _PROBABILITY = re.compile(r"probs?|probabilit(?:y|ies)|probmaps?")
 
@@ -48,7 +48,8 @@ def without_versions(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, Imag
     out: dict[ImageFile, ImageFile] = {}
     for file, found in guesses.items():
         stem = _stem(file)
-        tails = [t for (name, t), inside in folders.items() if name == found.name and _is_version(found, stem, t, len(inside))]
+        ends = [t for n in range(1, len(stem)) if (found.name, t := stem[n:]) in folders]
+        tails = [t for t in ends if _is_version(found, stem, t, len(folders[found.name, t]))]
         longest = max(map(len, tails), default=0) if found.kind == "image" else 0
         out[file] = _shortened(moved[file], len(stem) - longest) if longest else moved[file]
     return out
@@ -57,8 +58,18 @@ def without_versions(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, Imag
 def drawn_on(plain: Mapping[ImageFile, ImageFile], guesses: Mapping[ImageFile, Guess]) -> frozenset[ImageFile]:
     """Versions that most labels are called after: `P01_CT_contrast` where there is a `P01_CT_contrast_seg`."""
     labels = [_stem(file) for file, found in guesses.items() if found.kind == "label"]
-    most = {tail for tail in _added(plain).values() if tail and 2 * sum(_holds(stem, tail) for stem in labels) > len(labels)}
+    most = {tail for tail in set(_added(plain).values()) if tail and 2 * sum(_holds(stem, tail) for stem in labels) > len(labels)}
     return frozenset(file for file, tail in _added(plain).items() if tail in most)
+
+
+def drawn_after(label: ImageFile, versions: Sequence[ImageFile]) -> ImageFile | None:
+    """The one of an image's versions that the label is called after, or whose folder it is in; None where neither tells."""
+    steps = _folder_steps(label)
+    here = [file for file in versions if steps and _folder_steps(file) == steps] or versions
+    called = [file for file in here if _stem(label)[: len(_stem(file))] == _stem(file)] or here
+    longest = max((len(_stem(file)) for file in called), default=0)
+    best = [file for file in called if len(_stem(file)) == longest] if called is not here else here
+    return best[0] if len(best) == 1 else None
 
 
 def say_versions(plain: Mapping[ImageFile, ImageFile]) -> list[str]:
@@ -107,7 +118,8 @@ def _in_one_folder(guesses: Mapping[ImageFile, Guess]) -> dict[ImageFile, ImageF
             places[found.name, plain][folder].append(file)
     out = {file: file for file in guesses}
     for alike in places.values():
-        first, *others = sorted(alike, key=lambda folder: (len(_words("/".join(folder))), folder))
+        shortest = {folder: min(len(_stem(file)) for file in inside) for folder, inside in alike.items()}
+        first, *others = sorted(alike, key=lambda folder: (shortest[folder], len(_words("/".join(folder))), folder))
         stems = {_stem(file) for file in alike[first]}
         for folder in others:
             both = [file for file in alike[folder] if any(_without_steps(_stem(file), n) in stems for n in range(len(_stem(file))))]
@@ -160,6 +172,10 @@ def _shortened(file: ImageFile, kept: int) -> ImageFile:
     folder, slash, name = file.relative.rpartition("/")
     ends = [m.end() for m in re.finditer(r"[^\W_]+", file.stem)]
     return ImageFile(file.path, f"{folder}{slash}{file.stem[: ends[kept - 1]]}{name[len(file.stem) :]}")
+
+
+def _folder_steps(file: ImageFile) -> set[str]:
+    return {w for part in file.components[:-1] for w in _words(part) if _STEP.fullmatch(w)}
 
 
 def _stem(file: ImageFile) -> Words:

@@ -171,6 +171,13 @@ LAYOUTS: dict[str, tuple[list[str], str, tuple[str, ...], dict[str, tuple[str, s
         {"1": ("1", "", "pool"), "14": ("14", "", "pool")},
         "mrbrains18",
     ),
+    "mrbrains, without labels": (
+        [f"test/{n}/{part}.nii.gz" for n in (2, 3) for part in ("pre/FLAIR", "pre/T1", "pre/IR", "orig/FLAIR", "orig/T1")],
+        "MRBrainS18",
+        ("T1", "FLAIR", "IR"),
+        {"2": ("2", "", "test"), "3": ("3", "", "test")},
+        "mrbrains18",
+    ),
     "wmh": (
         [
             f"{folder}/{part}.nii.gz"

@@ -63,6 +63,41 @@ def test_versions_may_have_a_folder_of_their_own(plan_of: Callable[..., CohortPl
     assert plan.warnings[0].startswith("By name 3 files are other versions of images")
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "label", "image"),
+    [
+        ("orig/P0#_T1", "registered/P0#_T1", "registered/P0#_seg", "registered/P0#_T1"),
+        ("orig/images/P0#", "cropped/images/P0#", "cropped/labels/P0#_seg", "cropped/images/P0#"),
+        ("images_orig/P0#", "images_resampled/P0#", "segs_resampled/P0#", "images_resampled/P0#"),
+        ("raw/P0#_T1", "brain/P0#_T1_brain", "raw/P0#_seg", "raw/P0#_T1"),
+        ("raw/P0#", "brain/P0#_brain", "segs/P0#", "raw/P0#"),
+    ],
+)
+def test_a_case_has_the_image_that_its_labels_were_drawn_on(
+    plan_of: Callable[..., CohortPlan], first: str, other: str, label: str, image: str
+) -> None:
+    plan = plan_of(first, other, label)
+    assert [c.patient for c in plan.usable] == ["P01", "P02", "P03"]
+    for n, case in enumerate(plan.usable, start=1):
+        assert case.images[plan.reference].endswith(f"/{image.replace('#', str(n))}.nii.gz")
+        assert (case.label or "").endswith(f"/{label.replace('#', str(n))}.nii.gz")
+
+
+def test_where_few_labels_are_of_another_version_each_has_its_own(plan_of: Callable[..., CohortPlan]) -> None:
+    plan = plan_of("P0#_T1", "P0#_T1_warped", "P01_T1_warped_seg", "P02_T1_seg", "P03_T1_seg")
+    assert {name: (image, label) for name, (_, image, label) in found(plan).items()} == {
+        "P01": ("P01_T1_warped", "P01_T1_warped_seg"), "P02": ("P02_T1", "P02_T1_seg"), "P03": ("P03_T1", "P03_T1_seg"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("time", ["intraop", "preoperative", "retest", "later", "after"])
+def test_another_time_is_no_version(plan_of: Callable[..., CohortPlan], time: str) -> None:
+    plan = plan_of("P0#_T1", "P0#_T1_seg", f"P0#_T1_{time}", f"P0#_T1_{time}_seg")
+    assert len(plan.usable) == 6
+    assert len({c.patient for c in plan.usable}) == 3
+    assert all(Path(c.label or "").name == Path(c.images["T1"]).name.replace(".nii", "_seg.nii") for c in plan.usable)
+
+
 def test_cases_of_two_sites_stay_where_they_are(plan_of: Callable[..., CohortPlan]) -> None:
     assert len(plan_of("siteA/P0#_T1", "siteB/P0#_T1_brain").usable) == 6
 
