@@ -148,7 +148,7 @@ def test_from_a_dicom_folder_to_dicom_seg(host: Any, panel: Any, section: Any, t
     ref = next(one for one in study.pool_refs() if one.case == case.name and one.native_index == 4)
     labels = annotate(host, panel, ref)
     text = export(host, panel, "DICOM SEG", tmp_path / "out")
-    assert "files of 1 cases were written" in text, panel.messageLabel.text
+    assert "files of 1 case were written" in text, panel.messageLabel.text
     written = list((tmp_path / "out").rglob("*.dcm"))
     assert len(written) == 1
     segmentation = highdicom.seg.segread(written[0])
