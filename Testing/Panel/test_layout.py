@@ -316,7 +316,8 @@ def test_one_key_brings_the_reference_back(host: Any, panel: Any, workspace: Any
     assert "Bring the suggested slice back (J)." in panel.sections[3].obstacle()
     press(host, "J")
     host.waitUntil(lambda: workspace.views.shownSlice() == workspace.current, 30, "the slice")
-    assert panel.sections[3].obstacle() == ""
+    # All that is in the way now is that nobody has drawn anything.
+    assert panel.sections[3].obstacle().startswith("Nothing is drawn on slice 4 yet.")
 
 
 @pytest.mark.parametrize("lost", ["flair", "t1"], ids=["other", "reference"])
