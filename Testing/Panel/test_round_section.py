@@ -93,6 +93,10 @@ def test_a_study_without_a_round_begins_with_round_0(section: Any, panel: Any, s
 
 def test_the_models_outline_is_computed_where_rounds_are(section: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
     workspace = opened(in_round_0)
+    study, weights = workspace.study, in_round_0 / "models" / "none.safetensors"
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"")
+    study.publish_model("segmentation", path=weights, card={}, record_key=study.record.key, round_number=0)
     for device in ("auto", "cpu"):
         section.ui.deviceBox.setCurrentText(device)
         workspace.scene.toggleModelOutline()
