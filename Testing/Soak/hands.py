@@ -90,12 +90,19 @@ class Hands:
             if self.current is None:
                 return False
             try:
-                self.host.waitUntil(lambda: self.current is None or not self.annotate.obstacle(), AGAIN)
+                self.host.waitUntil(lambda: self.current is None or self._on_screen(), AGAIN)
             except TimeoutError:
                 self.workspace.openSlice(self.current)
             else:
                 return self.current is not None
         raise TimeoutError(f"the open slice never came: {self.annotate.obstacle()}")
+
+    def _on_screen(self) -> bool:
+        # Not that it can be accepted: that takes a stroke, or another reader's.
+        scene, views = self.workspace.scene, self.workspace.views
+        loaded = scene.segmentation is not None and scene.case == self.current.case
+        given = self.annotate.editor.segmentationNode() is scene.segmentation
+        return loaded and given and self.current in views.displayed and views.shownSlice() == self.current
 
     def click(self, button: Any) -> bool:
         """Press a button; False when it went off while the mouse was on its way."""
@@ -267,6 +274,8 @@ class Hands:
     def accept(self) -> None:
         """Accept the open slice, by key or button."""
         ref = self.current
+        if self.workspace.sync.untouched(ref) and self.rng.random() < 0.9:
+            self.paint()
         labels = hash_of(self.workspace.sync.labels(ref))
         if self.rng.random() < 0.5:
             self._accepted("accept", {ref: labels}, lambda: self.host.press("Ctrl+Return"))
