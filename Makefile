@@ -47,7 +47,7 @@ screenshots: $(STAMP) ## make the pictures of the panel in Resources/Screenshots
 	@KEEP_SCREENSHOTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q Testing/Panel/test_screens.py
 
 clean: ## remove .venv, caches and outputs
-	@rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) demo-output fuzz-findings soak-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch first and by its pin, so that no range of another package drags in another build; the stamp is written last.

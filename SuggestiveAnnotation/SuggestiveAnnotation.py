@@ -1,4 +1,4 @@
-"""The module in 3D Slicer: suggests slices to annotate, pre-annotates them, measures the contour work that was saved."""
+"""The module in 3D Slicer: suggests slices to annotate, pre-annotates them, measures how much of each outline was already right."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
         self.parent.dependencies = ["Segmentations", "SegmentEditor"]
         self.parent.contributors = ["The SuggestiveAnnotation contributors"]
         self.parent.helpText = _(
-            "Suggests which slices of a cohort of MR volumes are worth annotating next and says why, pre-annotates them, lets you "
-            "correct them in the Segment Editor, and measures how much contour work the pre-annotation saved. Work through the sections "
+            "Suggests which slices of a cohort of medical volumes to annotate next and says why, pre-annotates them, lets you correct "
+            "them in the Segment Editor, and measures how much of each outline was already right. Work through the sections "
             "from top to bottom; each says in one line what to do next. It helps a reader work; it is not a diagnostic device. Nothing "
             "leaves this computer. When Slicer asks at quitting whether to save the scene, its list names the annotation of the open case: "
             "that is safe in the study and needs no saving. Keys while the module is open: Ctrl+Return accepts and goes on, N and P go to "

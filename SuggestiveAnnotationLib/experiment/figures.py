@@ -99,7 +99,7 @@ def area_panel(results: Results) -> Panel:
     left.set_yticks(range(len(order)), labels=[plain(arm.name) for arm in order])
     name_axes(left, f"mean {results.measure} under the curve", "", f"Over {COST_WORDS[results.over]}")
     _zero(right, results.margin)
-    name_axes(right, f"gain over {results.baseline} (positive is better)", "", f"Against {results.baseline}")
+    name_axes(right, f"gain over {results.baseline} in {results.measure} (positive is better)", "", f"Against {results.baseline}")
     words = "; ".join(f"{arm.name} {interval_words(arm.area[results.over])}" for arm in order)
     caption = f"Bars are 95 % intervals; the shaded strip is the margin of ±{results.margin:g} that does not matter."
     return Panel("area", figure, f"Area under {results.measure} over {COST_WORDS[results.over]}: {words}.", caption)
@@ -122,7 +122,7 @@ def gains_panel(results: Results) -> Panel | None:
             axes.plot([np.mean(known)] * 2, [row - 0.38, row + 0.38], color=INK, linewidth=2.2, zorder=3)
         _rows(axes, len(chosen))
         _zero(axes, results.margin)
-        name_axes(axes, f"gain over {results.baseline} (positive is better)", "", title)
+        name_axes(axes, f"gain over {results.baseline} in {results.measure} (positive is better)", "", title)
     grid[0].set_yticks(range(len(chosen)), labels=[plain(gain.arm) for gain in chosen])
     words = "; ".join(f"{g.arm}: {g.wins} people better, {g.ties} tied, {g.losses} worse" for g in chosen)
     caption = f"Area over {COST_WORDS[results.over]}; a line is the mean of its dots, the strip the margin of ±{results.margin:g}."

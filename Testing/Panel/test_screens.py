@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def in_round_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = Study(path)
     session = Session(study, annotator="reader 1")
     manifold = ManifoldOptions(manifold_steps=80)
-    options = RoundOptions(strategy="gradient-guided", budget=8, audit=2, min_gap=2, steps=80)
+    options = RoundOptions(budget=8, audit=2, min_gap=2, steps=80)
     for _ in range(2):
         run_round(study, options=options, manifold=manifold)
         for row in session.suggestions():
@@ -50,9 +51,13 @@ def in_round_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_section_and_the_window_can_be_looked_at(
     host: Any, panel: Any, opened: Callable[[Path], Any], in_round_2: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(in_round_2, tmp_path / "Glioma pilot")
-    folder = SCREENSHOTS if os.environ.get("KEEP_SCREENSHOTS") else tmp_path / "screens"
-    workspace = opened(tmp_path / "Glioma pilot")
+    kept = bool(os.environ.get("KEEP_SCREENSHOTS"))
+    folder = SCREENSHOTS if kept else tmp_path / "screens"
+    # A short path, for the one who looks at the picture.
+    place = Path(tempfile.gettempdir(), "studies", "Sample study") if kept else tmp_path / "Sample study"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(in_round_2, place)
+    workspace = opened(place)
     review = panel.sections[4]
     host.waitUntil(lambda: not review.latentPlot.empty, 60, "the latent view")
     waiting = [row.suggestion for row in workspace.suggestions() if row.state == "suggested" and row.suggestion.kind == "suggested"]
