@@ -36,6 +36,8 @@ FROZEN = "plan.json"
 OVERLAPS = ("dice_3d", "dice_2d", "false_mm3_on_empty", "false_slices_on_empty")
 SURFACES = (*(f"surface_dice_{t:g}mm" for t in TOLERANCES_MM), "hd95_mm", "hausdorff_mm", "penalised")
 """Metrics that an endpoint can be of; surfaces are measured of the models that `volume_metrics` says."""
+_NETWORK = ("architecture", "network", "dropout", "loss_head")
+"""Options of a training that make another kind of network."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}")
 _TOP = (
     "name", "question", "seeds", "first_batch", "first_strategy", "first_unit", "budget", "rounds", "min_gap", "context", "sources",
@@ -128,8 +130,8 @@ def _plan(top: Table) -> Plan:
     rounds, repeats = (_least(top, key, 1, default) for key, default in (("rounds", 3), ("repeats", 1)))
     split = _split(top.table("split"))
     arms = _arms(top, training, manifold)
-    if transfer is not None and not all(arm.training.warm_start for arm in arms):
-        raise top.table("training").mistake("has warm_start = false, but a transferred network is to be gone on from")
+    if transfer is not None:
+        _check_transfer(top, training, arms)
     surfaces: WhichModels = top.get("volume_metrics", WhichModels, "last")
     first = top.get("first_strategy", str, FIRST_BATCH)
     _check_first(top, first)
@@ -156,6 +158,17 @@ def _plan(top: Table) -> Plan:
     )
     _check_people(plan, top)
     return plan
+
+
+def _check_transfer(top: Table, training: TrainingOptions, arms: Sequence[Arm]) -> None:
+    """Every arm has to go on from the network that learnt elsewhere: one that cannot would silently start from nothing."""
+    if not all(arm.training.warm_start for arm in arms):
+        raise top.table("training").mistake("has warm_start = false, but a transferred network is to be gone on from")
+    for arm in arms:
+        differing = [name for name in _NETWORK if getattr(arm.training, name) != getattr(training, name)]
+        if differing:
+            sentence = f"has the arm {arm.name} with its own {differing[0]}, which cannot go on from the transferred network"
+            raise top.mistake(sentence, hint=f"Set {differing[0]} in [training], for all arms.")
 
 
 def _check_first(top: Table, name: str) -> None:

@@ -28,7 +28,7 @@ from SuggestiveAnnotationLib.errors import Cancelled, StorageError, SuggestiveAn
 from SuggestiveAnnotationLib.experiment.judge import judge_newest, random_slices, saved_effort
 from SuggestiveAnnotationLib.experiment.plan import Arm, Plan
 from SuggestiveAnnotationLib.experiment.record import Batch, Judged, Point, Run, RunRecord
-from SuggestiveAnnotationLib.experiment.stem import STEM_SECONDS, WORK, budget_of, copy_study
+from SuggestiveAnnotationLib.experiment.stem import STEM_SECONDS, WORK, base_of, budget_of, copy_study
 from SuggestiveAnnotationLib.models.checkpoint import library_versions
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.progress import CancelToken
@@ -55,7 +55,7 @@ def run_one(plan: Plan, folder: Path, run: Run, stem: Path, *, keep_study: bool 
         shutil.rmtree(path, ignore_errors=True)
         copy_study(stem, path)
         with closing(Study(path)) as study, study.lock():
-            record = _Runner(plan, study, run, cancel).record()
+            record = _Runner(plan, study, run, base_of(folder, run.fold, run.seed), cancel).record()
     except (Cancelled, StorageError):
         shutil.rmtree(path, ignore_errors=True)
         raise
@@ -122,8 +122,8 @@ def _now() -> str:
 class _Runner:
     """Follows a simulation and keeps what it shows."""
 
-    def __init__(self, plan: Plan, study: Study, run: Run, cancel: CancelToken) -> None:
-        self.plan, self.study, self.run, self.cancel = plan, study, run, cancel
+    def __init__(self, plan: Plan, study: Study, run: Run, base: Path, cancel: CancelToken) -> None:
+        self.plan, self.study, self.run, self.base, self.cancel = plan, study, run, base, cancel
         self.arm: Arm = plan.arm(run.arm)
         self.device = self.arm.training.device
         self.judged: dict[int, Judged] = {}
@@ -163,13 +163,15 @@ class _Runner:
     def _before_model(self, number: int) -> None:
         """Further trainings on the same slices, in copies of the study that are thrown away."""
         self.repeats[number] = []
+        # The first model is here already: a training that goes on from the last model starts where that one did.
+        source = self.base if number == 1 and self.arm.training.warm_start else self.study.path
         for repeat in range(1, self.plan.repeats):
             # Other weights to begin with in every fold and model, the same in every arm.
             seed = int(content_key([self.run.seed, self.run.fold, number, repeat]), 16) % 2**31
             path = self.study.path.with_name(f"{self.study.path.name}-repeat")
             shutil.rmtree(path, ignore_errors=True)
             self.study.close()
-            copy_study(self.study.path, path)
+            copy_study(source, path)
             try:
                 with closing(Study(path)) as copy:
                     train(copy, options=self.arm.training, seed=seed, round_number=number, cancel=self.cancel)

@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.experiment.plan_file import FROZEN, read_frozen, wr
 from SuggestiveAnnotationLib.experiment.record import RECORDS, Run, RunRecord, read_records, write_record
 from SuggestiveAnnotationLib.experiment.run import failed, run_one
 from SuggestiveAnnotationLib.experiment.splits import Fold, folds_of
-from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, make_base, make_cohort, make_stem
+from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, base_of, begin_of, make_base, make_cohort, make_stem
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.processor import cores
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress
@@ -228,11 +228,11 @@ class _Call:
         return Compared(ahead, tuple(done), tuple(broken), kept, left=len(missing) - len(todo))
 
     def _estimated(self, folds: Folds, todo: Sequence[Run]) -> Estimate:
-        """Measured with the threads that a run will have."""
+        """Measured with the threads that a run will have, and before anything learns elsewhere, which may take hours."""
         import torch
 
         fold = next(one for one in folds[todo[0].seed] if one.number == todo[0].fold)
-        base = make_base(self.plan, self.out, fold, todo[0].seed, progress=self.progress, cancel=self.cancel)
+        base = make_base(self.plan, self.out, fold, todo[0].seed, transfer=False, progress=self.progress, cancel=self.cancel)
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
@@ -249,7 +249,7 @@ class _Call:
         for run in todo:
             fold, begin = by_number[run.seed, run.fold], begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed)
             base_key, plain = (run.fold, run.seed), replace(begin, manifold=None)
-            base = out / WORK / f"base-fold-{run.fold}-seed-{run.seed}"
+            base = base_of(out, run.fold, run.seed)
             jobs.setdefault(base_key, Job(base_key, None, make_base, (plan, out, fold, run.seed)))
             jobs.setdefault(plain, Job(plain, base_key, make_stem, (base, out, plain)))
             if begin.manifold is not None:

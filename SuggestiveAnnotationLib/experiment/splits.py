@@ -34,13 +34,12 @@ def folds_of(plan: Plan, cases: Sequence[Case], *, seed: int) -> tuple[Fold, ...
     Raises:
         InputError: fewer people than the split needs, a name that is not there, or people without reference labels.
     """
-    other = {c.name for c in cases if plan.transfer is not None and fnmatchcase(c.name, plan.transfer.cases)}
+    usable = [c for c in cases if c.role != "excluded"]
+    other = {c.name for c in usable if plan.transfer is not None and fnmatchcase(c.name, plan.transfer.cases)}
     if plan.transfer is not None and not other:
-        raise InputError(f"No case is named {plan.transfer.cases}.", hint="Check `cases` in [transfer].")
-    taking = sorted(
-        (c for c in cases if c.role != "excluded" and fnmatchcase(c.name, plan.split.among) and c.name not in other), key=lambda c: c.name
-    )
-    unlabelled = [c.name for c in cases if c.role != "excluded" and c.label is None and (c in taking or c.name in other)]
+        raise InputError(f"No case that can be used is named {plan.transfer.cases}.", hint="Check `cases` in [transfer].")
+    taking = sorted((c for c in usable if fnmatchcase(c.name, plan.split.among) and c.name not in other), key=lambda c: c.name)
+    unlabelled = [c.name for c in usable if c.label is None and (c in taking or c.name in other)]
     if unlabelled:
         raise InputError(f"Case {unlabelled[0]} has no reference labels to compare by.", hint="Give them with `label` in [cohort].")
     if len(taking) < 2:

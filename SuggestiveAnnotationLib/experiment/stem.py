@@ -107,7 +107,9 @@ def make_cohort(
         prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
         # Roles were those of the cohort's own table; here the plan says who is held out.
         study.set_roles({case.name: "pool" for case in study.cases() if case.role != "excluded"})
-        measure_ceiling(study)
+        if plan.transfer is None and plan.split.among == "*":
+            # Where only some cases take part every base measures theirs.
+            measure_ceiling(study)
     study.close()
     return study
 
@@ -150,15 +152,34 @@ def _refuse_other_source(study: Study, given: Path, folder: Path) -> None:
         raise InputError(sentence, hint="Leave --data out to go on with them, or choose another folder with --out.")
 
 
-def make_base(plan: Plan, folder: Path, fold: Fold, seed: int, *, progress: ProgressCallback = no_progress, cancel: CancelToken) -> Path:
-    """The study of a fold and a seed after its first batch; in a plan with a transfer, after the training elsewhere too."""
-    first = plan.first_batch
+def base_of(folder: Path, fold: int, seed: int) -> Path:
+    """Where `make_base` puts the study that runs start from."""
+    return folder / WORK / f"base-fold-{fold}-seed-{seed}"
+
+
+def make_base(
+    plan: Plan,
+    folder: Path,
+    fold: Fold,
+    seed: int,
+    *,
+    transfer: bool = True,
+    progress: ProgressCallback = no_progress,
+    cancel: CancelToken,
+) -> Path:
+    """The study of a fold and a seed after its first batch; in a plan with a transfer, after the training elsewhere too.
+
+    Without `transfer` that training is left out, in a study of its own: enough to measure on, and no run starts from it.
+    """
+    first, elsewhere = plan.first_batch, plan.transfer if transfer else None
+    base = base_of(folder, fold.number, seed)
+    path = base if elsewhere == plan.transfer else base.with_name(f"{base.name}-without-transfer")
 
     def build(study: Study) -> dict[str, float]:
         seconds = {}
-        if plan.transfer is not None:
+        if elsewhere is not None:
             began = time.monotonic()
-            _learn_elsewhere(study, fold, plan.transfer, plan.training, seed=seed, progress=progress, cancel=cancel)
+            _learn_elsewhere(study, fold, elsewhere, plan.training, seed=seed, progress=progress, cancel=cancel)
             seconds["train elsewhere"] = time.monotonic() - began
         study.set_roles(fold.roles)
         options = RoundOptions(
@@ -168,7 +189,7 @@ def make_base(plan: Plan, folder: Path, fold: Fold, seed: int, *, progress: Prog
         share_first_batch(study, options=options, progress=progress, cancel=cancel)
         return seconds
 
-    return _made(folder / WORK / f"base-fold-{fold.number}-seed-{seed}", folder / WORK / "cohort", build)
+    return _made(path, folder / WORK / "cohort", build)
 
 
 def make_stem(base: Path, folder: Path, begin: Begin, *, progress: ProgressCallback = no_progress, cancel: CancelToken) -> Path:
