@@ -20,7 +20,7 @@ from SuggestiveAnnotationLib.experiment.record import Run
 from SuggestiveAnnotationLib.experiment.stem import WORK, Begin, begin_of, budget_of, copy_study
 from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.strategies.contract import Requirement
-from SuggestiveAnnotationLib.strategies.registry import requirements
+from SuggestiveAnnotationLib.strategies.registry import options, requirements
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import content_key
 
@@ -28,6 +28,8 @@ FEW, MORE = 2, 12
 """Steps of the two trainings whose difference is what a step takes."""
 _TRIES = (FEW, FEW, MORE)
 """The first one is thrown away: it pays for what a process does once."""
+_GRADIENT = 3
+"""Predictions that take about as long as the gradient of one slice, forward and backward."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def measure(plan: Plan, folder: Path, base: Path, *, cancel: CancelToken) -> Pac
     trains, predicts, manifolds = {}, {}, {}
     try:
         with closing(Study(path)) as study:
-            for training in {_kind(arm.training): arm.training for arm in plan.arms}.values():
+            elsewhere = () if plan.transfer is None else (plan.training,)
+            for training in {_kind(one): one for one in (*elsewhere, *(arm.training for arm in plan.arms))}.values():
                 metrics: list[dict[str, Any]] = []
                 for steps in _TRIES:
                     model = train(study, options=replace(training, steps=steps, warm_start=False), seed=0, cancel=cancel)
@@ -110,7 +113,11 @@ def measure(plan: Plan, folder: Path, base: Path, *, cancel: CancelToken) -> Pac
 def estimate(plan: Plan, pace: Pace, base: Path, runs: Sequence[Run], *, processes: int) -> Estimate:
     """The hours of the runs that are still to be done.
 
-    Strategies that look at the pool are counted as one prediction of it a round, or as many as their options ask passes of.
+    In every round each network of a strategy looks at the pool once, or as many times as it has passes; on the manifold it looks only at
+    what is annotated.
+
+    Args:
+        base: study after a first batch; what it learnt elsewhere does not matter.
     """
     with closing(Study(base)) as study:
         tested = sum(study.frame(case.name).count for case in study.cases("test"))
@@ -122,9 +129,11 @@ def estimate(plan: Plan, pace: Pace, base: Path, runs: Sequence[Run], *, process
     for run in runs:
         arm = plan.arm(run.arm)
         by_arm[run.arm] = by_arm.get(run.arm, 0.0) + _run_seconds(plan, arm, pace, tested, cases, pool, budgets[arm.name])
-    begins = {begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed) for run in runs}
     # What has a manifold begins with the first model, as what has none.
+    begins = {begin_of(plan.arm(run.arm), fold=run.fold, seed=run.seed) for run in runs}
     shared = sum(_stem_seconds(begin, pace, tested) for begin in begins | {replace(begin, manifold=None) for begin in begins})
+    if plan.transfer is not None:
+        shared += len({(run.fold, run.seed) for run in runs}) * plan.transfer.steps * pace.train[_kind(plan.training)]
     total = sum(by_arm.values()) + shared
     return Estimate(
         hours=total / 3600,
@@ -146,12 +155,19 @@ def _run_seconds(plan: Plan, arm: Arm, pace: Pace, tested: int, cases: int, pool
     predicting = (networks - 1) * tested * pace.predict[kind]
     surfaces = {"all": networks, "last": plan.repeats, "none": 0}[plan.volume_metrics]
     judging = cases * (networks * pace.judge[0] + surfaces * max(0.0, pace.judge[1] - pace.judge[0]))
-    looks = pool * pace.predict[kind] * max(1, int(arm.options.get("passes", 1)))
+    looks = _looks(arm, pool, annotated=(plan.rounds + 1) * budget)
     # Twice the budget: the suggested slices, and as many random ones.
-    suggesting = plan.rounds * (
-        (looks if Requirement.MODEL in requirements(arm.strategy, arm.options) else 0.0) + 2 * budget * pace.predict[kind]
-    )
+    suggesting = plan.rounds * (looks + 2 * budget) * pace.predict[kind]
     return training + predicting + judging + suggesting
+
+
+def _looks(arm: Arm, pool: int, *, annotated: float) -> float:
+    """Predictions that it takes to suggest once; `annotated` is how many slices are in the end."""
+    needs = requirements(arm.strategy, arm.options)
+    networks = (Requirement.MODEL in needs) + (arm.training.committee if Requirement.COMMITTEE in needs else 0)
+    defaults = {one.name: one.default for one in options(arm.strategy, arm.options)}
+    passes = int({**defaults, **arm.options}.get("passes", 1))
+    return networks * passes * (_GRADIENT * annotated if Requirement.MANIFOLD in needs else pool)
 
 
 def _stem_seconds(begin: Begin, pace: Pace, tested: int) -> float:
