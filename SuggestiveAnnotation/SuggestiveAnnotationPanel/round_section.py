@@ -45,7 +45,8 @@ class RoundSection(Section):
     def __init__(self, workspace, resourcePath):
         self.title = _("2. Train and suggest")
         super().__init__(workspace, resourcePath)
-        self._parameterNode = self._binding = self._observation = None
+        self._parameterNode = self._binding = None
+        self._observations = ()
         self._stage = self._outcome = ""
         self._kept = {}
         ui = self.ui
@@ -71,13 +72,18 @@ class RoundSection(Section):
         """Strategy, budget and the advanced settings live in the scene."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._binding)
-            self._parameterNode.RemoveObserver(self._observation)
+            for tag in self._observations:
+                self._parameterNode.RemoveObserver(tag)
         self._parameterNode = parameterNode
         if parameterNode is not None:
+            self._takeKnownStrategy()
             # Not `connectGui`: older Slicers return no tag for `disconnectGui`, and the widgets would stay bound to the old scene.
             named = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in vars(self.ui).values()]
             self._binding = parameterNode.connectParametersToGui({name: widget for name, widget in named if name})
-            self._observation = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, guarded(self._onParameters))
+            # The first before the widgets, which it spares an error.
+            observers = ((self._takeKnownStrategy, 1.0), (self._onParameters, 0.0))
+            modified = vtk.vtkCommand.ModifiedEvent
+            self._observations = [parameterNode.AddObserver(modified, guarded(call), priority) for call, priority in observers]
             self._showSettings(parameterNode.allSettings)
 
     def onSceneStartClose(self):
@@ -89,6 +95,12 @@ class RoundSection(Section):
         """Set it in the new scene."""
         for name, value in self._kept.items():
             setattr(self._parameterNode, name, value)
+
+    def _takeKnownStrategy(self):
+        """A strategy that only another version has, in a scene that was saved with it, gives way to the default."""
+        # From the node itself: what holds its values in Python may not have heard of the change yet.
+        if self._parameterNode is not None and self._parameterNode.parameterNode.GetParameter("strategy") not in STRATEGIES:
+            self._parameterNode.strategy = DEFAULT_TITLE
 
     def _describeStrategy(self, title):
         entry = STRATEGIES.get(title)

@@ -13,6 +13,7 @@ from SuggestiveAnnotationLib.strategies.contract import Requirement
 _PACKAGE = "SuggestiveAnnotationLib.strategies"
 MEASURED = Path(__file__).with_name("measured.json")
 """Strategy -> what this project's own comparisons say of it; see `experiment.evidence`."""
+_ABOVE_0 = 1e-8
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,18 @@ class Option:
     most: float | None = None
     optional: bool = False
 
+    @property
+    def allowed(self) -> str:
+        """What may be given for it, as one phrase."""
+        if self.choices:
+            return " or ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "true or false"
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        least = "" if self.least is None else " above 0" if self.least == _ABOVE_0 else f" from {self.least:g}"
+        most = "" if self.most is None else f" to {self.most:g}"
+        return f"{kind}{least}{most}{', or none' if self.optional else ''}"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -40,13 +53,14 @@ class Entry:
 
     Attributes:
         name: in kebab-case, as commands, studies and rationales name it.
-        title: as the panel shows it.
+        title: as the panel shows it, with the term or the acronym of its field; short enough for a box in the panel.
         help: one line, what it does.
         published: one line, what others have shown for it and what has not been shown.
         factory: "module:Class".
         requires: what it needs beyond the pool.
         options: besides `context`, which every strategy has.
         synonyms: other names of the very same thing, accepted wherever the name is.
+        source: the paper that it comes from; "" where there is none to name.
         wraps: the option that names another strategy, which takes part in this one: it may be given the other's options too, and needs
             what the other needs. "" where there is none.
     """
@@ -59,6 +73,7 @@ class Entry:
     requires: frozenset[Requirement] = frozenset()
     options: tuple[Option, ...] = ()
     synonyms: tuple[str, ...] = ()
+    source: str = ""
     wraps: str = ""
 
     @property
@@ -78,7 +93,6 @@ def _measured() -> dict[str, str]:
     return found
 
 
-_ABOVE_0 = 1e-8
 CONTEXT = Option("context", 0, "neighbouring slices to show on each side of a suggestion (2020 paper: 1)")
 _TAU = Option(
     "tau",
@@ -114,7 +128,7 @@ _PASSES = Option("passes", 8, "predictions of every slice (authors' code: 8)", l
 _MEASURE = Option(
     "measure",
     "mutual information",
-    "how disagreement is measured; mean entropy is what the authors' code of stochastic batches computes",
+    "how disagreement is measured; mutual information is BALD, mean entropy is what the authors' code of stochastic batches computes",
     ("mutual information", "variance", "mean entropy"),
 )
 _WEIGHT = Option(
@@ -136,12 +150,13 @@ _SCORING: tuple[Entry, ...] = (
     ),
     Entry(
         "average-bvsb",
-        "Best versus second best",
+        "Best versus second best (BvSB, margin)",
         "Slices where the model's two likeliest classes lie closest together on average; known as margin sampling too.",
         "Used with whole volumes in one study of annotation effort, where it beat random in two small cohorts; no repeats are told.",
         f"{_PACKAGE}.uncertainty:AverageBvSB",
         _MODEL,
         synonyms=("margin",),
+        source="the annotation-effort paper (arXiv 1901.02355, 2019)",
     ),
     Entry(
         "least-confidence",
@@ -153,37 +168,41 @@ _SCORING: tuple[Entry, ...] = (
     ),
     Entry(
         "mc-dropout",
-        "Dropout disagreement",
+        "Dropout disagreement (MC dropout)",
         "Slices where predictions differ most when parts of the network are switched off at random (Monte Carlo dropout).",
         "Worse than random on its own in the prostate study of stochastic batches (3D Dice 67.7 against 68.8), better with them.",
         f"{_PACKAGE}.dropout:McDropout",
         _DROPOUT,
         (_MEASURE, _PASSES),
+        source="Gal and Ghahramani, ICML 2016",
     ),
     Entry(
         "test-time-augmentation",
-        "Augmentation disagreement",
+        "Disagreement under test-time augmentation",
         "Slices where predictions differ most when the image is turned, shifted or changed in contrast a little.",
         "Beat its authors' baselines on cardiac images; better with stochastic batches; not shown against foreground-aware random.",
         f"{_PACKAGE}.augmentation:TestTimeAugmentation",
         _MODEL,
         (_MEASURE, _PASSES),
+        source="Gaillochet et al. (TAAL), MICCAI DALI 2022",
     ),
     Entry(
         "committee-variance",
-        "Committee disagreement",
-        "Slices on which several networks, each trained on its own draw of the annotations, disagree most.",
+        "Committee disagreement (QBC)",
+        "Slices on which several networks, each trained on its own draw of the annotations, disagree most (query by committee).",
         "Half of deep active learning; alone it was not reported in the papers, and uncertainty alone likes near-duplicates.",
         f"{_PACKAGE}.committee:CommitteeVariance",
         _COMMITTEE,
+        source="Yang et al., MICCAI 2017, as Dai et al., Medical Image Analysis 2022, have it",
     ),
     Entry(
         "learning-loss",
-        "Predicted loss",
+        "Predicted loss (learning loss)",
         "Slices for which the network predicts its own loss to be highest.",
         "Shown for classification; beaten on brain MR in the 2022 paper, and better with stochastic batches.",
         f"{_PACKAGE}.learning_loss:LearningLoss",
         _LOSS_HEAD,
+        source="Yoo and Kweon, CVPR 2019",
     ),
 )
 """Strategies that score slices one by one, which stochastic batches can wrap."""
@@ -203,6 +222,7 @@ ENTRIES: tuple[Entry, ...] = (
             _PER_CLASS,
             *_FIXED_STEP,
         ),
+        source="Dai et al., MICCAI 2020 and Medical Image Analysis 2022",
     ),
     Entry(
         "gradient-guided-network",
@@ -218,10 +238,11 @@ ENTRIES: tuple[Entry, ...] = (
             _PER_CLASS,
             *_FIXED_STEP,
         ),
+        source="this project, after Dai et al., Medical Image Analysis 2022",
     ),
     Entry(
         "gradient-core-set",
-        "Core set along the gradient",
+        "Core-set along the gradient",
         "The slices least like anything annotated or suggested before them, with distances counted more where the model's error grows.",
         "Ours, unpublished. With random directions instead of the gradient it did as well here (equivalent within 0.01): what helps, if "
         "anything does, is coverage.",
@@ -233,6 +254,7 @@ ENTRIES: tuple[Entry, ...] = (
                 "direction", "manifold", "how the gradient is carried to the manifold; random: a control", ("encoder", "manifold", "random")
             ),
         ),
+        source="this project, after Sener and Savarese, ICLR 2018, and Dai et al., Medical Image Analysis 2022",
     ),
     Entry(
         "consensus",
@@ -248,6 +270,7 @@ ENTRIES: tuple[Entry, ...] = (
             Option("direction", "encoder", "how the gradient is carried to the manifold", ("encoder", "manifold")),
             *_FIXED_STEP,
         ),
+        source="future work of Dai et al., Medical Image Analysis 2022 (section 5)",
     ),
     Entry(
         "gradient-guided-literal",
@@ -257,6 +280,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_PACKAGE}.gradient:GradientGuidedLiteral",
         _BOTH,
         (Option("alpha", 1e-3, "step length in image space (2022 paper 1e-3, 2020 paper 1e-4)", least=_ABOVE_0), _TAU),
+        source="Dai et al., MICCAI 2020 and Medical Image Analysis 2022 (equations 3 to 6)",
     ),
     Entry(
         "random-direction",
@@ -293,12 +317,13 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "predicted-foreground-random",
-        "Random where the model sees something",
+        "Foreground-aware random, as predicted",
         "Random among the slices in which the model predicts a structure.",
         "A large comparison in 3D found nothing reliably better than random with foreground awareness; misses what the model misses.",
         f"{_PACKAGE}.foreground:PredictedForegroundRandom",
         _MODEL,
         (_WEIGHT, Option("foreground_share", 1.0, _FOREGROUND_SHARE, least=0, most=1)),
+        source="after nnActive (Lüth et al.), which looks at reference labels",
     ),
     *_SCORING,
     Entry(
@@ -315,15 +340,17 @@ ENTRIES: tuple[Entry, ...] = (
             ),
         ),
         wraps="scorer",
+        source="Gaillochet et al., Medical Image Analysis 2023",
     ),
     Entry(
         "power-entropy",
-        "Entropy with chance",
+        "Entropy with power noise (PowerPE)",
         "Slices drawn at random, likelier where the model is less sure: entropy with power noise.",
         "Makes batches more varied at no cost; in the large 3D comparison not reliably better than foreground-aware random.",
         f"{_PACKAGE}.power:PowerEntropy",
         _MODEL,
         (Option("beta", 1.0, "large: plain entropy, near 0: random (published: 1)", least=_ABOVE_0),),
+        source="Kirsch et al., TMLR 2023",
     ),
     Entry(
         "clasp-pe",
@@ -336,52 +363,58 @@ ENTRIES: tuple[Entry, ...] = (
             Option("foreground", 0.66, "share of the batch that goes to the structures (published: 0.66)", least=0, most=1),
             Option("steps", 5, "query at which the noise has all but gone (published: number of trainings)", least=1),
         ),
+        source="Lüth et al., TMLR 2026 (arXiv 2601.13677)",
     ),
     Entry(
         "core-set",
-        "Core set of the manifold",
+        "Core-set of the manifold",
         "The slices least like anything annotated or suggested before them (k-centre greedy on the learnt manifold).",
         "Published for classification, in a network's features; on a VAE's latents and for slices not shown, and it is drawn to outliers.",
         f"{_PACKAGE}.coverage:CoreSet",
         _MANIFOLD,
+        source="Sener and Savarese, ICLR 2018",
     ),
     Entry(
         "core-set-network",
-        "Core set of the network's features",
+        "Core-set of the network's features",
         "The slices least like anything annotated or suggested before them, as the segmentation network sees them.",
         "Published for classification, in this very space; for segmentation and single slices not shown, and it is drawn to outliers.",
         f"{_PACKAGE}.coverage:CoreSetNetwork",
         _MODEL,
+        source="Sener and Savarese, ICLR 2018",
     ),
     Entry(
         "typical-clustering",
-        "Typical slices",
+        "Typical slices (TypiClust)",
         "The most typical slice of each group of similar slices that holds no annotation (TypiClust on the learnt manifold).",
         "Published for classification with few labels, in self-supervised features; on a VAE's latents and for slices not shown.",
         f"{_PACKAGE}.clustering:TypicalClustering",
         _MANIFOLD,
         (Option("most_clusters", 500, "limit to the number of groups (published: 500)", least=1),),
+        source="Hacohen et al., ICML 2022",
     ),
     Entry(
         "badge",
-        "Diverse gradients",
+        "Diverse gradients (BADGE)",
         "Slices from which the model would learn much and different things (k-means++ over its own last-layer gradients).",
         "Published for classification, by its authors as good as its rivals or better; averaged over a slice it is not shown.",
         f"{_PACKAGE}.badge:GradientEmbedding",
         _MODEL,
+        source="Ash et al., ICLR 2020",
     ),
     Entry(
         "cluster-max-cover",
-        "Clusters and cover",
+        "Clusters and maximum cover (ClsMC)",
         "Slices that stand for most others: groups of the manifold, then maximum cover inside and across them (ClsMC).",
         "In the 2022 paper near random on tumours (0.837 and 0.840 at 7 %) and a little above it on MALC (0.771 and 0.768 at 42 %).",
         f"{_PACKAGE}.clustering:ClusterMaxCover",
         _MANIFOLD,
         (Option("clusters", 10, "number of groups (the papers' is not known)", least=1),),
+        source="Zheng et al., AAAI 2019, as Dai et al., Medical Image Analysis 2022, have it",
     ),
     Entry(
         "dal",
-        "Deep active learning",
+        "Deep active learning (DAL)",
         "Of the slices on which several networks disagree most, those that most resemble the rest of the pool.",
         "In the 2022 paper 0.2 to 0.9 Dice points over random on tumours and MALC, at four trainings a round; no test against random.",
         f"{_PACKAGE}.committee:DeepActiveLearning",
@@ -390,6 +423,7 @@ ENTRIES: tuple[Entry, ...] = (
             Option("chunk", 20, "candidates looked at together (2022 paper: 20)", least=1),
             Option("candidates", 2, "how many times more candidates than picks (2022 paper: 2); 1: disagreement alone", least=1),
         ),
+        source="Yang et al., MICCAI 2017, as Dai et al., Medical Image Analysis 2022, have it",
     ),
     Entry(
         "oracle",
@@ -398,6 +432,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Hardest first, not an upper bound; it picks slices without any structure first.",
         f"{_PACKAGE}.oracle:Oracle",
         _ORACLE,
+        source="Dai et al., MICCAI 2020 and Medical Image Analysis 2022",
     ),
     Entry(
         "oracle-foreground",
@@ -406,14 +441,16 @@ ENTRIES: tuple[Entry, ...] = (
         "Hardest first, not an upper bound; the oracle to compare with.",
         f"{_PACKAGE}.oracle:OracleForeground",
         _ORACLE,
+        source="Dai et al., MICCAI 2020 and Medical Image Analysis 2022",
     ),
     Entry(
         "reference-foreground-random",
-        "Random where there is something (experiments)",
+        "Foreground-aware random (experiments)",
         "Random, with a share of the batch from slices whose reference shows a structure.",
         "The baseline that a large comparison in 3D could not reliably beat; looks at reference labels, so it is for experiments only.",
         f"{_PACKAGE}.foreground:ReferenceForegroundRandom",
         _REFERENCE,
         (_WEIGHT, Option("foreground_share", 0.66, _FOREGROUND_SHARE, least=0, most=1)),
+        source="nnActive (Lüth et al.)",
     ),
 )

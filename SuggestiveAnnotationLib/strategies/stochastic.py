@@ -82,7 +82,9 @@ class StochasticBatches(BatchStrategy):
         scorer = entry(self.scorer)
         details = {"scorer": scorer.name, "scorer_options": dict(self.scorer_options), "batches": of, "batch_score": mean}
         among = f"In the best of {of} random batches of {size}" if of > 1 else f"In the only batch of {size} that could be drawn"
-        sentence = f"{among}, by {scorer.title.lower()}: mean score {mean:.3g}, of this {noun} {score:.3g}."
+        # Acronyms in it stay as they are.
+        by = scorer.title[:1].lower() + scorer.title[1:]
+        sentence = f"{among}, by {by}: mean score {mean:.3g}, of this {noun} {score:.3g}."
         return Rationale(self.name, sentence, score=score, details=details)
 
     def _scoring(self) -> ScoringStrategy:

@@ -165,7 +165,7 @@ def test_another_strategy_brings_its_own_rows_and_the_old_ones_come_back_as_they
     box = section.ui.strategyBox
     opened(host, section)
     host.click(editors(section)["tau"].noneBox)
-    box.setCurrentText("Dropout disagreement")
+    box.setCurrentText("Dropout disagreement (MC dropout)")
     host.pump()
     assert "tau" not in rows(section)
     host.type(editors(section)["passes"].widget, "4")
@@ -197,7 +197,7 @@ def test_a_wrapped_strategy_brings_its_rows_too(host: Any, section: Any) -> None
 def test_a_strategy_that_needs_dropout_or_a_loss_head_is_trained_with_it(host: Any, section: Any) -> None:
     box, needs = section.ui.strategyBox, section.ui.strategyNeeds
     assert not needs.isVisible()
-    box.setCurrentText("Dropout disagreement")
+    box.setCurrentText("Dropout disagreement (MC dropout)")
     assert needs.isVisible()
     assert needs.text == "It needs a network with dropout: this one is trained with a dropout of 0.2."
     assert section.options()["dropout"] == 0.2
@@ -290,7 +290,7 @@ def test_a_round_is_run_with_what_was_set(host: Any, section: Any, panel: Any, i
         ref = row.suggestion.ref
         workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
     workspace.statesChanged()
-    ui.strategyBox.setCurrentText("Dropout disagreement")
+    ui.strategyBox.setCurrentText("Dropout disagreement (MC dropout)")
     ui.budgetBox.value, ui.auditBox.value, ui.stepsBox.value = 2, 0, 3
     ui.networkBox.setCurrentText("tiny")
     opened(host, section)

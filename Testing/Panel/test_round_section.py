@@ -74,6 +74,24 @@ def test_what_is_set_stays_while_a_study_stays_open_and_the_scene_is_closed(host
     assert ui.budgetBox.value == 10
 
 
+def test_a_strategy_that_another_version_has_gives_way_to_the_default(host: Any, panel: Any, section: Any) -> None:
+    ui, parameters = section.ui, panel.logic.getParameterNode()
+    ui.strategyBox.setCurrentText("Random")
+    # As the import of a scene changes the node: all at once, past the wrapper.
+    import slicer
+
+    with slicer.util.NodeModify(parameters.parameterNode):
+        parameters.parameterNode.SetParameter("strategy", "Gone")
+        parameters.parameterNode.SetParameter("budget", "7")
+    assert section.options()["strategy"] == "gradient-core-set"
+    assert (parameters.strategy, ui.budgetBox.value) == (ui.strategyBox.currentText, 7)
+    # As it is in a scene that was loaded before the module is opened.
+    section.setParameterNode(None)
+    parameters.parameterNode.SetParameter("strategy", "Gone")
+    section.setParameterNode(parameters)
+    assert section.options()["strategy"] == "gradient-core-set"
+
+
 def test_widgets_let_go_of_parameters_that_are_taken_away(panel: Any, section: Any) -> None:
     parameters = panel.logic.getParameterNode()
     section.setParameterNode(None)

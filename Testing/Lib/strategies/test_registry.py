@@ -12,9 +12,49 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.registry import CONTEXT, ENTRIES, entry, offered, requirements, strategy
 from SuggestiveAnnotationLib.strategies.scoring import ScoringStrategy
 
+LONGEST_TITLE = 44
+TERMS = {
+    "gradient-guided": "gradient-guided",
+    "gradient-guided-network": "gradient-guided",
+    "gradient-core-set": "core-set",
+    "consensus": "consensus",
+    "gradient-guided-literal": "gradient-guided",
+    "random-direction": "control",
+    "strided": "evenly spaced",
+    "widest-gap": "widest gap",
+    "random": "uniformly at random",
+    "predicted-foreground-random": "foreground-aware random",
+    "entropy": "entropy",
+    "average-bvsb": "BvSB",
+    "least-confidence": "least confidence",
+    "mc-dropout": "MC dropout",
+    "test-time-augmentation": "test-time augmentation",
+    "committee-variance": "query by committee",
+    "learning-loss": "learning loss",
+    "stochastic-batches": "stochastic batches",
+    "power-entropy": "PowerPE",
+    "clasp-pe": "ClaSP PE",
+    "core-set": "core-set",
+    "core-set-network": "core-set",
+    "typical-clustering": "TypiClust",
+    "badge": "BADGE",
+    "cluster-max-cover": "ClsMC",
+    "dal": "DAL",
+    "oracle": "oracle",
+    "oracle-foreground": "oracle",
+    "reference-foreground-random": "foreground-aware random",
+}
+"""Strategy -> what its field calls it."""
+
 
 @pytest.mark.parametrize("found", ENTRIES, ids=lambda e: e.name)
 class TestEntry:
+    def test_its_title_or_help_has_the_term_of_its_field(self, found):
+        assert TERMS[found.name].lower() in f"{found.title}. {found.help}".lower()
+
+    def test_its_title_is_short_enough_for_a_box(self, found):
+        assert len(found.title) <= LONGEST_TITLE
+
     def test_it_agrees_with_the_class_it_builds(self, found):
         module, _, attribute = found.factory.partition(":")
         built = getattr(import_module(module), attribute)
@@ -48,6 +88,19 @@ def test_names_are_distinct_and_in_kebab_case():
     names = [name for e in ENTRIES for name in (e.name, *e.synonyms)]
     assert len(set(names)) == len(names)
     assert all(n == n.lower().replace("_", "-").replace(" ", "-") for n in names)
+
+
+def test_titles_are_distinct():
+    assert len({e.title for e in ENTRIES}) == len(ENTRIES)
+
+
+def test_what_an_option_takes_is_one_phrase():
+    said = {option.name: option.allowed for name in ("gradient-guided", "consensus", "clasp-pe") for option in entry(name).options}
+    assert said["tau"] == "a number from -1 to 1, or none"
+    assert said["step"] == "a number above 0"
+    assert said["steps"] == "a whole number from 1"
+    assert said["vary"] == "noise or structures or dropout"
+    assert said["balance"] == "true or false"
 
 
 def test_what_needs_reference_labels_is_never_offered():

@@ -92,7 +92,7 @@ def test_whole_cases_form_batches_too(hand: Any, batches: str) -> None:
 def test_the_reason_names_the_score_the_batch_and_its_own_number(hand: Any) -> None:
     answer = suggest(hand, [4.0] * 4, budget=2)
     reason = answer.suggestions[0].rationale
-    assert reason.sentence == "In the best of 2 random batches of 2, by predicted loss: mean score 4, of this slice 4."
+    assert reason.sentence == "In the best of 2 random batches of 2, by predicted loss (learning loss): mean score 4, of this slice 4."
     assert reason.details["scorer"] == "learning-loss"
 
 
