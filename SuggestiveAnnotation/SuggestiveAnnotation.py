@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, get_args
 
 import qt
 import slicer
@@ -44,6 +44,8 @@ from SuggestiveAnnotationPanel.shortcuts import Shortcuts
 from SuggestiveAnnotationPanel.study_section import StudySection
 from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
 from SuggestiveAnnotationPanel.workspace import Workspace
+
+from SuggestiveAnnotationLib.engine.settings import NetworkSize
 
 SECTIONS = (StudySection, RoundSection, SuggestionsSection, AnnotateSection, ReviewSection, ExportSection)
 MESSAGE_COLOURS = {"info": "#0072B2", "warning": "#B35900", "error": state_style.PROBLEM}
@@ -87,7 +89,7 @@ class SuggestiveAnnotationParameterNode:
     context: Annotated[int, WithinRange(0, 3), Default(0)]
     steps: Annotated[int, WithinRange(1, 100000), Default(300)]
     manifoldSteps: Annotated[int, WithinRange(1, 100000), Default(1500)]
-    network: Annotated[str, Choice(["thin", "paper", "tiny"]), Default("thin")]
+    network: Annotated[str, Choice(list(get_args(NetworkSize))), Default("thin")]
     device: Annotated[str, Choice(["auto", "cpu", "cuda"]), Default("auto")]
     seed: Annotated[int, WithinRange(0, 1000000), Default(0)]
     warmStart: Annotated[bool, Default(False)]

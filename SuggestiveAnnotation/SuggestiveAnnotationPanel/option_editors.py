@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from .connect import connect
 from .option_fields import FINER, LARGEST
+from .section import takeWidthThatIs
 
 
 class Truth:
@@ -69,14 +70,28 @@ class Number(WholeNumber):
 
 
 class Choice:
-    """A list to choose from."""
+    """A list to choose from; `line` is a label with the line of help of what is chosen, None where choices have none."""
 
     def __init__(self, field, changed):
         self.widget = qt.QComboBox()
         self._choices = list(field.choices)
-        self.widget.addItems(self._choices)
+        self.widget.addItems(list(field.titles) or self._choices)
+        if field.titles:
+            takeWidthThatIs(self.widget)
+        self.line = _wrapped() if field.lines else None
+        for row, line in enumerate(field.lines):
+            self.widget.setItemData(row, line, qt.Qt.ToolTipRole)
         self.show(field.default)
-        connect(self.widget, "currentIndexChanged(int)", lambda _index: changed(self.value()))
+        self._say(field.lines)
+        connect(self.widget, "currentIndexChanged(int)", lambda _index: self._onChosen(field.lines, changed))
+
+    def _onChosen(self, lines, changed):
+        self._say(lines)
+        changed(self.value())
+
+    def _say(self, lines):
+        if lines:
+            self.line.text = lines[self.widget.currentIndex]
 
     def value(self):
         """What is set."""
@@ -148,6 +163,13 @@ def editor(field, changed):
     made.widget.objectName = f"{field.name}Setting"
     made.widget.toolTip = field.help
     return made
+
+
+def _wrapped():
+    label = qt.QLabel()
+    label.wordWrap = True
+    takeWidthThatIs(label)
+    return label
 
 
 def _editorOf(field):

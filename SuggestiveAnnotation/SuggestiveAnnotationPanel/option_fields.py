@@ -41,6 +41,8 @@ class Field:
         help: one line.
         kind: bool, int, float or str.
         choices: allowed values; () where any of its kind is.
+        titles: what the choices are called on the screen, in their order; () where they show as they are.
+        lines: one line of help for each choice, in their order; () where they need none.
         least, most: range of a number; None where there is no limit.
         multiple: a whole number is a multiple of this.
         optional: None is a value too.
@@ -55,6 +57,8 @@ class Field:
     most: float | None = None
     multiple: int = 1
     optional: bool = False
+    titles: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -94,6 +98,8 @@ def ofSettings(kind: type, without: set[str]) -> tuple[Field, ...]:
         if one.name in without or of not in KINDS or one.default is MISSING:
             continue
         more = {key: one.metadata[key] for key in ("least", "most", "multiple") if key in one.metadata}
+        if "lines" in one.metadata:
+            more["lines"] = tuple(one.metadata["lines"][choice] for choice in choices)
         found.append(Field(one.name, one.default, one.metadata.get("help", ""), of, choices, optional=optional, **more))
     return tuple(found)
 
@@ -112,12 +118,18 @@ def _taken(hint: Any) -> tuple[Any, tuple[str, ...], bool]:
 
 def ofStrategy(name: str, given: dict[str, Any]) -> tuple[Field, ...]:
     """Options of a strategy, and with those given of the one that it wraps. Raises: InputError, for a wrapped one that is none."""
-    return tuple(_ofOption(option) for option in registry.options(name, given))
+    wraps = registry.entry(name).wraps
+    return tuple(_ofOption(option, strategies=option.name == wraps) for option in registry.options(name, given))
 
 
-def _ofOption(option: registry.Option) -> Field:
+def _ofOption(option: registry.Option, *, strategies: bool) -> Field:
+    """An option as a field; `strategies`: its choices are names of strategies, which are called as in the catalogue."""
     kind = type(option.default)
-    return Field(option.name, option.default, option.help, kind, option.choices, option.least, option.most, optional=option.optional)
+    entries = [registry.entry(choice) for choice in option.choices] if strategies else []
+    return Field(
+        option.name, option.default, option.help, kind, option.choices, option.least, option.most, optional=option.optional,
+        titles=tuple(one.title for one in entries), lines=tuple(one.help for one in entries),
+    )  # fmt: skip
 
 
 def inWordsOfThePanel(sentence: str) -> str:

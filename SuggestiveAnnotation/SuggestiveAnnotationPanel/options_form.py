@@ -52,6 +52,8 @@ class OptionsForm:
         label = qt.QLabel(field.label)
         label.toolTip = field.help
         form.addRow(label, made.widget)
+        if getattr(made, "line", None) is not None:
+            form.addRow(made.line)
 
     def _onChange(self, field, value):
         if not self._showing:

@@ -9,6 +9,7 @@ from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 
 from SuggestiveAnnotationLib.engine.settings import DEFAULT_STRATEGY, ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.models.catalogue import WIDTHS
 from SuggestiveAnnotationLib.strategies.registry import offered
 from SuggestiveAnnotationLib.worker import protocol
 
@@ -51,6 +52,7 @@ class RoundSection(Section):
         self._kept = {}
         ui = self.ui
         self.allSettings = AllSettings(ui.allSettingsRows, {"strategy", *self._ownRows()}, self._ownManifoldRows(), self._onSetting)
+        ui.networkBox.toolTip = "\n".join(f"{name}: {line}" for name, line in WIDTHS.items())
         connect(ui.strategyBox, "currentTextChanged(QString)", self._describeStrategy)
         connect(ui.defaultsButton, "clicked()", self._toDefaults)
         connect(ui.startButton, "clicked()", self.start)

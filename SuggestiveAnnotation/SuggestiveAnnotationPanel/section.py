@@ -10,11 +10,11 @@ from .connect import guarded
 from .shortcuts import KEY_IN_BRACKETS, withKeys
 
 
-def takeWidthThatIs(label):
-    """Have a label that wraps its words wrap them: the panel is never made wider for them."""
-    policy = label.sizePolicy
+def takeWidthThatIs(widget):
+    """Have a label wrap its words, or a box cut its titles short: the panel is never made wider for them."""
+    policy = widget.sizePolicy
     policy.setHorizontalPolicy(qt.QSizePolicy.Ignored)
-    label.sizePolicy = policy
+    widget.sizePolicy = policy
 
 
 class Section:

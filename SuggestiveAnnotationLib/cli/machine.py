@@ -56,9 +56,6 @@ def add_commands(sub: Commands) -> None:
     command = add_command(sub, "finish-round", finish_round, "Close the round that waits for annotations; unanswered ones expire.")
     command.add_argument("--abandon", action="store_true", help="close the round whatever its stage, when it cannot go on")
 
-    command = add_command(sub, "strategies", strategies, "List the strategies with a line of help and of evidence each.", study=False)
-    command.add_argument("--all", action="store_true", help="also those that need reference labels")
-
 
 def prepare(arguments: argparse.Namespace, context: Context) -> Result:
     """`prepare`."""
@@ -176,16 +173,6 @@ def finish_round(arguments: argparse.Namespace, context: Context) -> Result:
         left = f"; {count(open_, 'suggestion')} {'was' if open_ == 1 else 'were'} left unanswered" if open_ else ""
         line = f"Round {data['number']} is finished: {data['answered']} of {count(data['suggested'], 'slice')} answered{left}."
     return Result({**data, "dropped": dropped, "unanswered": open_}, [line, next_line("run-round", study)])
-
-
-def strategies(arguments: argparse.Namespace, context: Context) -> Result:
-    """`strategies`."""
-    from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
-
-    shown = ENTRIES if arguments.all else offered()
-    lines = [f"{e.name}\n  {e.help}\n  Evidence: {e.evidence}" for e in shown]
-    data = [{"name": e.name, "help": e.help, "evidence": e.evidence, "requires": sorted(r.value for r in e.requires)} for e in shown]
-    return Result({"strategies": data}, lines)
 
 
 def _round_result(study: Study, round_: Round) -> Result:

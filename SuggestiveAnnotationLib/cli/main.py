@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from SuggestiveAnnotationLib import __version__
-from SuggestiveAnnotationLib.cli import compare, machine, people, study, whole
+from SuggestiveAnnotationLib.cli import choices, compare, machine, people, study, whole
 from SuggestiveAnnotationLib.cli.command import Context, Result
 from SuggestiveAnnotationLib.cli.console import progress_bars, show_error
 from SuggestiveAnnotationLib.errors import SuggestiveAnnotationError
@@ -81,6 +81,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     sub = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (study, machine, people, whole, compare):
+    for group in (study, machine, choices, people, whole, compare):
         group.add_commands(sub)
     return parser

@@ -24,6 +24,8 @@ def add_settings(parser: argparse.ArgumentParser, settings: type[Any], *, title:
             continue
         flag = "--" + field.name.replace("_", "-")
         help_text = field.metadata.get("help", "")
+        if "listing" in field.metadata:
+            help_text += f" (see `{field.metadata['listing']}`)"
         kind = hints[field.name]
         absent = argparse.SUPPRESS
         if field.name == "strategy_options":

@@ -8,12 +8,16 @@ from math import isfinite
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from SuggestiveAnnotationLib.errors import InputError
+from SuggestiveAnnotationLib.models.catalogue import NETWORKS, WIDTHS
 from SuggestiveAnnotationLib.types import Unit
 
 NetworkSize = Literal["thin", "paper", "small", "tiny"]
 Architecture = Literal["unet", "u-shape-patches", "voxresnet", "multi-scale-patches"]
 FIRST_BATCH = "strided"
 DEFAULT_STRATEGY = "gradient-core-set"
+_OF_NETWORKS = {"lines": {one.name: one.help for one in NETWORKS}, "listing": "networks"}
+_OF_WIDTHS = {"lines": WIDTHS, "listing": "networks"}
+"""One line for each choice of a field, and the command that lists them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class ManifoldOptions(DeviceOptions):
     manifold_steps: int = field(default=1500, metadata={"help": "optimiser steps of the VAE", "least": 1})
     manifold_batch: int = field(default=32, metadata={"help": "slices a step", "least": 2})
     manifold_pixels: int = field(default=64, metadata={"help": "side of the VAE's own grid, a multiple of 16", "least": 16, "multiple": 16})
-    manifold_network: NetworkSize = field(default="thin", metadata={"help": "width of the VAE; 'paper' for GPUs"})
+    manifold_network: NetworkSize = field(default="thin", metadata={"help": "width of the VAE", **_OF_WIDTHS})
     manifold_rate: float = field(default=1e-3, metadata={"help": "learning rate of Adam (papers: 1e-4)", "least": 1e-08})
     manifold_members: int = field(
         default=1, metadata={"help": "VAEs whose latent spaces are put side by side (papers: 1); each takes its own time", "least": 1}
@@ -64,11 +68,8 @@ class ManifoldOptions(DeviceOptions):
 class TrainingOptions(DeviceOptions):
     """How the segmentation network is trained."""
 
-    architecture: Architecture = field(
-        default="unet",
-        metadata={"help": "network: the U-Net, the effort paper's U-shape network on patches of 64 pixels, or those it compares with"},
-    )
-    network: NetworkSize = field(default="thin", metadata={"help": "width of the network; 'paper' for GPUs"})
+    architecture: Architecture = field(default="unet", metadata={"help": "the segmentation network", **_OF_NETWORKS})
+    network: NetworkSize = field(default="thin", metadata={"help": "width of the network", **_OF_WIDTHS})
     dropout: float = field(
         default=0.0,
         metadata={"help": "probability of dropping channels around the bottleneck, for Monte Carlo dropout", "least": 0, "most": 0.9},
@@ -113,7 +114,7 @@ class SuggestOptions(Options):
         },
     )
     strategy_options: Mapping[str, Any] = field(
-        default_factory=dict, metadata={"help": "option of the strategy as NAME=VALUE, may be given several times"}
+        default_factory=dict, metadata={"help": "option of the strategy as NAME=VALUE, may be given several times (see `strategies NAME`)"}
     )
 
 

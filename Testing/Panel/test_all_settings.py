@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
+from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, NetworkSize, RoundOptions
+from SuggestiveAnnotationLib.models.catalogue import NETWORKS, WIDTHS
 from SuggestiveAnnotationLib.strategies import registry
 from SuggestiveAnnotationLib.worker import protocol
 
@@ -183,15 +184,56 @@ def test_a_wrapped_strategy_brings_its_rows_too(host: Any, section: Any) -> None
     opened(host, section)
     scorer = editors(section)["scorer"]
     assert "passes" not in rows(section)
-    host.choose(scorer.widget, "test-time-augmentation")
+    host.choose(scorer.widget, "Disagreement under test-time augmentation")
     host.pump()
     assert editors(section)["scorer"] is scorer
     host.type(editors(section)["passes"].widget, "4")
     assert section.options()["strategy_options"] == {"scorer": "test-time-augmentation", "passes": 4}
-    host.choose(scorer.widget, "entropy")
+    host.choose(scorer.widget, "Entropy")
     host.pump()
     # Passes are no option of entropy, which would refuse them.
     assert "strategy_options" not in section.options()
+
+
+def test_strategies_that_another_wraps_are_called_as_in_the_catalogue(host: Any, section: Any, panel: Any) -> None:
+    opened(host, section)
+    width = panel.layout.minimumSize().width()
+    section.ui.strategyBox.setCurrentText("Stochastic batches")
+    host.pump()
+    assert panel.layout.minimumSize().width() == width
+    scorer = editors(section)["scorer"]
+    entries = [registry.entry(name) for name in registry.options("stochastic-batches")[0].choices]
+    assert [scorer.widget.itemText(row) for row in range(scorer.widget.count)] == [one.title for one in entries]
+    for one in entries:
+        host.choose(scorer.widget, one.title)
+        assert (editors(section)["scorer"].value(), scorer.line.text) == (one.name, one.help)
+
+
+def test_each_network_and_each_width_has_its_line(host: Any, section: Any) -> None:
+    import qt
+
+    opened(host, section)
+    found = editors(section)
+    for name, lines in (("architecture", {one.name: one.help for one in NETWORKS}), ("manifold_network", WIDTHS)):
+        box = found[name].widget
+        assert [box.itemText(row) for row in range(box.count)] == list(lines)
+        assert [box.itemData(row, qt.Qt.ToolTipRole) for row in range(box.count)] == list(lines.values())
+        for choice, line in lines.items():
+            host.choose(box, choice)
+            assert found[name].line.text == line
+            assert found[name].line.isVisible()
+    host.click(section.ui.defaultsButton)
+    assert found["architecture"].line.text == NETWORKS[0].help
+    assert found["loss"].line is None
+    assert section.ui.networkBox.toolTip.splitlines() == [f"{name}: {line}" for name, line in WIDTHS.items()]
+
+
+def test_each_width_of_the_network_can_be_chosen(section: Any) -> None:
+    box = section.ui.networkBox
+    assert [box.itemText(row) for row in range(box.count)] == list(get_args(NetworkSize))
+    for width in get_args(NetworkSize):
+        box.setCurrentText(width)
+        assert section.options()["network"] == width
 
 
 def test_a_strategy_that_needs_dropout_or_a_loss_head_is_trained_with_it(host: Any, section: Any) -> None:
