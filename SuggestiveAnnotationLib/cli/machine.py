@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cli.command import Commands, Context, Result, add_command, dice_text, next_line, round_data
-from SuggestiveAnnotationLib.cli.options import add_settings, given_settings, read_settings
+from SuggestiveAnnotationLib.cli.options import add_settings, given_settings, read_settings, spacing
 from SuggestiveAnnotationLib.engine.settings import DeviceOptions, ManifoldOptions, RoundOptions, SuggestOptions, TrainingOptions
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Round
@@ -22,7 +22,15 @@ def add_commands(sub: Commands) -> None:
     command.add_argument(
         "--plane", choices=("axial", "coronal", "sagittal"), help="of the slices, frozen by the first call (default: as acquired)"
     )
-    command.add_argument("--pixels", type=int, help="side of the network grid, a multiple of 16, frozen by the first call (default 96)")
+    command.add_argument(
+        "--pixels", type=int,
+        help="side of the network grid, a multiple of 16, frozen by the first call (default 96; with --spacing as wide as the foreground)",
+    )  # fmt: skip
+    command.add_argument(
+        "--spacing", type=spacing, metavar="MM|native",
+        help="of the network grid, frozen by the first call; native: the scans' own, as patches of the papers have it "
+        "(default: the widest foreground fits into --pixels)",
+    )  # fmt: skip
     command.add_argument("--processes", type=int, default=2, help="cases built at once (default 2)")
 
     command = add_command(sub, "fit-manifold", fit_manifold, "Train the VAE on the pool and place every slice in its latent space.")
@@ -62,7 +70,10 @@ def prepare(arguments: argparse.Namespace, context: Context) -> Result:
     from SuggestiveAnnotationLib.engine.prepare import prepare as verb
 
     with context.changing(arguments.study) as study:
-        done = verb(study, plane=arguments.plane, pixels=arguments.pixels, processes=arguments.processes, **context.keywords())
+        done = verb(
+            study, plane=arguments.plane, pixels=arguments.pixels, spacing=arguments.spacing, processes=arguments.processes,
+            **context.keywords(),
+        )  # fmt: skip
     rows, columns = done.record.size
     lines = [
         f"{count(done.slices, f'{done.record.plane} slice')} ({done.blank} blank).",

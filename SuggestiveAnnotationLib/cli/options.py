@@ -64,6 +64,16 @@ def name_pattern(text: str) -> tuple[str, str]:
     return name, pattern.strip("\"'")
 
 
+def spacing(text: str) -> float | Literal["native"]:
+    """Millimetres or `native`, as `--spacing` takes it."""
+    if text == "native":
+        return "native"
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number of millimetres nor native") from None
+
+
 def _name_value(text: str) -> tuple[str, Any]:
     name, found, value = text.partition("=")
     if not (name and found):

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isfinite
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from SuggestiveAnnotationLib.cohort.acquired import acquired_plane
 from SuggestiveAnnotationLib.cohort.files.itk import sitk
 from SuggestiveAnnotationLib.engine.labels import start_from_labels
 from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
@@ -25,6 +27,14 @@ PIXELS = 96
 """Side of the network grid, unless somebody says otherwise."""
 MARGIN = 1.02
 """The network grid is this much wider than the widest foreground."""
+LARGEST = 1024
+"""No network grid has more pixels a side, unless somebody names their number."""
+FEWEST = 16
+"""The widest foreground of the cohort takes at least so many pixels of the network grid."""
+_LEAST = 32
+
+GridSpacing = float | Literal["native"]
+"""Millimetres; "native": those of the scans."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ def prepare(
     *,
     plane: Plane | None = None,
     pixels: int | None = None,
+    spacing: GridSpacing | None = None,
     processes: int = 1,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
@@ -69,18 +80,23 @@ def prepare(
     Args:
         study: with at least one usable case.
         plane: of the slices; when not given the frozen one, else the plane in which most cases were acquired.
-        pixels: side of the square network grid, a multiple of 16; when not given the frozen one, else `PIXELS`.
+        pixels: side of the square network grid, a multiple of 16; when not given the frozen one, else with a spacing the smallest that
+            holds the widest foreground, else `PIXELS`.
+        spacing: of the network grid, millimetres; "native": the median over the cases of their finer in-plane spacing. When not given the
+            frozen one, else just wide enough for the widest foreground.
         processes: how many cases to build at once; 1 stays in this process (as inside Slicer).
 
     Raises:
-        InputError: `pixels` is not a multiple of 16.
-        StudyError: no case can be used, or the preprocessing is frozen with another plane or another number of pixels.
+        InputError: `pixels` is not a multiple of 16, or `spacing` is no length, or too fine or too coarse for the cohort.
+        StudyError: no case can be used, or the preprocessing is frozen with another plane, number of pixels or spacing.
     """
-    if pixels is not None and (pixels < 32 or pixels % 16):
-        raise InputError(f"The network grid cannot have {pixels} pixels.", hint="Give a multiple of 16, at least 32.")
+    if pixels is not None and (pixels < _LEAST or pixels % 16):
+        raise InputError(f"The network grid cannot have {pixels} pixels.", hint=f"Give a multiple of 16, at least {_LEAST}.")
+    if isinstance(spacing, float | int) and not (isfinite(spacing) and spacing > 0):
+        raise InputError(f"The network grid cannot have a spacing of {spacing} mm.", hint="Give a number above 0, or native.")
     frozen = study.frozen_record()
     if frozen is not None:
-        _check_frozen(study, frozen, plane, pixels)
+        _check_frozen(study, frozen, plane, pixels, spacing)
     retried = {case.name for case in study.cases_to_retry()}
     usable = [case for case in study.cases() if case.role != "excluded" or case.name in retried]
     if not usable:
@@ -124,7 +140,7 @@ def prepare(
     usable = [case for case in usable if case.name not in excluded]
     if not usable:
         raise StudyError("No case of the study can be used: " + next(iter(excluded.values())))
-    record = frozen or _record(store, usable, pixels or PIXELS)
+    record = frozen or _record(store, usable, pixels, spacing)
     study.freeze_record(record)
     opened = [store.open(case.name) for case in usable]
     for case, slices in zip(usable, opened, strict=True):
@@ -144,7 +160,7 @@ def prepare(
     )
 
 
-def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None, pixels: int | None) -> None:
+def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None, pixels: int | None, spacing: GridSpacing | None) -> None:
     """Raises: StudyError, when somebody wants another plane or grid than the study has, or it was made by other code; they never change."""
     if frozen.version != PREPROCESSING_VERSION:
         sentence = f"The study {study.path} was prepared by another version of this extension, whose images and models differ."
@@ -152,15 +168,39 @@ def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None
     if pixels is not None and (pixels, pixels) != frozen.size:
         sentence = f"The study {study.path} is frozen at {frozen.size[0]} pixels."
         raise StudyError(sentence, hint=f"Leave --pixels out, or create another study for {pixels}.")
+    used = (case.geometry for case in study.cases() if case.role != "excluded" and case.geometry is not None)
+    millimetres = _millimetres(spacing, [SliceFrame.of(geometry, frozen.plane).spacing for geometry in used])
+    if millimetres is not None and (millimetres, millimetres) != frozen.spacing:
+        sentence = f"The study {study.path} is frozen at a spacing of {frozen.spacing[0]:g} mm."
+        raise StudyError(sentence, hint=f"Leave --spacing out, or create another study for {millimetres:g} mm.")
     if plane is not None and plane != frozen.plane:
         sentence = f"The study {study.path} is frozen with {frozen.plane} slices."
         raise StudyError(sentence, hint=f"Leave --plane out, or create another study for {plane} ones.")
 
 
-def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> PreprocessingRecord:
-    """Square network pixels, just small enough that the widest foreground of the cohort fits into the grid."""
-    widest = max(max(_extent(store.open(case.name))) for case in cases)
-    spacing = ceil(widest * MARGIN / pixels * 1000) / 1000
+def _millimetres(spacing: GridSpacing | None, scans: Sequence[tuple[float, float, float]]) -> float | None:
+    """The spacing that is asked for, of scans with these spacings (slice, row, column); None where the foreground decides."""
+    if spacing != "native":
+        return None if spacing is None else float(spacing)
+    return float(np.median([min(scan[1:]) for scan in scans])) if scans else None
+
+
+def _record(store: SliceStore, cases: Sequence[Case], pixels: int | None, wanted: GridSpacing | None) -> PreprocessingRecord:
+    """Square network pixels, of the given spacing or just small enough that the widest foreground of the cohort fits into the grid.
+
+    Raises: InputError, when the given spacing is too fine or too coarse to be meant.
+    """
+    opened = [store.open(case.name) for case in cases]
+    widest = max(max(_extent(slices)) for slices in opened)
+    spacing = _millimetres(wanted, [slices.spacing for slices in opened])
+    if spacing is None:
+        pixels = pixels or PIXELS
+        spacing = ceil(widest * MARGIN / pixels * 1000) / 1000
+    else:
+        if widest < FEWEST * spacing:
+            sentence = f"At a spacing of {spacing:g} mm the widest foreground, {widest:.0f} mm, would take fewer than {FEWEST} pixels."
+            raise InputError(sentence, hint=f"Give --spacing {widest / FEWEST / 1.1:.2g} or less; it is in millimetres.")
+        pixels = pixels or side_holding(widest, spacing)
     settings = store.settings
     return PreprocessingRecord(
         plane=settings.plane,
@@ -172,14 +212,25 @@ def _record(store: SliceStore, cases: Sequence[Case], pixels: int) -> Preprocess
     )
 
 
+def side_holding(widest: float, spacing: float) -> int:
+    """Pixels a side of the smallest network grid of this spacing that holds the widest foreground, millimetres. Raises: InputError."""
+    side = max(_LEAST, 16 * ceil(widest * MARGIN / spacing / 16))
+    if side > LARGEST:
+        sentence = (
+            f"At a spacing of {spacing:g} mm a network grid for the widest foreground, {widest:.0f} mm, would have {side} pixels a side."
+        )
+        raise InputError(sentence, hint=f"Give --spacing {widest * MARGIN / LARGEST * 1.1:.2g} or more, or --pixels for a smaller grid.")
+    return side
+
+
 def _beyond(record: PreprocessingRecord, slices: CaseSlices) -> str:
     """A sentence where the foreground of a case reaches beyond the network grid, which is frozen; else ""."""
     wide, grid = max(_extent(slices)), min(np.array(record.size) * record.spacing)
     if wide <= grid:
         return ""
     return (
-        f"It is {wide:.0f} mm wide, and the network grid, made for the cases that were there first, {grid:.0f} mm: the network neither "
-        "learns nor finds anything beyond. A new study has a grid wide enough for all."
+        f"It is {wide:.0f} mm wide and the frozen network grid {grid:.0f} mm: the network neither learns nor finds anything beyond. "
+        "A new study has a grid wide enough for all, unless --pixels makes it smaller."
     )
 
 

@@ -43,7 +43,7 @@ LOSSES = {
     "dice+background": DiceSettings(background=True),
 }
 _ON_PATCHES = ("u-shape-patches", "multi-scale-patches")
-_COARSE = 1.2
+_UNLIKE = 1.2
 _LOST = 0.1
 _SHOWN = 3
 
@@ -206,7 +206,7 @@ class _Job:
     def publish(self, kind: ModelKind, recipe: Mapping[str, Any], *, seed: int, chosen: Sequence[int], last: Model | None) -> Model:
         """Train a network on the chosen of the accepted slices, from `last` or from scratch, and publish it."""
         study, options, device, record = self._study, self._options, self._device, self._study.record
-        if options.architecture in _ON_PATCHES and (note := _coarser(study, self._refs)):
+        if options.architecture in _ON_PATCHES and (note := _unlike_scans(study, self._refs)):
             self.say(note)
         start = None
         if last is not None:
@@ -287,16 +287,19 @@ class _Job:
         return _validation_set(self._study, self._device)
 
 
-def _coarser(study: Study, refs: Sequence[SliceRef]) -> str:
-    """One sentence where the network grid is coarser than the scans, so that patches do not hold the scans' own pixels; else ""."""
-    record = study.record
-    native = np.median([study.slices(case).spacing[1:] for case in sorted({ref.case for ref in refs})], axis=0)
-    if max(record.spacing / native) < _COARSE:
+def _unlike_scans(study: Study, refs: Sequence[SliceRef]) -> str:
+    """One sentence where the network grid is coarser or finer than the scans: patches do not hold the scans' own pixels; else ""."""
+    scans = [study.slices(case).spacing[1:] for case in sorted({ref.case for ref in refs})]
+    grid, native = study.record.spacing[0], min(np.median(scans, axis=0))
+    if grid >= _UNLIKE * native:
+        how, patches = "coarser", "patches hold fewer details than the scans' own pixels"
+    elif native >= _UNLIKE * grid:
+        how, patches = "finer", "patches hold less of the image than as many of the scans' own pixels"
+    else:
         return ""
-    pixels = int(16 * np.ceil(max(np.array(record.size) * record.spacing / native) / 16))
     return (
-        f"The network grid ({record.spacing[0]:.2g} mm) is coarser than the scans ({native[0]:.2g} mm): patches hold fewer details than "
-        f"the scans' own pixels. A study prepared with --pixels {pixels} has as fine a grid."
+        f"The network grid ({grid:.2g} mm) is {how} than the scans ({native:.2g} mm): {patches}. "
+        "A study prepared with `prepare --spacing native` has the scans' own pixels."
     )
 
 

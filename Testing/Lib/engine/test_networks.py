@@ -12,6 +12,7 @@ import pytest
 from SuggestiveAnnotationLib.cli.options import add_settings, read_settings
 from SuggestiveAnnotationLib.engine import suggest as suggesting
 from SuggestiveAnnotationLib.engine.predict import load_segmentation, predict_slice
+from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import Architecture, RoundOptions, TrainingOptions
 from SuggestiveAnnotationLib.engine.suggest import check_options, suggest
@@ -98,21 +99,30 @@ def test_every_architecture_trains_and_predicts(study: Study, architecture: Arch
     assert model.card["settings"]["steps"] == model.card["metrics"]["steps"] == 2
 
 
-def test_patches_on_a_grid_coarser_than_the_scans_are_said_to_be_so(make_study: MakeStudy) -> None:
-    """The phantoms are 24 x 20 pixels of 1 mm, prepared on a grid of 32 pixels: as fine as they are, until the scans are finer."""
-    study = make_study(prepared=True, cases=1, shape=(8, 72, 60))
+@pytest.mark.parametrize(
+    ("spacing", "said"),
+    [
+        (1.2, "is coarser than the scans (1 mm): patches hold fewer details than the scans' own pixels"),
+        (0.8, "is finer than the scans (1 mm): patches hold less of the image than as many of the scans' own pixels"),
+        (1.19, ""),
+        (0.9, ""),
+        ("native", ""),
+    ],
+)
+def test_patches_on_another_grid_than_the_scans_are_said_to_be_so(make_study: MakeStudy, spacing: Any, said: str) -> None:
+    """The phantoms have pixels of 1 mm."""
+    study = make_study(cases=1, shape=(8, 48, 40))
+    prepare(study, spacing=spacing)
     annotate(study, SliceRef("case0", 0, 3))
-    messages: list[str] = []
-    train(
-        study,
-        options=replace(OPTIONS, architecture="u-shape-patches"),
-        progress=lambda event: messages.append(event.message),
-    )
-    (note,) = [m for m in messages if "coarser" in m]
-    assert "--pixels 64" in note or "--pixels 80" in note
-    messages.clear()
-    train(study, options=OPTIONS, progress=lambda event: messages.append(event.message))
-    assert not any("coarser" in m for m in messages)
+
+    def notes(architecture: Architecture) -> list[str]:
+        messages: list[str] = []
+        train(study, options=replace(OPTIONS, architecture=architecture), progress=lambda event: messages.append(event.message))
+        return [message for message in messages if message.startswith("The network grid")]
+
+    advice = "A study prepared with `prepare --spacing native` has the scans' own pixels."
+    assert notes("u-shape-patches") == ([f"The network grid ({spacing:.2g} mm) {said}. {advice}"] if said else [])
+    assert notes("unet") == []
 
 
 def test_a_warm_start_from_another_kind_of_network_starts_from_scratch_and_says_so(study: Study) -> None:
