@@ -117,7 +117,8 @@ class LatentPoints:
 
     @staticmethod
     def _seen(session):
-        return [a for a in session.study.annotations() if not session.blind or a.annotator == session.annotator]
+        drawn = [a for a in session.study.annotations() if a.provenance != "filled"]
+        return [a for a in drawn if not session.blind or a.annotator == session.annotator]
 
     def _rounds(self, session):
         return {a.ref: _("round {n}").format(n=a.round) for a in self._seen(session) if a.round is not None}

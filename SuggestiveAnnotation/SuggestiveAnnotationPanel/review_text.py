@@ -88,12 +88,16 @@ def effortTable(annotations, timing):
         annotations: accepted ones of the study.
         timing: whether minutes are shown; the reader agreed to it.
     """
-    rows = [(provenanceWord(p), [a for a in annotations if a.provenance == p]) for p in PROVENANCES]
-    rows = [(word, members) for word, members in rows if members]
-    if not rows:
+    of = {p: [a for a in annotations if a.provenance == p] for p in PROVENANCES}
+    filled = of.pop("filled")
+    rows = [(provenanceWord(p), members) for p, members in of.items() if members]
+    if not rows and not filled:
         return ""
     if len(rows) > 1:
-        rows.append((_("together"), list(annotations)))
+        rows.append((_("together"), [a for _word, members in rows for a in members]))
+    if filled:
+        # Nobody drew them, so they are no part of the sum.
+        rows.append((provenanceWord("filled"), filled))
     heads = [_("slices"), _("retained contour"), _("pixels added"), _("removed")] + ([_("minutes")] if timing else [])
     lines = ["<tr><td></td>" + "".join(f'<td align="right">&nbsp;&nbsp;{head}</td>' for head in heads) + "</tr>"]
     for word, members in rows:

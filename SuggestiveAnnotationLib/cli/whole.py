@@ -55,7 +55,7 @@ def _summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = []
     for r in summary["rounds"]:
         dice = ", ".join(f"{name} {dice_text(value)}" for name, value in r["dice"].items())
-        lines.append(
-            f"model {r['model']}: {count(r['annotated_slices'], 'annotated slice')}; Dice {dice or 'not measured (no labelled test case)'}"
-        )
+        filled = f" and {r['filled_slices']:,} filled" if r["filled_slices"] else ""
+        trained_on = count(r["annotated_slices"], "annotated slice") + filled
+        lines.append(f"model {r['model']}: {trained_on}; Dice {dice or 'not measured (no labelled test case)'}")
     return lines

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib import __version__
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid, newest, place
 from SuggestiveAnnotationLib.export.case import ExportedFiles, export_completed
@@ -40,7 +41,7 @@ def export(
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
 ) -> Exported:
-    """Write what was accepted.
+    """Write what was accepted. Filled slices, which nobody drew, stay in the study.
 
     Args:
         study: with accepted slices.
@@ -80,7 +81,7 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
         StudyError: nothing is there.
         InputError: an unknown state or case.
     """
-    accepted = [a for a in study.all_annotations() if a.state == "accepted"]
+    accepted = _accepted(study)
     wanted = annotations_in(study, states)
     known = {case.name: case for case in study.cases()}
     for name in cases or ():
@@ -133,6 +134,8 @@ def _left_out(
     said = []
     if drafts := len(study.drafts()):
         said.append(f"{count(drafts, 'draft')} that nobody accepted.")
+    if filled := len(study.filled_refs()):
+        said.append(f"{count(filled, 'slice')} filled by interpolation, which nobody drew.")
     excluded = {case.name for case in study.cases("excluded")}
     # A case that is named goes out although it is excluded.
     gone = {a.ref.case for a in accepted if (a.ref.case not in cases if cases else a.ref.case in excluded)}
@@ -156,8 +159,12 @@ def annotations_in(study: Study, states: Sequence[str], *, case: str | None = No
         if state not in EXPORTED:
             raise InputError(f"Slices that are {state} cannot be exported.", hint=f"Choose from {' and '.join(EXPORTED)}.")
     approved = {identifier for identifier, review in study.reviews().items() if review.verdict == "approved"}
-    accepted = [a for a in study.all_annotations(case=case) if a.state == "accepted"]
+    accepted = _accepted(study, case=case)
     return tuple(a for a in accepted if ("reviewed" if a.id in approved else "accepted") in states)
+
+
+def _accepted(study: Study, *, case: str | None = None) -> list[Annotation]:
+    return [a for a in study.all_annotations(case=case) if a.state == "accepted" and a.provenance != FILLED]
 
 
 def case_labelmap(study: Study, case: str, *, states: Sequence[str] = EXPORTED) -> tuple[LabelArray, NDArray[np.uint8]]:

@@ -1,16 +1,26 @@
-"""`fill`: labels of the slices between annotated ones, without anybody looking at them."""
+"""`fill`: labels of the slices between annotated ones, without anybody looking at them.
+
+Networks are trained on filled slices; otherwise these are as if nobody had annotated them: not shown to readers, not reviewed, not counted,
+in no report and in no export. No strategy suggests them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+
+import numpy as np
 
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.strategies.interpolation import fill_between
+from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef
 
 FILLED: Provenance = "filled"
 """Nobody drew the slice, and it costs nobody a minute."""
+FILLED_BY = "interpolation"
+"""The name that a round keeps filled slices under."""
 
 
 def fill_annotated(study: Study, *, furthest: int, annotator: str) -> int:
@@ -30,16 +40,51 @@ def fill_annotated(study: Study, *, furthest: int, annotator: str) -> int:
     session, count = Session(study, annotator=annotator), 0
     for case in study.cases("pool") if furthest > 1 else ():
         known = study.annotations(case=case.name)
-        drawn = {a.ref.native_index: a for a in known if a.provenance != FILLED}
-        taken = {a.ref.native_index for a in known}
-        spacing = tuple(study.frame(case.name).spacing[1:])
-        new: dict[SliceRef, LabelArray] = {}
-        for first, last in pairwise(sorted(drawn)):
-            if last - first <= furthest:
-                pair = {index: drawn[index].labels for index in (first, last)}
-                filled = fill_between(pair, spacing=(spacing[0], spacing[1]))
-                new |= {SliceRef(case.name, drawn[first].ref.axis, i): labels for i, labels in filled.items() if i not in taken}
+        taken = {a.ref for a in known}
+        new = {ref: labels for ref, labels in _between(study, known, furthest).items() if ref not in taken}
         if new:
             session.import_annotations(new, provenance=FILLED)
             count += len(new)
     return count
+
+
+def renew_filled(study: Study, *, furthest: int) -> int:
+    """As `fill_annotated`, from what is annotated now: what was filled before and would not be filled like that any more is withdrawn.
+
+    So nothing stays filled with `furthest` 0. Slices that a reader skipped or found unreadable are not filled.
+
+    Args:
+        study: prepared.
+        furthest: as of `fill_annotated`.
+
+    Returns:
+        How many slices are filled now.
+    """
+    session, count = Session(study, annotator=FILLED_BY), 0
+    for case in study.cases("pool"):
+        known = study.annotations(case=case.name)
+        newest = {row.ref: row.state for row in study.suggestion_states(case=case.name)}
+        wanted = _between(study, known, furthest) if furthest > 1 else {}
+        wanted = {ref: labels for ref, labels in wanted.items() if newest.get(ref) not in ("skipped", "unreadable")}
+        filled = {a.ref: a for a in known if a.provenance == FILLED}
+        stays = {ref for ref, a in filled.items() if ref in wanted and np.array_equal(a.labels, wanted[ref])}
+        if gone := [a.id for ref, a in filled.items() if ref not in stays]:
+            study.withdraw_filled(gone)
+        new = {ref: labels for ref, labels in wanted.items() if ref not in stays}
+        if new:
+            session.import_annotations(new, provenance=FILLED)
+        count += len(wanted)
+    return count
+
+
+def _between(study: Study, known: Sequence[Annotation], furthest: int) -> dict[SliceRef, LabelArray]:
+    """Labels of the slices of a case between annotated ones, which are not filled themselves."""
+    drawn = {a.ref.native_index: a for a in known if a.provenance != FILLED}
+    found: dict[SliceRef, LabelArray] = {}
+    for first, last in pairwise(sorted(drawn)):
+        if 1 < last - first <= furthest:
+            case, axis = drawn[first].ref.case, drawn[first].ref.axis
+            rows, columns = study.frame(case).spacing[1:]
+            pair = {index: drawn[index].labels for index in (first, last)}
+            found |= {SliceRef(case, axis, i): labels for i, labels in fill_between(pair, spacing=(rows, columns)).items()}
+    return found

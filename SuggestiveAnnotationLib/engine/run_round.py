@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
+from SuggestiveAnnotationLib.engine.fill import renew_filled
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.suggest import check_options, knows_the_pool, pre_annotate, suggest_for_round
 from SuggestiveAnnotationLib.engine.train import train, train_committee
 from SuggestiveAnnotationLib.errors import StudyError
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress
+from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import requirements
 from SuggestiveAnnotationLib.study.records import Round
@@ -39,7 +41,7 @@ def run_round(
         options: of a new round; of one under way only the device is taken.
         given: names of the options that the person set, who is told which of them a round under way does not take.
         manifold: of the VAE, should it be needed and not be there.
-        experiment: strategies that look at reference labels are allowed.
+        experiment: strategies that look at reference labels are allowed, and slices are not filled, which a simulation does itself.
 
     Returns:
         The round, in the stage `annotating`.
@@ -57,6 +59,9 @@ def run_round(
     _say_what_is_not_used(study, number, began, options, given, progress)
     options = replace(began, device=options.device)
     if round_.stage == "training":
+        if not experiment and (filled := renew_filled(study, furthest=options.fill)):
+            said = f"{count(filled, 'slice')} between annotated ones {'is' if filled == 1 else 'are'} filled by interpolation."
+            progress(ProgressEvent("round", 0, 1, message=said))
         if study.annotated_refs(role="pool"):
             watch = Stage("round", 1, cancel=cancel)
             train(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)

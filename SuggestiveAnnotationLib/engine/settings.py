@@ -122,6 +122,14 @@ class SuggestOptions(Options):
 class RoundOptions(TrainingOptions, SuggestOptions):
     """Everything a round needs; kept with the round, so that it resumes with what it began with."""
 
+    fill: int = field(
+        default=0,
+        metadata={
+            "help": "slices between annotated ones at most so many slices apart are filled by interpolation before training and cost "
+            "nobody time; 0: none",
+            "least": 0,
+        },
+    )
     seed: int = field(
         default=0,
         metadata={"help": "of all randomness; the same seed on as many threads of the same machine gives the same suggestions", "least": 0},

@@ -40,7 +40,6 @@ def simulate(
     manifold: ManifoldOptions,
     first_batch: int | None = None,
     budgets: Sequence[int] = (),
-    fill: int = 0,
     before_model: OnModel | None = None,
     after_model: OnModel | None = None,
     progress: ProgressCallback = no_progress,
@@ -53,11 +52,10 @@ def simulate(
     Args:
         study: prepared; every pool case with reference labels.
         rounds: after the first batch.
-        options: of every round. manifold: of the VAE, fitted first when the strategy needs it.
+        options: of every round; what `fill` fills stays as it was filled first. manifold: of the VAE, fitted first when the strategy
+            needs it.
         first_batch: slices of the first batch; the budget when not given.
         budgets: of rounds 1, 2, ...; the last one holds for the rounds after it. Empty: that of the options.
-        fill: before every training, slices between annotated ones at most so many slices apart are filled (`fill.fill_annotated`);
-            they are trained on and cost no simulated minutes. 0: none.
         before_model: called before a model is trained, on the slices that it will be trained on. after_model: called once it is judged, and
             before its suggestions are annotated. Of a round that is resumed both may be told again.
 
@@ -70,7 +68,7 @@ def simulate(
     """
     _need_references(study)
     check_options(options, experiment=True)
-    wanted = _check_settings(study, options, manifold, first_batch, budgets, fill)
+    wanted = _check_settings(study, options, manifold, first_batch, budgets)
     context: dict[str, Any] = {"progress": progress, "cancel": cancel}
     tell_before, tell_after = before_model or _nobody, after_model or _nobody
     if not any(case.label for case in study.cases("test")):
@@ -84,14 +82,14 @@ def simulate(
         if current is None or current.stage != "annotating":
             budget = (first_batch or options.budget) if number == 0 else budget_of(number, budgets, options.budget)
             if number:
-                fill_annotated(study, furthest=fill, annotator=SIMULATED_ANNOTATOR)
+                fill_annotated(study, furthest=options.fill, annotator=SIMULATED_ANNOTATOR)
                 tell_before(number)
             run_round(study, options=replace(options, budget=budget), manifold=manifold, experiment=True, **context)
         if number:
             tell_after(number)
         annotate_by_reference(study, **context)
     last = study.rounds()[-1].number + 1
-    fill_annotated(study, furthest=fill, annotator=SIMULATED_ANNOTATOR)
+    fill_annotated(study, furthest=options.fill, annotator=SIMULATED_ANNOTATOR)
     tell_before(last)
     train(study, options=options, seed=options.seed, round_number=last, **context)
     evaluate(study, number=last, device=options.device, **context)
@@ -152,7 +150,7 @@ def _need_references(study: Study) -> None:
 
 
 def _check_settings(
-    study: Study, options: RoundOptions, manifold: ManifoldOptions, first_batch: int | None, budgets: Sequence[int], fill: int
+    study: Study, options: RoundOptions, manifold: ManifoldOptions, first_batch: int | None, budgets: Sequence[int]
 ) -> dict[str, Any]:
     """A simulation keeps to the settings it began with, in a study that nobody else works on.
 
@@ -165,8 +163,9 @@ def _check_settings(
     wanted: dict[str, Any] = {**asdict(manifold), **asdict(options), "first_batch": first_batch}
     if budgets:
         wanted["budgets"] = list(budgets)
-    if fill:
-        wanted["fill"] = fill
+    if not options.fill:
+        # As simulations have it that began before there was the option.
+        del wanted["fill"]
     del wanted["device"]
     wanted = json.loads(json.dumps(wanted))
     kept = study.properties().get(SIMULATION)

@@ -252,7 +252,8 @@ def _counted(images: NetworkSlices, stage: Stage) -> Images:
 
 def pool_of(study: Study) -> Pool:
     """The pool as it stands now."""
-    annotated, filled = study.annotated_refs(), study.annotated_refs(provenance=FILLED)
+    filled = study.filled_refs()
+    annotated = study.annotated_refs() | filled
     drawn = {note.ref for note in study.work_notes() if note.state == "draft"} - annotated
     closed = set()
     for round_ in study.rounds():

@@ -9,6 +9,7 @@ import numpy as np
 
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, ResolutionCeiling, SavedEffort
 from SuggestiveAnnotationLib.engine.ceiling import CEILING
+from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
@@ -17,10 +18,11 @@ from SuggestiveAnnotationLib.study.study import Study
 def summary(study: Study) -> dict[str, Any]:
     """What the simulation gave, as `summary.json` holds it.
 
-    `rounds`: one entry a model, with the annotated slices it was trained on, mean 3D Dice per class on the test cases, the saved effort on
-    the slices annotated with its help, simulated minutes so far, and seconds per stage; `peak_memory_gb`; `seed`.
+    `rounds`: one entry a model, with the annotated and the filled slices it was trained on, mean 3D Dice per class on the test cases, the
+    saved effort on the slices annotated with its help, simulated minutes so far, and seconds per stage; `peak_memory_gb`; `seed`.
     """
     minutes = 0.0
+    filled = {a.id for a in study.all_annotations() if a.provenance == FILLED}
     by_number = {r.number: r for r in study.rounds()}
     ceiling = study.properties().get(CEILING)
     entries = []
@@ -31,7 +33,8 @@ def summary(study: Study) -> dict[str, Any]:
             entries.append(
                 {
                     "model": number,
-                    "annotated_slices": _annotated(study, number),
+                    "annotated_slices": len(_trained_on(study, number) - filled),
+                    "filled_slices": len(_trained_on(study, number) & filled),
                     "simulated_minutes": round(minutes, 2),
                     "dice": dict(_mean_dice(metrics)),
                     "contour_effort": _effort_by_class(study, _saved_effort(study, number)),
@@ -61,10 +64,10 @@ def _mean_dice(metrics: tuple[Metric, ...]) -> Iterator[tuple[str, float | None]
         yield label, round(float(np.mean(found)), 4) if found else None
 
 
-def _annotated(study: Study, number: int) -> int:
-    """Slices that the model of a round was trained on."""
+def _trained_on(study: Study, number: int) -> set[int]:
+    """Annotations that the model of a round was trained on."""
     models = [m for m in study.models("segmentation") if m.round == number]
-    return len(models[-1].card["annotations"]) if models else 0
+    return set(models[-1].card["annotations"]) if models else set()
 
 
 def _saved_effort(study: Study, number: int) -> SavedEffort | None:

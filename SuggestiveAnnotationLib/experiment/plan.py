@@ -113,7 +113,7 @@ class Arm:
         """Everything that a round of this arm needs."""
         return RoundOptions(
             **asdict(self.training), strategy=self.strategy, budget=budget, unit=self.unit, min_gap=self.min_gap, context=self.context,
-            sources=self.sources, strategy_options=dict(self.options), seed=seed,
+            sources=self.sources, strategy_options=dict(self.options), fill=self.fill, seed=seed,
         )  # fmt: skip
 
 

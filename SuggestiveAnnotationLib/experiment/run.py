@@ -140,7 +140,6 @@ class _Runner:
             options=arm.round_options(budget=budgets[0], seed=self.run.seed),
             manifold=arm.manifold,
             budgets=budgets,
-            fill=arm.fill,
             before_model=self._before_model,
             after_model=self._after_model,
             cancel=self.cancel,

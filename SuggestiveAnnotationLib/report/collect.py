@@ -113,7 +113,7 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """What people did.
+    """What people did; filled slices are nobody's work.
 
     Attributes:
         history: every annotation that was not undone, oldest first: what was paid for.
@@ -129,10 +129,10 @@ class _Work:
 
     @classmethod
     def of(cls, study: Study) -> _Work:
-        every = {a.id: a for a in study.all_annotations()}
+        every = {a.id: a for a in study.all_annotations() if a.provenance != "filled"}
         pool = {case.name for case in study.cases("pool")}
         models = [m for m in study.models("segmentation") if m.round is not None and "annotations" in m.card]
-        counted = tuple(a for a in study.annotations() if a.ref.case in pool)
+        counted = tuple(a for a in study.annotations() if a.ref.case in pool and a.id in every)
         done = {a.ref for a in counted}
         newest = {row.ref: row for row in study.suggestion_states() if row.ref.case in pool}
         return cls(

@@ -49,9 +49,9 @@ def effort_rows(study: Study) -> tuple[EffortRow, ...]:
 
 
 def not_excluded(study: Study) -> tuple[Annotation, ...]:
-    """The accepted annotations, one a slice, without those of excluded cases, which take part in nothing."""
+    """The accepted annotations, one a slice, without filled ones and those of excluded cases, which take part in nothing."""
     excluded = {case.name for case in study.cases("excluded")}
-    return tuple(a for a in study.annotations() if a.ref.case not in excluded)
+    return tuple(a for a in study.annotations() if a.ref.case not in excluded and a.provenance != "filled")
 
 
 def effort_round(annotation: Annotation, judged: Mapping[int, int]) -> int:

@@ -36,7 +36,7 @@ def redacted(content: ReportData, study: Study) -> ReportData:
 
 def _people(study: Study) -> dict[str, str]:
     """Everybody who drew or judged labels -> what stands for them."""
-    drawers = [a.annotator for a in study.all_annotations()] + [d.annotator for d in study.drafts()]
+    drawers = [a.annotator for a in study.all_annotations() if a.provenance != "filled"] + [d.annotator for d in study.drafts()]
     people = dict.fromkeys([*drawers, *(review.reviewer for review in study.reviews().values()), study.labels_by])
     return {person: f"reader {i}" for i, person in enumerate(people, 1) if person}
 

@@ -298,7 +298,12 @@ ENTRIES: tuple[Entry, ...] = (
         "A simple baseline that needs no model, rare in published comparisons; with fewer slices than cases it is close to random.",
         f"{_PACKAGE}.sampling:Strided",
         options=(
-            Option("every", 0, "one in so many slices of a case, before another case begins, to fill between them; 0: all alike", least=0),
+            Option(
+                "every",
+                0,
+                "one in so many slices of a case, before another case begins; the round's fill, as large, fills between them; 0: all alike",
+                least=0,
+            ),
         ),
     ),
     Entry(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, select, update
 from sqlalchemy import case as case_of
 
 from SuggestiveAnnotationLib.errors import StudyError
@@ -117,7 +117,8 @@ class AnnotationRows:
     def accept(self, new: Sequence[NewAnnotation], *, annotator: str) -> str:
         """Accept slices of one case in one transaction: whole or not at all.
 
-        An annotation of the same slice by the same annotator is superseded, its draft is used up, its suggestion answered.
+        An annotation of the same slice by the same annotator is superseded, and a filled one; its draft is used up, its suggestion
+        answered. Filling takes the place of nothing and answers nothing.
 
         Returns:
             The batch, by which the accept can be undone.
@@ -135,20 +136,25 @@ class AnnotationRows:
         with self.database.write() as connection:
             current = connection.execute(select(tables.rounds.c.number).order_by(tables.rounds.c.number.desc())).scalar()
             for one in new:
-                kept = connection.execute(
-                    select(table.c.id).where(*same_slice(table, one.ref), table.c.annotator == annotator, table.c.state == "accepted")
-                ).scalar()
-                if kept is not None:
-                    connection.execute(update(table).where(table.c.id == kept).values(state="superseded"))
+                counting = (*same_slice(table, one.ref), table.c.state == "accepted")
+                held = connection.execute(select(table.c.id, table.c.annotator, table.c.provenance).where(*counting)).all()
+                filled = one.provenance == "filled"
+                if filled and held:
+                    # Somebody may have accepted it since it was chosen to be filled.
+                    continue
+                own = [row.id for row in held if row.annotator == annotator]
+                replaced = own + [row.id for row in held if row.provenance == "filled" and row.id not in own]
+                connection.execute(update(table).where(table.c.id.in_(replaced)).values(state="superseded"))
                 connection.execute(
                     insert(table).values(
                         batch=batch, **ref_columns(one.ref), annotator=annotator, provenance=one.provenance, state="accepted",
-                        round=current, prediction_id=one.prediction_id, supersedes=kept, effort=dict(one.effort) if one.effort else None,
-                        minutes=one.minutes, accepted_at=at, **pack(one.labels),
+                        round=current, prediction_id=one.prediction_id, supersedes=next(iter(replaced), None),
+                        effort=dict(one.effort) if one.effort else None, minutes=one.minutes, accepted_at=at, **pack(one.labels),
                     )
                 )  # fmt: skip
                 _delete_draft(connection, one.ref, annotator)
-                answer_suggestion(connection, one.ref, "accepted")
+                if not filled:
+                    answer_suggestion(connection, one.ref, "accepted")
                 _event(connection, "accepted", annotator, one.ref, {"batch": batch, "provenance": one.provenance})
         return batch
 
@@ -173,6 +179,13 @@ class AnnotationRows:
                 reopen_suggestion(connection, ref)
                 _event(connection, "accept undone", annotator, ref, {"batch": batch})
         return tuple(row_ref(row) for row in rows)
+
+    def withdraw_filled(self, annotation_ids: Collection[int]) -> None:
+        """Filled annotations count no longer. Those of people stay as they are."""
+        table = tables.annotations
+        of_these = (table.c.id.in_(annotation_ids), table.c.state == "accepted", table.c.provenance == "filled")
+        with self.database.write() as connection:
+            connection.execute(update(table).where(*of_these).values(state="undone"))
 
     def last_accept(self, annotator: str, *, within: timedelta = UNDOABLE) -> str | None:
         """Batch of an annotator's newest accept that still counts and is not older than `within`."""
@@ -203,7 +216,9 @@ class AnnotationRows:
             return tuple(_annotation(row) for row in connection.execute(query))
 
     def work_notes(self, *, case: str | None = None, ref: SliceRef | None = None) -> tuple[WorkNote, ...]:
-        """Every annotation ever accepted (of a case, of a slice), whatever became of it, oldest first, then every draft, without labels."""
+        """Every annotation ever accepted (of a case, of a slice), whatever became of it, oldest first, then every draft, without labels.
+        Filled ones are nobody's work.
+        """
         notes: list[WorkNote] = []
         for table in (tables.annotations, tables.drafts):
             drafts = table is tables.drafts
@@ -211,6 +226,8 @@ class AnnotationRows:
             columns = [table.c.case, table.c.axis, table.c.native_index, table.c.annotator, table.c.prediction_id, at.label("at")]
             columns += [literal(None).label("id"), literal("draft").label("state")] if drafts else [table.c.id, table.c.state]
             query = select(*columns).order_by(at if drafts else table.c.id)
+            if table is tables.annotations:
+                query = query.where(table.c.provenance != "filled")
             if case is not None:
                 query = query.where(table.c.case == case)
             if ref is not None:
@@ -219,14 +236,19 @@ class AnnotationRows:
                 notes += [WorkNote(r.id, row_ref(r), r.annotator, r.state, r.prediction_id, r.at) for r in connection.execute(query)]
         return tuple(notes)
 
-    def annotated_refs(self, *, role: Role | None = None, provenance: Provenance | None = None) -> frozenset[SliceRef]:
-        """Slices with an accepted annotation, of cases of one role and of one provenance if given; reads no labels."""
+    def annotated_refs(self, *, role: Role | None = None) -> frozenset[SliceRef]:
+        """Slices with an accepted annotation, of cases of one role if given, without filled ones; reads no labels."""
         table = tables.annotations
-        query = select(table.c.case, table.c.axis, table.c.native_index).where(table.c.state == "accepted")
-        if role is not None:
-            query = query.join(tables.cases, tables.cases.c.name == table.c.case).where(tables.cases.c.role == role)
-        if provenance is not None:
-            query = query.where(table.c.provenance == provenance)
+        return self._refs_where(table.c.provenance != "filled", *([] if role is None else [tables.cases.c.role == role]))
+
+    def filled_refs(self) -> frozenset[SliceRef]:
+        """Slices with a filled annotation and no other; reads no labels."""
+        return self._refs_where(tables.annotations.c.provenance == "filled") - self.annotated_refs()
+
+    def _refs_where(self, *wanted: ColumnElement[bool]) -> frozenset[SliceRef]:
+        table, cases = tables.annotations, tables.cases
+        place = (table.c.case, table.c.axis, table.c.native_index)
+        query = select(*place).join(cases, cases.c.name == table.c.case).where(table.c.state == "accepted", *wanted)
         with self.database.read() as connection:
             return frozenset(row_ref(row) for row in connection.execute(query))
 
@@ -236,14 +258,14 @@ class AnnotationRows:
 
     def accepted_counts_by_state(self) -> dict[str, dict[str, int]]:
         """Case -> number of slices with an accepted annotation, by what became of it ("reviewed" where another reader approved, else
-        "accepted"); a slice on which readers have both counts in both. Reads no labels.
+        "accepted"), without filled ones; a slice on which readers have both counts in both. Reads no labels.
         """
         table, reviews = tables.annotations, tables.reviews
         last = select(func.max(reviews.c.id)).group_by(reviews.c.annotation_id)
         approved = select(reviews.c.annotation_id).where(reviews.c.id.in_(last), reviews.c.verdict == "approved")
         state = case_of((table.c.id.in_(approved), "reviewed"), else_="accepted").label("became")
         columns = [table.c.case, table.c.axis, table.c.native_index, state]
-        slices = select(*columns).where(table.c.state == "accepted").distinct().subquery()
+        slices = select(*columns).where(table.c.state == "accepted", table.c.provenance != "filled").distinct().subquery()
         counts: dict[str, dict[str, int]] = {}
         with self.database.read() as connection:
             for row in connection.execute(select(slices.c.case, slices.c.became, func.count()).group_by(slices.c.case, slices.c.became)):

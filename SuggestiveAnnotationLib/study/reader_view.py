@@ -142,7 +142,8 @@ class ReaderView:
         return None
 
     def _accepted(self, annotations: Iterable[Annotation]) -> list[Annotation]:
-        return [a for a in annotations if a.state == "accepted" and (a.annotator == self.annotator or not self.blind)]
+        counting = [a for a in annotations if a.state == "accepted" and a.provenance != "filled"]
+        return [a for a in counting if a.annotator == self.annotator or not self.blind]
 
     def pre_annotation(self, ref: SliceRef) -> Prediction | None:
         """The prediction to show for a suggested slice: the one first shown, else the newest; none on an audit slice or one drawn from

@@ -215,6 +215,22 @@ def test_minutes_are_shown_only_to_who_agreed_to_timing(host: Any) -> None:
     assert review_text.effortTable([], timing=True) == ""
 
 
+def test_filled_slices_stand_below_the_sum_of_what_was_drawn(host: Any) -> None:
+    from dataclasses import replace
+
+    from SuggestiveAnnotationPanel import review_text
+
+    from SuggestiveAnnotationLib.study.records import Annotation, PackedLabels, pack
+
+    packed = PackedLabels(**pack(np.zeros((4, 4), np.uint16)))
+    one = Annotation(1, "b", SliceRef("a", 0, 1), READER, "empty", "accepted", 0, None, None, None, "now", packed)
+    two = replace(one, id=2, ref=SliceRef("a", 0, 3), provenance="from scratch")
+    filled = replace(one, id=3, ref=SliceRef("a", 0, 2), provenance="filled")
+    lines = review_text.effortTable([one, two, filled], timing=False).split("<tr>")[2:]
+    assert [line.split("<td>")[1].split("<")[0] for line in lines] == ["from scratch", "marked empty", "together", "filled between slices"]
+    assert ['align="right">' + number in line for line, number in zip(lines, "1121", strict=True)] == [True] * 4
+
+
 def test_an_accept_is_seen_at_once(host: Any, review: Any) -> None:
     workspace = review.workspace
     before = len(workspace.study.annotations())

@@ -82,6 +82,27 @@ def test_a_whole_study_by_hand(study: Path, tmp_path: Path, capsys: pytest.Captu
     assert "</html>" in Path(report).read_text(encoding="utf-8")
 
 
+def test_a_round_fills_between_what_was_annotated(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = Study(study)
+    case = opened.cases("pool")[0]
+    call(capsys, "annotations", "import", study, case.label, "--case", case.name, "--annotator", "Dr A", "--slices", "3,5")
+    call(capsys, "run-round", study, "--strategy", "strided", "--budget", "2", "--fill", "2", *TINY)
+    assert [ref.native_index for ref in opened.filled_refs()] == [3]
+    assert len(opened.models("segmentation")[0].card["annotations"]) == 3
+    shown = call(capsys, "study", "show", study)
+    assert {c["name"]: c["annotated"] for c in shown["cases"]}[case.name] == 2
+    assert main(["run-round", str(study), "--fill", "-1", "--quiet"]) == 2
+    assert "--fill is -1. Give a number from 0 on." in capsys.readouterr().err
+
+
+def test_simulate_fills_as_rounds_do_and_says_how_many(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--strategy", "strided", "--option", "every=2", "--fill", "2", "--first-batch", "6", "--budget", "2"]
+    assert main(["simulate", str(study), "--rounds", "0", *options, *TINY, "--quiet"]) == 0
+    filled = len(Study(study).filled_refs())
+    assert filled
+    assert f"model 1: 6 annotated slices and {filled} filled; Dice" in capsys.readouterr().out
+
+
 def test_simulate_runs_whole_rounds_and_resumes_to_the_same_summary(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["simulate", study, "--rounds", "1", "--budget", "2", *TINY, *TINY_VAE]
     summary = call(capsys, *arguments)
