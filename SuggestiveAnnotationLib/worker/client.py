@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from SuggestiveAnnotationLib.worker.lines import ProtocolError, command_line, read_event
 from SuggestiveAnnotationLib.worker.protocol import (
     Cancel,
     Command,
@@ -14,11 +15,8 @@ from SuggestiveAnnotationLib.worker.protocol import (
     Error,
     Event,
     Progress,
-    ProtocolError,
     Ready,
     Result,
-    command_line,
-    read_event,
 )
 
 LOG = logging.getLogger(__name__)

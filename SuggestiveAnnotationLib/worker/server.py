@@ -15,6 +15,7 @@ from SuggestiveAnnotationLib.errors import Cancelled, SuggestiveAnnotationError
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.worker import machine
+from SuggestiveAnnotationLib.worker.lines import ProtocolError, event_line, read_command, request_of
 from SuggestiveAnnotationLib.worker.protocol import (
     Cancel,
     CloseStudy,
@@ -26,14 +27,10 @@ from SuggestiveAnnotationLib.worker.protocol import (
     Event,
     OpenStudy,
     Progress,
-    ProtocolError,
     Release,
     Result,
     Shutdown,
     Status,
-    event_line,
-    read_command,
-    request_of,
 )
 from SuggestiveAnnotationLib.worker.verbs import LEARNING, Verbs
 

@@ -13,6 +13,7 @@ from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, NetworkSize
 from SuggestiveAnnotationLib.models.catalogue import NETWORKS, WIDTHS
 from SuggestiveAnnotationLib.strategies import registry
 from SuggestiveAnnotationLib.worker import protocol
+from SuggestiveAnnotationLib.worker.lines import command_line, read_command
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_each_value_goes_with_the_round_when_it_differs_from_its_default(
     of_vae = {"latent_size": 5, "manifold_batch": 12, "manifold_pixels": 96, "manifold_network": "paper", "manifold_rate": 0.00025}
     assert sent.manifold == section._ownManifoldRows() | of_vae
     # As it goes over the pipe, and as the worker reads it.
-    again = protocol.read_command(protocol.command_line(sent, 1))[1]
+    again = read_command(command_line(sent, 1))[1]
     assert RoundOptions(**again.options).strategy_options["tau"] is None
     assert ManifoldOptions(**again.manifold).latent_size == 5
     assert section.ui.allSettingsBox.title == "All settings, 17 changed"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.worker.client import GONE, WorkerClient
+from SuggestiveAnnotationLib.worker.lines import event_line, read_command
 from SuggestiveAnnotationLib.worker.protocol import (
     Cancel,
     Device,
@@ -17,8 +18,6 @@ from SuggestiveAnnotationLib.worker.protocol import (
     Result,
     Status,
     Train,
-    event_line,
-    read_command,
 )
 
 READY = Ready(versions={"python": "3.12"}, missing=(), schema=2, process=1)

@@ -17,19 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SuggestiveAnnotationLib.worker import document
+from SuggestiveAnnotationLib.worker.lines import ProtocolError, command_line, event_line, read_command, read_event, request_of
 from SuggestiveAnnotationLib.worker.protocol import (
     COMMANDS,
     EVENTS,
     PROTOCOL_VERSION,
     Progress,
-    ProtocolError,
     Result,
     Train,
-    command_line,
-    event_line,
-    read_command,
-    read_event,
-    request_of,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -177,7 +172,7 @@ class Block:
         if name.partition(".")[0] in {blocked!r}:
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
-import SuggestiveAnnotationLib.worker.client, SuggestiveAnnotationLib.worker.protocol
+import SuggestiveAnnotationLib.worker.client, SuggestiveAnnotationLib.worker.lines, SuggestiveAnnotationLib.worker.protocol
 import SuggestiveAnnotationLib.worker.server, SuggestiveAnnotationLib.worker.document
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

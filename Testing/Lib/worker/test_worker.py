@@ -16,6 +16,7 @@ from SuggestiveAnnotationLib.errors import Cancelled, StudyError
 from SuggestiveAnnotationLib.processor import memory_size
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent, no_progress
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.worker.lines import command_line
 from SuggestiveAnnotationLib.worker.protocol import (
     CheckStudy,
     CloseStudy,
@@ -32,7 +33,6 @@ from SuggestiveAnnotationLib.worker.protocol import (
     Status,
     Train,
     WriteReport,
-    command_line,
 )
 from SuggestiveAnnotationLib.worker.verbs import Verbs
 
