@@ -41,6 +41,9 @@ def add_commands(sub: Commands) -> None:
     add_settings(command, TrainingOptions)
     command.add_argument("--seed", type=int, default=0, help="(default 0)")
 
+    command = add_command(sub, "import-model", import_model, "Take a segmentation network that was trained in another study.")
+    command.add_argument("source", type=Path, help="its .safetensors file with the .json card beside it, or the folder of the other study")
+
     command = add_command(sub, "suggest", suggest, "Suggest slices with the newest models, and pre-annotate them.")
     add_settings(command, SuggestOptions)
     add_settings(command, DeviceOptions)
@@ -105,6 +108,25 @@ def train(arguments: argparse.Namespace, context: Context) -> Result:
         model = verb(study, options=read_settings(TrainingOptions, arguments), seed=arguments.seed, **context.keywords())
     result, lost = _model_result(model), lost_classes(model)
     return replace(result, lines=[*result.lines, f"Note: {lost}"]) if lost else result
+
+
+def import_model(arguments: argparse.Namespace, context: Context) -> Result:
+    """`import-model`."""
+    from SuggestiveAnnotationLib.engine.import_model import import_model as verb
+
+    with context.changing(arguments.study) as study:
+        done = verb(study, arguments.source, **context.keywords())
+    words = [
+        word for name, value in done.options.items() for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
+    lines = [
+        f"Model {done.model.id} is {'imported' if done.new else 'in the study already'}: {done.model.path}",
+        *(f"Note: {note}" for note in done.notes),
+        "The first slices are chosen and outlined with it; rounds with these options go on from it in their training.",
+        next_line("run-round", study, *words),
+    ]
+    data = {"model": done.model.id, "new": done.new, "path": str(done.model.path), "options": dict(done.options), "notes": list(done.notes)}
+    return Result({**data, "imported_from": done.model.imported_from}, lines)
 
 
 def suggest(arguments: argparse.Namespace, context: Context) -> Result:

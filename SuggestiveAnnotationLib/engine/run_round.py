@@ -8,6 +8,7 @@ from typing import Any
 
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.fill import renew_filled
+from SuggestiveAnnotationLib.engine.first_batch import imported_model, out_of_reach
 from SuggestiveAnnotationLib.engine.manifold import fit_manifold
 from SuggestiveAnnotationLib.engine.settings import FIRST_BATCH, ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.suggest import check_options, knows_the_pool, pre_annotate, suggest_for_round
@@ -33,8 +34,9 @@ def run_round(
 ) -> Round:
     """Bring the study to the point where people annotate, and judge the model on test cases that have labels.
 
-    Without accepted slices the round is a first batch: no model, and the strategy that needs none. A round that was interrupted goes on
-    with the options it began with, on the device of this call; `finish_round` drops one that cannot go on.
+    Without accepted slices the round is a first batch: nothing is trained, and without an imported model that has what the strategy needs
+    it is drawn by the strategy that needs none. A round that was interrupted goes on with the options it began with, on the device of this
+    call; `finish_round` drops one that cannot go on.
 
     Args:
         study: prepared.
@@ -62,7 +64,8 @@ def run_round(
         if not experiment and (filled := renew_filled(study, furthest=options.fill)):
             said = f"{count(filled, 'slice')} between annotated ones {'is' if filled == 1 else 'are'} filled by interpolation."
             progress(ProgressEvent("round", 0, 1, message=said))
-        if study.annotated_refs(role="pool"):
+        annotated = bool(study.annotated_refs(role="pool"))
+        if annotated:
             watch = Stage("round", 1, cancel=cancel)
             train(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
             study.enter_stage(number, "training", seconds={"train": watch.seconds})
@@ -70,6 +73,8 @@ def run_round(
                 watch = Stage("round", 1, cancel=cancel)
                 train_committee(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
                 study.enter_stage(number, "training", seconds={"train committee": watch.seconds})
+        # A model that was trained here was judged in its own round.
+        if annotated or imported_model(study) is not None:
             watch = Stage("round", 1, cancel=cancel)
             evaluate(study, number=number, device=options.device, progress=progress, cancel=cancel)
             study.enter_stage(number, "training", seconds={"evaluate": watch.seconds})
@@ -91,8 +96,9 @@ def begin(study: Study, options: RoundOptions, *, experiment: bool = False, prog
     if current is not None and current.stage != "finished":
         return current
     check_options(options, experiment=experiment)
-    if not study.annotated_refs(role="pool") and requirements(options.strategy, options.strategy_options):
-        progress(ProgressEvent("round", 0, 1, message=f"Nothing is annotated yet: the first batch is {FIRST_BATCH}."))
+    if not study.annotated_refs(role="pool") and (needs := out_of_reach(study, options)):
+        why = "" if imported_model(study) is None else f", and {options.strategy} needs {needs}"
+        progress(ProgressEvent("round", 0, 1, message=f"Nothing is annotated yet{why}: the first batch is {FIRST_BATCH}."))
         options = replace(options, strategy=FIRST_BATCH, strategy_options={})
     return study.start_round(
         strategy=options.strategy, budget=options.budget, seed=options.seed, unit=options.unit, settings=asdict(options)
@@ -105,7 +111,7 @@ def _say_what_is_not_used(
     """Tell the person which of their options a round under way does not take, because it began with others."""
     kept, now = asdict(began), asdict(options)
     silent = {"device"}
-    if not study.annotated_refs(role="pool"):
+    if began.strategy == FIRST_BATCH and not study.annotated_refs(role="pool"):
         # A first batch has a strategy of its own, which was said when the round began.
         silent |= {"strategy", "strategy_options"}
     other = [name for name in kept if name in given and name not in silent and kept[name] != now[name]]

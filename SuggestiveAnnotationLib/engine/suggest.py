@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.manifold import idle_units
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
+from SuggestiveAnnotationLib.engine.presumed import PresumedLabels
 from SuggestiveAnnotationLib.engine.settings import RoundOptions
 from SuggestiveAnnotationLib.engine.train import augmentation, lost_classes, newest_committee
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint
 from SuggestiveAnnotationLib.models.segmentation import SegmentationNetwork
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, Stage, no_progress, spoken
-from SuggestiveAnnotationLib.strategies.access import Images, ModelAccess, VaeAccess
+from SuggestiveAnnotationLib.strategies.access import Accepted, Images, ModelAccess, VaeAccess
 from SuggestiveAnnotationLib.strategies.audit import with_audit
 from SuggestiveAnnotationLib.strategies.contract import Answer, Pool, Query, Requirement, Strategy
 from SuggestiveAnnotationLib.strategies.registry import entry, requirements, strategy
@@ -197,17 +198,23 @@ def _suggest_with_model(
     progress: ProgressCallback,
     cancel: CancelToken | None,
 ) -> Answer:
-    """The answer of a strategy that looks through the newest model, at fewer slices at a time where memory runs out."""
+    """The answer of a strategy that looks through the newest model, at fewer slices at a time where memory runs out.
+
+    While nothing is annotated, what looks at annotated slices sees an imported model's own labels of evenly spread ones (`PresumedLabels`).
+    """
     pool, device = query.pool, pick_device(options.device)
     annotations = {a.ref: a for a in study.annotations()}
-    started_from = sources(pool, annotations, options, number)
-    # A scoring strategy looks at every candidate, one on the manifold at what people annotated, of which one that steps takes its sources.
-    on_manifold = len(started_from) if isinstance(chosen, SteppingStrategy) else int(pool.by_people.sum())
-    looks_at = max(1, on_manifold if query.manifold is not None else len(pool.candidates))
     images = NetworkSlices(study, pool.refs, device=device)
-    network = load_newest(study, device=device)[1]
+    model_row, network = load_newest(study, device=device)
     members = _committee(study, device) if Requirement.COMMITTEE in chosen.requires else ()
-    labels = _AcceptedLabels(study, pool.refs, annotations)
+    presumed = None
+    if model_row.imported_from is not None and not pool.labelled.any():
+        presumed = PresumedLabels(query, network, images.images, device=device)
+    labels: Accepted = presumed or _AcceptedLabels(study, pool.refs, annotations)
+    started_from = sources(pool, annotations, options, number) if presumed is None else presumed.sources
+    # A scoring strategy looks at every candidate, one on the manifold at what people annotated, of which one that steps takes its sources.
+    on_manifold = int(pool.by_people.sum()) if presumed is None and not isinstance(chosen, SteppingStrategy) else len(started_from)
+    looks_at = max(1, on_manifold if query.manifold is not None else len(pool.candidates))
 
     def suggest_by(batch: int) -> Answer:
         networks = (Requirement.MODEL in chosen.requires) + len(members)
@@ -229,7 +236,8 @@ def _suggest_with_model(
 
     # Gradients are float32 and need a backward pass.
     batch = micro_batch_size(network, images.channels, images.size, batch_size=BATCH, device=device, dtype=None)
-    return halve_on_out_of_memory(suggest_by, batch, say=spoken("suggest", looks_at, progress))[0]
+    answer = halve_on_out_of_memory(suggest_by, batch, say=spoken("suggest", looks_at, progress))[0]
+    return answer if presumed is None else presumed.told(answer)
 
 
 def _committee(study: Study, device: torch.device) -> tuple[SegmentationNetwork, ...]:

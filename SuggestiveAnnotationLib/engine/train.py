@@ -22,7 +22,7 @@ from SuggestiveAnnotationLib.models.registry import build_network, network_spec
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, ProgressEvent, no_progress, spoken
 from SuggestiveAnnotationLib.study.provenance import data_hash
 from SuggestiveAnnotationLib.study.records import Model
-from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.study.study import Study, network_json
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
 from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import ChosenImages, NetworkSlices, network_labels
@@ -240,6 +240,7 @@ class _Job:
                 "round": self._round,
                 "seed": seed,
                 **recipe,
+                **network_json(record, study.schema),
                 "started_from": None if last is None else last.id,
                 "device": describe_device(device),
                 "metrics": {

@@ -19,7 +19,8 @@ apply, times are UTC in ISO 8601:
 - `rounds`: `round`, `stage`, `strategy`, `unit`, `budget`, `seed`, `settings`, `models` (trained in it), `started`, `finished`, `notes`.
 - `models`: `model`, `kind` (segmentation, manifold; imported: labels that were there before, no weights), `round`, `created`, `seed`,
   `network`, `preprocessing` (key), `data_hash`, `trained_on` (numbers of annotations), `labels` (of an imported one: exported case ->
-  hashes), `weights_sha256`, `card_sha256`, `versions`.
+  hashes), `imported_from` (of a network that another study trained: `file`, `weights_sha256`, `trained_on`), `weights_sha256`,
+  `card_sha256`, `versions`.
 - `seeds`: `study`, `rounds` (number -> seed), `models` (number -> seed).
 - `hashes`: what each kind of hash is taken over. `versions`: of this library and those it works with, at the time of the export.
 - `left_out`: sentences on what of the study is not in the data set.
@@ -246,6 +247,7 @@ def _model(one: Model, cases: Collection[str]) -> dict[str, Any]:
         "data_hash": one.card.get("data_hash"),
         "trained_on": one.card.get("annotations"),
         "labels": None if labels is None else {case: about for case, about in labels.items() if case in cases},
+        "imported_from": one.imported_from,
         "weights_sha256": one.card.get("weights_sha256"),
         "card_sha256": card_hash(one),
         "versions": one.card.get("versions"),

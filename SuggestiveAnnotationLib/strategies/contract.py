@@ -174,6 +174,7 @@ class Query:
         min_gap: two suggested slices of one case, or a suggested and an annotated or drawn one, lie more than this many slices apart
             (0: adjacent is allowed).
         sources: pool indices of the annotated slices that gradients start from (2022 paper: the previous round's; 2020: the initial ones).
+            While nothing is annotated: of slices whose labels the model presumes.
         model, manifold, reference: given where the strategy requires them, else None.
         round: number of this query; 1 is the first with a model.
         committee: networks trained on bootstraps, given where the strategy requires them.

@@ -25,6 +25,7 @@ class GradientCoreSet(BatchStrategy):
     a point z_j is that of a Randers metric, `|v| + pull <u, v>` with `v = z_j - z`: it is `|v| (1 + pull)` along u and `|v| (1 - pull)`
     against it. Units without a gradient (an empty or filled annotation, suggested a moment ago) have the plain distance. The 2022 paper
     steps along u and takes what is nearest; here the pool's farthest point is taken, so that picks do not crowd around what is annotated.
+    While nothing is annotated, `Query.sources` stand in for what is, and may be picked themselves.
 
     Attributes:
         pull: from -1 to 1; 0: `core-set`; negative: away from the gradient, a control.
@@ -45,6 +46,10 @@ class GradientCoreSet(BatchStrategy):
 
     def choose(self, query: Query, board: Board) -> Choice:
         """Directions first, then the greedy choice, then where each pick lies and where the gradient of its source points."""
+        if query.sources and not query.pool.labelled.any():
+            # The board was made before, so they stay open.
+            stand_ins = np.isin(np.arange(len(query.pool.refs)), query.sources)
+            query = replace(query, pool=replace(query.pool, labelled=stand_ins))
         annotated, ways = self._directions(query, board)
         labelled, slices = np.flatnonzero(query.pool.labelled), board.slices
         starts, ends = (board.mean(of, latents_of(query, of)) for of in (labelled, slices))

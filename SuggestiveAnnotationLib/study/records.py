@@ -76,10 +76,17 @@ class Model:
     card: Mapping[str, Any]
     created: str
 
+    @property
+    def imported_from(self) -> Mapping[str, Any] | None:
+        """Where a network came from that was trained in another study, see `engine.import_model`; None where it was trained in this one."""
+        found = self.card.get("imported_from")
+        return found if isinstance(found, dict) else None
+
 
 def model_before(models: Sequence[Model], model: Model) -> Model | None:
     """The model that shows what the round before `model` gained: the newest earlier one of another round that was trained on other
-    annotations. A round that was abandoned leaves a model of the same annotations, which would show no gain whatever people did.
+    annotations. A round that was abandoned leaves a model of the same annotations, which would show no gain whatever people did. An
+    imported model learnt from nobody here: it is the one before only where no other is.
 
     Args:
         models: oldest first, of one kind.
@@ -89,6 +96,7 @@ def model_before(models: Sequence[Model], model: Model) -> Model | None:
     """
     learnt = model.card.get("annotations")
     earlier = [one for one in models if one.id < model.id and one.round != model.round]
+    earlier.sort(key=lambda one: one.imported_from is None)
     return next((one for one in reversed(earlier) if learnt is None or one.card.get("annotations") != learnt), None)
 
 

@@ -297,3 +297,8 @@ class Study(CaseRows, RoundRows, AnnotationRows):
 def record_json(record: PreprocessingRecord) -> dict[str, Any]:
     """A preprocessing record as JSON, for cards and reports."""
     return {**asdict(record), "key": record.key}
+
+
+def network_json(record: PreprocessingRecord, schema: LabelSchema) -> dict[str, Any]:
+    """What a segmentation network takes and gives, for its card: who imports it has no other word of the study that trained it."""
+    return {"preprocessing": record_json(record), "classes": [{"value": one.value, "name": one.name} for one in schema.classes]}

@@ -269,6 +269,18 @@ class ImportLabels(Command):
 
 
 @dataclass(frozen=True)
+class ImportModel(Command):
+    """Take a segmentation network that was trained in another study; it becomes the newest model."""
+
+    name: ClassVar[str] = "import_model"
+    returns: ClassVar[str] = (
+        "`model`: its id; `new`: false where it was in the study already; `options`: what a round is given to go on from it in training; "
+        "`notes`: sentences"
+    )
+    path: str = _says("`.safetensors` file with its `.json` card beside it, or the folder of the other study")
+
+
+@dataclass(frozen=True)
 class Export(Command):
     """Write what was accepted, in one of the formats that `export --help` lists."""
 

@@ -38,6 +38,7 @@ LEARNING = (
     protocol.PredictSlice,
     protocol.PredictCase,
     protocol.DecodeLatent,
+    protocol.ImportModel,
 )
 """What needs torch."""
 
@@ -74,6 +75,7 @@ class Verbs:
             protocol.LatentView: self._latent_view,
             protocol.DecodeLatent: self._decode_latent,
             protocol.ImportLabels: self._import_labels,
+            protocol.ImportModel: self._import_model,
             protocol.Export: self._export,
             protocol.WriteReport: self._report,
         }
@@ -260,6 +262,12 @@ class Verbs:
         options = options_from(settings.RoundOptions, command.options)
         manifold = options_from(settings.ManifoldOptions, command.manifold)
         return self._of_round(run_round(self.study, options=options, given=tuple(command.options), manifold=manifold, **self._context))
+
+    def _import_model(self, command: protocol.ImportModel) -> Data:
+        from SuggestiveAnnotationLib.engine.import_model import import_model
+
+        done = import_model(self.study, Path(command.path), **self._context)
+        return {"model": done.model.id, "new": done.new, "options": dict(done.options), "notes": list(done.notes)}
 
     def _drop_round(self) -> Data:
         current = self.study.current_round()

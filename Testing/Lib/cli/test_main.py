@@ -212,7 +212,7 @@ def test_every_command_has_help_json_and_quiet(capsys: pytest.CaptureFixture[str
     for words in (
         ["study", "create"], ["study", "check"], ["study", "show"], ["prepare"], ["fit-manifold"], ["train"], ["suggest"], ["predict"],
         ["run-round"], ["finish-round"], ["simulate"], ["annotations", "import"], ["export"], ["report"], ["demo"], ["strategies"],
-        ["networks"],
+        ["networks"], ["import-model"],
     ):  # fmt: skip
         with pytest.raises(SystemExit) as stopped:
             build_parser().parse_args([*words, "--help"])

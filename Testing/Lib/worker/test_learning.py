@@ -19,6 +19,7 @@ from SuggestiveAnnotationLib.worker.protocol import (
     DropRound,
     Evaluate,
     FitManifold,
+    ImportModel,
     LatentView,
     LoadCase,
     OpenStudy,
@@ -271,3 +272,17 @@ def test_killed_again_and_again_a_round_comes_to_the_same_end(make_study: MakeSt
         ends.append((refs, [p.labels.tobytes() for p in predictions if p is not None]))
     assert ends[0] == ends[1]
     assert len(ends[0][1]) == 3
+
+
+def test_a_model_of_another_study_is_taken_in(worker: Worker, study: Study, make_study: MakeStudy) -> None:
+    worker.ask(Train(TRAINING))
+    newest = study.latest_model("segmentation")
+    assert newest is not None
+    other = make_study(prepared=True, name="other")
+    worker.ask(OpenStudy(str(other.path)))
+    done = worker.ask(ImportModel(str(newest.path)))
+    assert done == {"model": 1, "new": True, "options": {"warm_start": True, "architecture": "unet", "network": "tiny"}, "notes": []}
+    assert worker.ask(ImportModel(str(study.path)))["new"] is False
+    round_ = worker.ask(RunRound({**OPTIONS, "strategy": "entropy"}))
+    assert round_["round"] == 0
+    assert {row.suggestion.rationale.strategy for row in other.suggestions(0)} == {"entropy"}
