@@ -7,7 +7,7 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 
-from SuggestiveAnnotationLib.engine.settings import DEFAULT_STRATEGY, ManifoldOptions, RoundOptions
+from SuggestiveAnnotationLib.engine.settings import DEFAULT_STRATEGY, ManifoldOptions, RoundOptions, SuggestOptions
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.models.catalogue import WIDTHS
 from SuggestiveAnnotationLib.strategies.registry import offered
@@ -16,6 +16,7 @@ from SuggestiveAnnotationLib.worker import protocol
 from . import requirements, settings, state_style, strategy_needs
 from .all_settings import AllSettings
 from .connect import connect, guarded
+from .import_model import ImportModel, firstBatch
 from .option_fields import asWords, inWordsOfThePanel
 from .section import Section
 
@@ -31,6 +32,7 @@ def stageText(stage):
         "evaluate": _("judge the model"),
         "export": _("write files"),
         "fit manifold": _("learn what images look like"),
+        "import model": _("take the model in"),
         "predict": _("pre-annotate"),
         "prepare": _("prepare the images"),
         "suggest": _("choose slices"),
@@ -53,6 +55,7 @@ class RoundSection(Section):
         ui = self.ui
         self.allSettings = AllSettings(ui.allSettingsRows, {"strategy", *self._ownRows()}, self._ownManifoldRows(), self._onSetting)
         ui.networkBox.toolTip = "\n".join(f"{name}: {line}" for name, line in WIDTHS.items())
+        self.importModel = ImportModel(workspace, ui.importModelButton)
         connect(ui.strategyBox, "currentTextChanged(QString)", self._describeStrategy)
         connect(ui.defaultsButton, "clicked()", self._toDefaults)
         connect(ui.startButton, "clicked()", self.start)
@@ -143,6 +146,10 @@ class RoundSection(Section):
         known = ui.strategyBox.currentText in STRATEGIES
         ui.strategyNeeds.text = strategy_needs.sentence(self._trainedFor()) if known else ""
         ui.settingsProblem.text = self._problem() if known else ""
+        study = self.workspace.study
+        if known and study is not None and study.current_round() is None:
+            # What draws round 0 is the strategy's matter.
+            self.guide(self._sentence(self.workspace.task is not None))
         for label in (ui.strategyNeeds, ui.settingsProblem):
             label.visible = bool(label.text)
 
@@ -183,6 +190,7 @@ class RoundSection(Section):
         ui.startButton.toolTip = "" if ui.startButton.enabled else sentence
         current = study.current_round() if study is not None else None
         interrupted = self._interrupted(current)
+        self.importModel.refresh(interrupted)
         if interrupted and not busy:
             ui.startButton.toolTip = self._beganWith(current)
         ui.finishButton.text = _("Drop round {n}").format(n=current.number) if interrupted else _("Finish round")
@@ -215,7 +223,10 @@ class RoundSection(Section):
             return _("The images are not prepared yet. Prepare them once; after that rounds can begin.")
         number, current = self._number(), study.current_round()
         if current is None:
-            return _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")
+            # The box is empty until it is bound to the scene.
+            title = self.ui.strategyBox.currentText or DEFAULT_TITLE
+            wanted = SuggestOptions(strategy=STRATEGIES[title].name, strategy_options=self.allSettings.strategyOptions())
+            return firstBatch(study, title, wanted)
         if self._interrupted(current):
             text = _("Round {n} was interrupted. Resume goes on with what it began with: {began}. To change that, drop it.")
             return text.format(n=number, began=self._began(current))
