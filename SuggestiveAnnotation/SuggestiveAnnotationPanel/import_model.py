@@ -17,12 +17,17 @@ from .option_fields import asWords
 
 def firstBatch(study, title, options):
     """What draws round 0, as one sentence; `title` and `options` are those of the chosen strategy."""
-    if imported_model(study) is None or study.annotated_refs(role="pool"):
-        return _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")
-    if out_of_reach(study, options):
+    imported, lacks = imported_model(study) is not None, out_of_reach(study, options)
+    if study.annotated_refs(role="pool"):
+        text = _("Start round 0: a model learns from what is annotated already, then {strategy} chooses slices.")
+    elif imported and lacks:
         text = _("Start round 0: evenly spaced slices, as the imported model lacks what {strategy} needs; it outlines them.")
-    else:
+    elif imported:
         text = _("Start round 0: {strategy} chooses the first slices, and the imported model outlines them.")
+    elif lacks:
+        text = _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")
+    else:
+        text = _("Start round 0: {strategy} chooses the first slices; nothing is trained yet.")
     return text.format(strategy=title)
 
 

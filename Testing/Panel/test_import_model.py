@@ -63,6 +63,7 @@ def test_cancelling_the_dialog_does_nothing(host: Any, panel: Any, section: Any,
 def test_the_first_batch_is_chosen_and_outlined_by_it(host: Any, panel: Any, section: Any, sample: Path, elsewhere: Path) -> None:
     workspace, ui = panel.workspace, section.ui
     workspace.openStudy(sample)
+    assert ui.guidance.text == "Start round 0: evenly spaced slices to annotate first; nothing is trained yet."
     take(host, section, elsewhere)
     assert panel.messageLabel.text == (
         "The model elsewhere.safetensors is in the study. Training goes on from it with Warm start under Advanced and these settings: "
@@ -81,6 +82,17 @@ def test_the_first_batch_is_chosen_and_outlined_by_it(host: Any, panel: Any, sec
     study = workspace.study
     assert study.current_round().strategy == "entropy"
     assert all(study.prediction(row.suggestion.ref) is not None for row in study.suggestions(0))
+
+
+def test_without_it_what_is_annotated_or_the_strategy_alone_decides(panel: Any, section: Any, sample: Path) -> None:
+    workspace, ui = panel.workspace, section.ui
+    workspace.openStudy(sample)
+    ui.strategyBox.setCurrentText("Random")
+    assert ui.guidance.text == "Start round 0: Random chooses the first slices; nothing is trained yet."
+    ref = workspace.study.pool_refs()[5]
+    workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
+    workspace.statesChanged()
+    assert ui.guidance.text == "Start round 0: a model learns from what is annotated already, then Random chooses slices."
 
 
 def test_a_model_for_other_images_is_refused_with_the_reason(host: Any, panel: Any, section: Any, elsewhere: Path, tmp_path: Path) -> None:
