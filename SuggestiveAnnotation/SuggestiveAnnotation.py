@@ -139,7 +139,7 @@ class SuggestiveAnnotationWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 ("Ctrl+Return", _("accept and next"), annotate.acceptAndNext),
                 ("N", _("next suggestion"), workspace.nextSlice),
                 ("P", _("previous suggestion"), workspace.previousSlice),
-                ("J", _("back to the suggested slice"), workspace.views.returnToSuggested),
+                ("J", _("back to the suggested slice, with every structure"), workspace.views.returnToSuggested),
                 ("K", _("another sequence beside it"), workspace.views.cycleSequence),
                 ("M", _("show or hide the model's outline"), workspace.scene.toggleModelOutline),
             ],

@@ -41,6 +41,7 @@ class AnnotateSection(Section):
         connect(ui.ignoreButton, "clicked()", self._tools.chooseIgnore)
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
         connect(ui.putBackButton, "clicked()", self.putBack)
+        connect(ui.showButton, "clicked()", self.showStructures)
         connect(ui.acceptButton, "clicked()", self.acceptAndNext)
         connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
         connect(ui.dropButton, "clicked()", self.dropDrafts)
@@ -147,6 +148,11 @@ class AnnotateSection(Section):
         self.workspace.sync.putBack()
         self._showObstacle()
 
+    def showStructures(self):
+        """Show the open slice with every structure, also those that were hidden to see what is under them."""
+        self.workspace.views.returnToSuggested()
+        self._showObstacle()
+
     # State
 
     def obstacle(self, refs=None):
@@ -163,6 +169,9 @@ class AnnotateSection(Section):
             return _("The case is being loaded.")
         if self.editor.segmentationNode() is not node:
             return _("The Segment Editor is being given the case again.")
+        hidden = workspace.views.hidden()
+        if hidden and workspace.views.visible:
+            return self._tools.unapplied() or effort_text.hiddenText(hidden)
         unseen = [ref for ref in refs or [workspace.current] if ref not in workspace.views.displayed]
         if unseen and not workspace.views.visible:
             text = _("Slice {numbers} has not been shown yet, and its views are hidden now. Bring them back (J).")
@@ -254,6 +263,7 @@ class AnnotateSection(Section):
         ui.modelButton.enabled = ui.ignoreButton.enabled and self._hasModel
         node, study = self.workspace.scene.segmentation, self.workspace.study
         ui.putBackButton.visible = node is not None and study is not None and bool(segments.unknownSegments(node, study.schema))
+        ui.showButton.visible = bool(self.workspace.views.hidden())
         refs = self._range()
         whyRange = self.obstacle(refs) if refs else why or _("Choose a range from a lower to a higher slice.")
         ui.acceptRangeButton.enabled = not whyRange
@@ -383,6 +393,9 @@ class AnnotateSection(Section):
         ref, views = self.workspace.current, self.workspace.views
         if ref not in views.displayed or views.shownSlice() != ref or not views.visible:
             self.workspace.message("warning", withKeys(_("The slice is not on the screen. Bring it back (J), then judge it.")))
+            return
+        if hidden := views.hidden():
+            self.workspace.message("warning", effort_text.hiddenText(hidden))
             return
         if ref in self.workspace.sync.changedSlices():
             self.workspace.message("warning", _("You have changed this slice. Accept your own version, or drop your drafts of it first."))

@@ -56,6 +56,11 @@ def elsewhereText(shown, ref):
     return withKeys(text.format(shown=slice_number(shown), open=slice_number(ref)))
 
 
+def hiddenText(names):
+    """Why nothing is judged while structures are hidden."""
+    return withKeys(_("Hidden: {names}. Press Show all structures (J) in 4 first.").format(names=", ".join(names)))
+
+
 def acceptedText(annotations):
     """What became of accepted slices: how, and how much of the contour the pre-annotation already had."""
     what = _("Accepted slice {numbers}").format(numbers=numbers(a.ref for a in annotations))

@@ -9,7 +9,7 @@ import vtk
 
 from SuggestiveAnnotationLib.types import SliceRef
 
-from . import looks, settings
+from . import looks, segments, settings
 from .connect import connect, guarded, showError
 from .signal import Signal
 from .slice_caption import SliceCaption
@@ -72,7 +72,7 @@ class Layout:
     """Shows the open slice.
 
     Attributes:
-        displayed: slices that were painted in a view along the slices; only such a slice can be accepted.
+        displayed: slices that were painted in a view along the slices, with every structure; only such a slice can be accepted.
         moved: signal, the large view came to another slice, or a slice was painted for the first time.
     """
 
@@ -289,8 +289,10 @@ class Layout:
         self.redraw()
 
     def returnToSuggested(self):
-        """Scroll, and if need be turn, back to the open slice; a case that lost nodes is loaded again."""
+        """Scroll, and if need be turn, back to the open slice, with every structure; a case that lost nodes is loaded again."""
         self.showSlice()
+        if self.hidden():
+            segments.showSegments(self._workspace.scene.segmentation)
         if not self._workspace.scene.whole:
             self._workspace.scene.restore()
 
@@ -306,6 +308,13 @@ class Layout:
     def visible(self):
         """Whether a view along the slices is on the screen."""
         return self.active and any(self._node(name).IsViewVisibleInLayout() for name in PARALLEL)
+
+    def hidden(self, name=SLICE):
+        """Names of the case's structures that a view does not draw, whatever hides them."""
+        scene = self._ready()
+        if scene is None or scene.segmentation is None:
+            return []
+        return segments.hiddenSegments(scene.segmentation, scene.schema, self._node(name).GetID())
 
     def shownSlice(self):
         """The native slice that the large view shows now, None when it shows no slice of the case."""
@@ -358,7 +367,9 @@ class Layout:
     def _onRendered(self, name):
         """What is on the screen now can be seen; also what was scrolled to: a range is accepted only where somebody looked."""
         here = self._shownIn(name) if self._ready() is not None else None
-        if here is not None and here not in self.displayed and self._node(name).IsViewVisibleInLayout():
+        if here is None or here in self.displayed:
+            return
+        if self._node(name).IsViewVisibleInLayout() and not self.hidden(name):
             self.displayed.add(here)
             self.moved()
 

@@ -123,6 +123,39 @@ def missingSegments(node, schema):
     return [name for identifier, name in names.items() if segmentation.GetSegment(identifier) is None]
 
 
+def hiddenSegments(node, schema, view):
+    """Names of the schema's segments that a slice view, named by the id of its node, does not draw."""
+    display, segmentation = node.GetDisplayNode(), node.GetSegmentation()
+    shown = display.GetVisibility(view) and display.GetOpacity() > 0
+    fill = shown and display.GetVisibility2DFill() and display.GetOpacity2DFill() > 0
+    outline = shown and display.GetVisibility2DOutline() and display.GetOpacity2DOutline() > 0
+
+    def drawn(one):
+        filled = fill and display.GetSegmentVisibility2DFill(one) and display.GetSegmentOpacity2DFill(one) > 0
+        outlined = outline and display.GetSegmentVisibility2DOutline(one) and display.GetSegmentOpacity2DOutline(one) > 0
+        return display.GetSegmentVisibility(one) and (filled or outlined)
+
+    there = [one for one in segmentValues(schema) if segmentation.GetSegment(one) is not None]
+    return [segmentation.GetSegment(one).GetName() for one in there if not drawn(one)]
+
+
+def showSegments(node):
+    """Have slice views draw every segment, its outline at least, whatever hid it."""
+    display = node.GetDisplayNode()
+    before = display.StartModify()
+    display.SetVisibility(True)
+    display.SetVisibility2D(True)
+    display.SetVisibility2DOutline(True)
+    display.SetOpacity2DOutline(1.0)
+    display.SetOpacity(1.0)
+    # A folder of the Data tree hides what is in it.
+    display.SetFolderDisplayOverrideAllowed(False)
+    display.SetAllSegmentsVisibility(True)
+    display.SetAllSegmentsVisibility2DOutline(True)
+    display.SetAllSegmentsOpacity2DOutline(1.0)
+    display.EndModify(before)
+
+
 def labelType(schema):
     """The smallest type that holds every value of a schema."""
     return np.uint8 if max(*schema.values, schema.ignore_value) <= 255 else np.uint16

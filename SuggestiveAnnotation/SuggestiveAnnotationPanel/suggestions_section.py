@@ -316,7 +316,8 @@ class SuggestionsSection(Section):
         if not self.workspace.views.visible:
             return withKeys(_("The views along the slices are hidden. Bring them back (J)."))
         if ref not in self.workspace.views.displayed or ref.case != self.workspace.scene.case:
-            return _("The slice has not been shown yet.")
+            hidden = self.workspace.views.hidden()
+            return effort_text.hiddenText(hidden) if hidden else _("The slice has not been shown yet.")
         shown = self._shownSlice()
         if shown is None:
             return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,86 @@ def test_a_pre_annotation_that_was_erased_is_accepted_as_empty_also_on_another_d
     reader.host.click(reader.ui.acceptButton)
     (annotation,) = reader.workspace.study.annotations()
     assert (annotation.ref, annotation.provenance) == (A, "empty")
+
+
+def _by_the_eye(reader: Reader) -> None:
+    import slicer
+    from PySide6 import QtCore
+
+    table = slicer.util.findChild(reader.editor, "SegmentsTable")
+    table.item(1, 0).setCheckState(QtCore.Qt.Unchecked)
+
+
+def _by_the_data_tree(reader: Reader) -> None:
+    reader.workspace.scene.segmentation.GetDisplayNode().SetVisibility(False)
+
+
+def _by_a_folder(reader: Reader) -> None:
+    import slicer
+
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "folder")
+    hierarchy.CreateItem(folder, reader.workspace.scene.segmentation)
+    display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLFolderDisplayNode")
+    hierarchy.SetItemDataNode(folder, display)
+    display.SetVisibility(False)
+
+
+def _by_g(reader: Reader) -> None:
+    """What the key does in a slice view."""
+    reader.workspace.scene.segmentation.GetDisplayNode().SetOpacity(0.0)
+
+
+def _by_the_sliders(reader: Reader) -> None:
+    display = reader.workspace.scene.segmentation.GetDisplayNode()
+    display.SetOpacity2DFill(0.0)
+    display.SetVisibility2DOutline(False)
+
+
+@pytest.mark.parametrize("way", [_by_the_eye, _by_the_data_tree, _by_a_folder, _by_g, _by_the_sliders])
+def test_hidden_structures_are_not_accepted(reader: Reader, way: Callable[[Reader], None]) -> None:
+    names = "right lobe" if way is _by_the_eye else "left lobe, right lobe, Ignore"
+    said = f"Hidden: {names}. Press Show all structures (J) in 4 first."
+    assert not reader.ui.showButton.visible
+    way(reader)
+    reader.host.waitUntil(lambda: reader.ui.guidance.text == said, 3, "the sentence")
+    reader.host.press("Ctrl+Return")
+    assert reader.said[-1] == ("warning", said)
+    assert reader.state(A) == "suggested"
+    reader.scroll(B)
+    assert B not in reader.workspace.views.displayed
+    reader.host.click(reader.ui.showButton)
+    assert not reader.ui.showButton.visible
+    assert reader.section.obstacle() == ""
+    # What was scrolled through meanwhile was not seen.
+    assert reader.section.obstacle([A, B]) == "Slice 6 has not been shown yet. Scroll through it first."
+    reader.host.press("Ctrl+Return")
+    assert reader.state(A) == "accepted"
+
+
+def test_one_way_to_draw_a_structure_is_enough(reader: Reader) -> None:
+    display = reader.workspace.scene.segmentation.GetDisplayNode()
+    display.SetVisibility2DFill(False)
+    display.SetSegmentOpacity2DFill("value-4", 0.0)
+    reader.workspace.scene.toggleModelOutline()
+    assert reader.section.obstacle() == ""
+    display.SetVisibility2DFill(True)
+    display.SetVisibility2DOutline(False)
+    assert reader.section.obstacle().startswith("Hidden: right lobe.")
+    press(reader.host, "J")
+    assert reader.section.obstacle() == ""
+
+
+def test_hidden_structures_are_not_judged(reader: Reader) -> None:
+    Session(reader.workspace.study, annotator="Dr First").accept({A: square(4)})
+    reader.workspace.statesChanged()
+    reader.host.waitUntil(lambda: A in reader.workspace.views.displayed, 3, "the picture")
+    _by_the_eye(reader)
+    reader.section.approve()
+    assert reader.said[-1] == ("warning", "Hidden: right lobe. Press Show all structures (J) in 4 first.")
+    press(reader.host, "J")
+    reader.section.approve()
+    assert reader.state(A) == "reviewed"
 
 
 def test_an_outline_that_is_not_applied_blocks(reader: Reader) -> None:
