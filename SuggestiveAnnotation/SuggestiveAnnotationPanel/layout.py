@@ -214,6 +214,10 @@ class Layout:
     def _setVolume(self, name, scene):
         composite = self._widget(name).mrmlSliceCompositeNode()
         composite.SetBackgroundVolumeID(scene.volume(self.modality(name)).GetID())
+        # Other modules put volumes over the background of every view there is.
+        composite.SetForegroundVolumeID(None)
+        composite.SetForegroundOpacity(0)
+        composite.SetLabelVolumeID(None)
         # Slicer brings whatever is loaded into every view that lets it, here under the labels of this case.
         composite.SetDoPropagateVolumeSelection(False)
 
@@ -232,9 +236,11 @@ class Layout:
             scene.segmentation.GetDisplayNode().RemoveAllViewNodeIDs()
 
     def _ours(self, name, scene):
-        """Whether a view shows a sequence of the case."""
-        shown = self._widget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID()
-        return shown in {volume.GetID() for volume in self._volumes(scene).values()}
+        """Whether a view shows a sequence of the case, and no other volume over it."""
+        composite = self._widget(name).mrmlSliceCompositeNode()
+        if composite.GetForegroundVolumeID() or composite.GetLabelVolumeID():
+            return False
+        return composite.GetBackgroundVolumeID() in {volume.GetID() for volume in self._volumes(scene).values()}
 
     def _onStudy(self):
         if self.active and self._workspace.scene.case is None:

@@ -1,4 +1,4 @@
-"""The module's layout where Slicer changes it too: a view that was maximised, a scene that brings a layout."""
+"""The module's layout where Slicer changes it too: a view that was maximised, a scene that brings a layout, volumes over the image."""
 
 from __future__ import annotations
 
@@ -95,3 +95,32 @@ def qt_settings() -> Any:
     import qt
 
     return qt.QSettings()
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["in another module", "in this module"])
+@pytest.mark.parametrize("layer", ["foreground", "label"])
+def test_a_volume_over_the_case_counts_as_nothing_displayed_and_is_taken_off(host: Any, reader: Any, layer: str, away: bool) -> None:
+    import slicer
+
+    workspace = reader.workspace
+    kind = "vtkMRMLLabelMapVolumeNode" if layer == "label" else "vtkMRMLScalarVolumeNode"
+    stranger = slicer.mrmlScene.AddNewNodeByClass(kind, "stranger")
+    before = set(workspace.views.displayed)
+    if away:
+        host.exit("SuggestiveAnnotation")
+    # As the entries "show as foreground" and "show as label" of the Data module do.
+    slicer.util.setSliceViewerLayers(**{layer: stranger, f"{layer}Opacity": 0.5})
+    widgets = [slicer.app.layoutManager().sliceWidget(name) for name in (SLICE, OTHER, ORTHOGONAL)]
+    if away:
+        host.enter("SuggestiveAnnotation")
+    else:
+        assert workspace.views.shownSlice() is None
+        assert reader.section.obstacle() == "The large view shows no slice of this case. Bring the suggested slice back (J)."
+        reader.scroll(B)
+        assert workspace.views.displayed == before
+        press(host, "J")
+    assert workspace.views.shownSlice() == workspace.current
+    for composite in (widget.mrmlSliceCompositeNode() for widget in widgets):
+        assert not composite.GetForegroundVolumeID()
+        assert composite.GetForegroundOpacity() == 0
+        assert not composite.GetLabelVolumeID()
