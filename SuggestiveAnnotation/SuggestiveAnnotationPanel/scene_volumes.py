@@ -59,14 +59,22 @@ def _file(node):
 
     storage = node.GetStorageNode()
     # A series of files, or a volume that was changed since, is not what the file holds.
-    if storage is None or storage.GetNumberOfFileNames() > 1 or node.GetModifiedSinceRead() or node.GetParentTransformNode() is not None:
+    if storage is None or storage.GetNumberOfFileNames() > 1 or node.GetModifiedSinceRead():
         return ""
     path = storage.GetFullNameFromFileName()
     return path if path.lower().endswith(SUFFIXES) and Path(path).is_file() else ""
 
 
 def writeVolume(node, folder):
-    """Write a volume where it lies in the world into a folder. Returns: path of the file. Raises: OSError, when it cannot be written."""
+    """Write a volume into a folder, where its own matrix says that it lies: of a transform above it the file would know nothing.
+
+    Returns: path of the file.
+
+    Raises:
+        ValueError: with a sentence, when it lies under a transform.
+        OSError: when it cannot be written.
+    """
+    _refuseTransformed(node)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = freePath(folder, node.GetName(), otherwise="volume", suffix=".nrrd")
@@ -76,6 +84,13 @@ def writeVolume(node, folder):
     if not storage.WriteData(node) or not path.is_file():
         raise OSError(_("{name} could not be written to {path}.").format(name=node.GetName(), path=path))
     return str(path)
+
+
+def _refuseTransformed(node):
+    transform = node.GetParentTransformNode()
+    if transform is not None:
+        text = _("{name} lies under the transform {transform}: harden it in the module Transforms first.")
+        raise ValueError(text.format(name=node.GetName(), transform=transform.GetName()))
 
 
 class SceneVolumesDialog(Dialog):
@@ -109,12 +124,13 @@ class SceneVolumesDialog(Dialog):
         """The volumes as the person left them: `(SceneVolume, case, sequence, whether labels)` each.
 
         Raises:
-            ValueError: with a sentence, when something is missing or twice there.
+            ValueError: with a sentence, when something is missing or twice there, or lies elsewhere than a file would say.
         """
         table, chosen, places = self.ui.volumesTable, [], set()
         for row, volume in enumerate(self._volumes):
             if table.item(row, USE).checkState() != qt.Qt.Checked:
                 continue
+            _refuseTransformed(volume.node)
             case, sequence = table.item(row, CASE).text().strip(), table.item(row, SEQUENCE).text().strip()
             labels = table.cellWidget(row, KIND).currentIndex == 1
             sequence = "" if labels else sequence
@@ -132,13 +148,15 @@ class SceneVolumesDialog(Dialog):
     def _onTake(self):
         try:
             chosen = self.chosen()
-            unsaved = [volume.name for volume, *_rest in chosen if not volume.path]
+            # They may have been changed while the window was open.
+            paths = [_file(volume.node) for volume, *_rest in chosen]
+            unsaved = [volume.name for (volume, *_rest), path in zip(chosen, paths, strict=True) if not path]
             question = _("These volumes have no file of their own, or were changed since: {names}. Write them to {folder}?")
             if unsaved and not slicer.util.confirmYesNoDisplay(
                 question.format(names=", ".join(unsaved), folder=self._folder), windowTitle=_("Save volumes")
             ):
                 return
-            files = [volume.path or writeVolume(volume.node, self._folder) for volume, *_rest in chosen]
+            files = [path or writeVolume(volume.node, self._folder) for (volume, *_rest), path in zip(chosen, paths, strict=True)]
         except (ValueError, OSError) as error:
             self.ui.problemLabel.text = str(error)
             return

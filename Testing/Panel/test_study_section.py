@@ -329,6 +329,37 @@ def test_volumes_of_the_scene_become_a_study_and_those_without_a_file_get_one(
     assert written.GetSpacing() == pytest.approx((1.0, 1.0, 2.0))
 
 
+@pytest.mark.parametrize("from_file", [True, False], ids=["from a file", "without a file"])
+def test_a_volume_under_a_transform_is_refused_until_it_is_hardened(
+    host: Any, section: Any, panel: Any, tmp_path: Path, studies: Path, from_file: bool
+) -> None:
+    import slicer
+    from SuggestiveAnnotationPanel.scene_volumes import writeVolume
+
+    node = load(write_case(tmp_path, "p1", seed=1).images["t1"], "p1 t1")
+    if not from_file:
+        node.SetAndObserveStorageNodeID(None)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registered")
+    shift = np.eye(4)
+    shift[0, 3] = 3.0
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(shift))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    said = "p1 t1 lies under the transform registered: harden it in the module Transforms first."
+    host.click(section.ui.newFromSceneButton)
+    host.click(section.dialog.ui.takeButton)
+    assert section.dialog.ui.problemLabel.text == said
+    assert section.dialog.widget.isVisible()
+    with pytest.raises(ValueError, match=said):
+        writeVolume(node, studies)
+    assert node.HardenTransform()
+    host.dialogs.answers = [True]
+    host.click(section.dialog.ui.takeButton)
+    host.waitUntil(lambda: hasattr(section.dialog.ui, "createButton"), 60, "the plan")
+    (path,) = (studies / "Volumes of the scene").iterdir()
+    assert sitk.ReadImage(path).GetOrigin()[0] == pytest.approx(-node.GetOrigin()[0])
+    assert node.GetOrigin()[0] == pytest.approx(20 + 3)
+
+
 def test_volumes_of_the_open_case_are_not_offered(panel: Any, in_round_0: Path, opened: Any) -> None:
     import slicer
     from SuggestiveAnnotationPanel.scene_volumes import sceneVolumes
