@@ -36,6 +36,15 @@ def _cases(number):
     return _("1 case") if number == 1 else _("{k} cases").format(k=number)
 
 
+def _entries(table):
+    """Names and colours of a colour table."""
+    found, colour = [], [0.0] * 4
+    for value in range(table.GetNumberOfColors()):
+        table.GetColor(value, colour)
+        found.append((table.GetColorName(value), *colour))
+    return found
+
+
 class ExportSection(Section):
     """Which cases, which states, where to."""
 
@@ -280,7 +289,9 @@ class ExportSection(Section):
             qt.QTimer.singleShot(0, guarded(lambda: self._loadNext(path, cases, states, add, names)))
             return
         listed = ", ".join(names) if len(names) <= NAMED else _("{n} nodes, the first of them {name}").format(n=len(names), name=names[0])
-        self.ui.resultLabel.text = _("In the scene: {names}. {left}").format(names=listed, left=self._leftOut(cases))
+        text = _("In the scene: {names}. {left}").format(names=listed, left=self._leftOut(cases))
+        hidden = _("Segmentations are hidden: show them with the eye in the module Data.") if add == self._addSegmentation else ""
+        self.ui.resultLabel.text = f"{text} {hidden}".strip()
 
     def _addLabelmap(self, name, labels, _mask, geometry, schema):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
@@ -294,22 +305,27 @@ class ExportSection(Section):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
         segments.addSegments(node, schema)
+        # It would lie over every case and slice that is shown from now on, in every view.
+        node.GetDisplayNode().SetVisibility(False)
         segments.importVolume(node, np.where(mask, labels, 0).astype(segments.labelType(schema)), geometry, schema)
 
     @staticmethod
     def _colourTable(schema):
         name = _("Structures of {schema}").format(schema=schema.name)
-        found = slicer.mrmlScene.GetFirstNodeByName(name)
-        if found is not None:
-            return found
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
+        node = slicer.vtkMRMLColorTableNode()
         node.SetTypeToUser()
         node.SetNumberOfColors(schema.ignore_value + 1)
         node.SetColor(0, _("background"), 0, 0, 0, 0)
         for one in schema.classes:
             node.SetColor(one.value, one.name, *(channel / 255 for channel in one.colour), 1)
         node.SetColor(schema.ignore_value, _("ignore"), *segments.IGNORE_COLOUR, 0.3)
-        return node
+        # Structures of another study, or changed since, may have the same name.
+        wanted = _entries(node)
+        for found in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+            if found.GetName().startswith(name) and _entries(found) == wanted:
+                return found
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        return slicer.mrmlScene.AddNode(node)
 
     # The report
 

@@ -310,6 +310,25 @@ def test_labelmap_nodes_have_the_voxels_the_place_and_the_names(host: Any, expor
     assert len(slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode")) == 2 * len(table(export))
 
 
+def test_labelmaps_never_carry_the_names_of_another_studys_structures(host: Any, export: Any) -> None:
+    import slicer
+
+    schema = export.workspace.study.schema
+    name = f"Structures of {schema.name}"
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
+    other.SetTypeToUser()
+    other.SetNumberOfColors(schema.ignore_value + 1)
+    other.SetColor(schema.classes[0].value, "tumour", 1, 0, 0, 1)
+    for _time in range(2):
+        load(host, export)
+    tables = {node.GetDisplayNode().GetColorNode() for node in slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode")}
+    assert len(tables) == 1
+    assert other not in tables
+    assert tables.pop().GetColorName(schema.classes[0].value) == schema.classes[0].name
+    assert other.GetColorName(schema.classes[0].value) == "tumour"
+
+
 def _matrix(node: Any) -> Any:
     import vtk
 
@@ -332,6 +351,9 @@ def test_segmentation_nodes_have_the_structures_and_nothing_where_nobody_looked(
         assert np.array_equal(read, np.where(mask, labels, 0))
         names = [node.GetSegmentation().GetNthSegment(i).GetName() for i in range(len(study.schema.classes))]
         assert names == [one.name for one in study.schema.classes]
+        # It would lie over whatever is annotated next.
+        assert not node.GetDisplayNode().GetVisibility()
+    assert export.ui.resultLabel.text.endswith("Segmentations are hidden: show them with the eye in the module Data.")
 
 
 def test_the_report_is_written_without_names_unless_asked_for(host: Any, export: Any, tmp_path: Path) -> None:
