@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
@@ -311,7 +310,11 @@ class AnnotateSection(Section):
             return
         numbers = effort_text.numbers(refs)
         question = _("Drop the unaccepted work on slice {numbers}? It cannot be brought back; what was accepted stays.")
-        if slicer.util.confirmYesNoDisplay(question.format(numbers=numbers), windowTitle=_("Drop drafts")):
+        if not self.agrees(question.format(numbers=numbers), _("Drop drafts")):
+            return
+        changed = self.workspace.sync.changedSlices()
+        if refs := [ref for ref in refs if ref in changed]:
+            numbers = effort_text.numbers(refs)
             self.workspace.sync.drop(refs)
             self.workspace.message("info", _("The unaccepted work on slice {numbers} was dropped.").format(numbers=numbers))
 
@@ -336,16 +339,22 @@ class AnnotateSection(Section):
         """Whether the slices (the open one when none are named) were accepted, which the caller tells the others; says why when they were
         not.
         """
-        sync = self.workspace.sync
-        # What a tool has only just changed out of view was not seen, and whatever goes wrong after this, the work is in the study.
-        sync.save()
-        why = self.obstacle(refs)
-        if why:
-            self.workspace.message("warning", why)
-            return False
+        sync, agreed = self.workspace.sync, set()
+        while True:
+            # What a tool has only just changed out of view was not seen, and whatever goes wrong after this, the work is in the study.
+            sync.save()
+            why = self.obstacle(refs)
+            if why:
+                self.workspace.message("warning", why)
+                return False
+            untouched = {ref for ref in refs or [self.workspace.current] if sync.untouched(ref)}
+            if untouched <= agreed:
+                break
+            if not self._meansEmpty(untouched):
+                return False
+            # A new round may have come while the question was open.
+            agreed |= untouched
         refs = refs or [self.workspace.current]
-        if not self._meansEmpty([ref for ref in refs if sync.untouched(ref)]):
-            return False
         sync.accepting(refs)
         annotations = self.workspace.session.accept({ref: sync.labels(ref) for ref in refs})
         sync.accepted(refs)
@@ -353,13 +362,10 @@ class AnnotateSection(Section):
         self.ui.effortLabel.text = effort_text.acceptedText(annotations)
         return True
 
-    @staticmethod
-    def _meansEmpty(untouched):
+    def _meansEmpty(self, untouched):
         """Whether slices of a range on which nothing is drawn are to be accepted as empty."""
         question = _("Nothing is drawn on slice {numbers}. Accept as empty?")
-        return not untouched or slicer.util.confirmYesNoDisplay(
-            question.format(numbers=effort_text.numbers(untouched)), windowTitle=_("Accept slices")
-        )
+        return self.agrees(question.format(numbers=effort_text.numbers(untouched)), _("Accept slices"))
 
     def undoAccept(self):
         """Take the last accept back; its labels are drafts again."""

@@ -232,7 +232,7 @@ class ExportSection(Section):
 
     def _onRefused(self, formatName, cases, error):
         question = _("{error}\n\nReplace the files that are there?").format(error=error.sentence)
-        if error.kind == "exists" and slicer.util.confirmYesNoDisplay(question, windowTitle=_("Export")):
+        if error.kind == "exists" and self.agrees(question, _("Export")):
             self._export(formatName, cases, overwrite=True)
         else:
             self.workspace.message("error", str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
@@ -389,7 +388,7 @@ class RoundSection(Section):
         if waiting := self._waiting():
             more = _("Suggestions of the round before that still wait, {k}, expire with it; their drafts are kept.")
             question = f"{question} {more.format(k=waiting)}"
-        if slicer.util.confirmYesNoDisplay(question, windowTitle=_("Drop the round")):
+        if self._stillWanted(question, _("Drop the round")):
             self._outcome = ""
             # By the worker, which alone works on the rounds of the study.
             done = lambda _data: self._onDropped(number)  # noqa: E731
@@ -402,7 +401,16 @@ class RoundSection(Section):
 
     def _agrees(self, question, number):
         waiting = self._waiting()
-        return not waiting or slicer.util.confirmYesNoDisplay(question.format(n=waiting, k=number), windowTitle=_("Finish the round"))
+        return not waiting or self._stillWanted(question.format(n=waiting, k=number), _("Finish the round"))
+
+    def _stillWanted(self, question, title):
+        """Whether the person agrees, and the round is still as it was when that was asked."""
+        before = self._round()
+        return self.agrees(question, title) and self._round() == before
+
+    def _round(self):
+        current = self.workspace.study.current_round()
+        return None if current is None else (current.number, current.stage)
 
     def _onDone(self, data):
         text = _("Round {n} suggests {k} slices.").format(n=data["round"], k=data["suggestions"])

@@ -56,6 +56,11 @@ class Section:
         signal.connect(call)
         self._followed.append((signal, call))
 
+    def agrees(self, question, title):
+        """Whether the person says yes, and that still is of the study and the reader it was asked of: Slicer goes on while it waits."""
+        session = self.workspace.session
+        return slicer.util.confirmYesNoDisplay(question, windowTitle=title) and self.workspace.session is session
+
     def guide(self, sentence):
         """Say in one line what to do next."""
         self._guidance = sentence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.types import slice_number
@@ -329,18 +328,24 @@ class SuggestionsSection(Section):
         if not self.workspace.mayLeave():
             return
         self.workspace.saveNow()
-        if why := self._hidden(ref):
-            self.workspace.message("warning", why)
+        if self._refuses(ref):
             return
         shown = self.workspace.session.shown_labels(ref)
         question = _("Structures are drawn on slice {n}. They will be gone. Accept it as empty?").format(n=slice_number(ref))
         drawn = shown.origin != "pre-annotation" and shown.labels.any()
-        if drawn and not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Empty")):
+        # What is shown may have changed while the question was open.
+        if drawn and (not self.agrees(question, _("Empty")) or self._refuses(ref)):
             return
         self.workspace.sync.accepting([ref])
         self.workspace.session.mark_empty([ref])
         self.workspace.sync.accepted([ref])
         self.workspace.nextSlice()
+
+    def _refuses(self, ref):
+        why = self._hidden(ref)
+        if why:
+            self.workspace.message("warning", why)
+        return bool(why)
 
     def excludeCase(self):
         """Take the open case out of the study, after asking."""
@@ -348,7 +353,7 @@ class SuggestionsSection(Section):
             return
         case = self.workspace.current.case
         question = _("Exclude case {case} from training and suggestions? What was accepted in it stays in the study.").format(case=case)
-        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Exclude case")):
+        if not self.agrees(question, _("Exclude case")):
             return
         self.workspace.saveNow()
         self.workspace.session.exclude_case(case, reason=self._reason())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from panel_reader import OTHER, PREDICTED, A, B, C, Reader
+from panel_reader import OTHER, PREDICTED, A, B, C, Reader, make_suggested
 from panel_study import add_round, square
 
 from SuggestiveAnnotationLib.effort.quantities import RetainedContour
@@ -174,6 +176,71 @@ def test_another_readers_labels_that_come_into_view_are_looked_at_first_and_are_
     assert reader.section._accept([A])
     (mine,) = [a for a in reader.workspace.study.all_annotations(ref=A) if a.annotator == reader.workspace.session.annotator]
     assert (mine.prediction_id, mine.effort) == (None, None)
+
+
+def test_what_comes_while_the_question_is_open_is_looked_at_before_it_is_accepted(reader: Reader) -> None:
+    between = SliceRef("case0", 0, 4)
+    for ref in (between, B, A):
+        reader.scroll(ref)
+    reader.ui.toBox.value = 6
+
+    def meanwhile() -> bool:
+        add_round(reader.workspace.study, {between: "suggested", A: "suggested", B: "suggested"}, {**PREDICTED, between: square(1)})
+        reader.workspace.statesChanged()
+        return True
+
+    reader.host.dialogs.answers = [meanwhile]
+    reader.host.click(reader.ui.acceptRangeButton)
+    assert reader.labels(between).any()
+    assert reader.workspace.study.annotations() == ()
+    assert reader.said[-1][0] == "warning"
+    assert reader.said[-1][1].endswith("has not been shown yet. Scroll through it first.")
+
+
+def test_drafts_that_went_while_the_question_was_open_are_not_dropped(reader: Reader) -> None:
+    reader.workspace.sync.write(A, square(4, left=11))
+    reader.workspace.sync.write(C, square(4, left=11))
+    reader.host.waitUntil(lambda: C in reader.workspace.sync.changedSlices(), 3, "the work")
+    reader.ui.rangePinBox.checked = True
+    reader.ui.fromBox.value, reader.ui.toBox.value = 1, 8
+    reader.host.waitUntil(lambda: reader.ui.dropButton.isEnabled(), 3, "the drafts")
+
+    def meanwhile() -> bool:
+        reader.workspace.sync.accepting([C])
+        reader.workspace.session.accept({C: reader.labels(C)})
+        reader.workspace.sync.accepted([C])
+        reader.workspace.statesChanged()
+        return True
+
+    reader.host.dialogs.answers = [meanwhile]
+    reader.host.click(reader.ui.dropButton)
+    assert reader.said[-1] == ("info", "The unaccepted work on slice 4 was dropped.")
+    assert [reader.state(ref) for ref in (A, C)] == ["suggested", "accepted"]
+
+
+@pytest.mark.parametrize("button", ["acceptRangeButton", "dropButton", "emptyButton", "excludeCaseButton"])
+def test_an_answer_counts_for_the_study_that_it_was_asked_of(reader: Reader, tmp_path: Path, button: str) -> None:
+    reader.workspace.sync.write(A, square(4, left=11))
+    reader.workspace.saveNow()
+    for ref in (SliceRef("case0", 0, 4), A):
+        reader.scroll(ref)
+    reader.ui.toBox.value = 5
+    other = make_suggested(tmp_path / "other")
+
+    def meanwhile() -> bool:
+        """As when the worker has made a study."""
+        reader.workspace.openStudy(other)
+        reader.workspace.openSlice(A)
+        return True
+
+    reader.host.dialogs.answers = [meanwhile]
+    section = reader.ui if button in ("acceptRangeButton", "dropButton") else reader.panel.sections[2].ui
+    reader.host.click(getattr(section, button))
+    assert reader.host.dialogs.answers == []
+    assert reader.workspace.path == other
+    study = reader.workspace.study
+    assert (study.annotations(), study.excluded_reasons()) == ((), {})
+    assert reader.state(A) == "suggested"
 
 
 def test_a_slice_is_not_called_empty_while_another_case_is_shown(reader: Reader) -> None:

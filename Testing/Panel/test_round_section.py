@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from panel_study import add_round
 
 from SuggestiveAnnotationLib.strategies.registry import ENTRIES, offered
 from SuggestiveAnnotationLib.worker.protocol import CheckStudy, PredictCase
@@ -145,6 +146,22 @@ def test_a_round_that_waits_counts_what_waits_and_can_be_finished(host: Any, sec
     assert workspace.study.current_round().stage == "finished"
     assert ui.startButton.text == "Start round 1"
     assert not ui.finishButton.enabled
+
+
+def test_a_round_that_came_while_the_question_was_open_is_not_finished(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
+    workspace = panel.workspace
+    workspace.openStudy(in_round_0)
+    waiting = {row.suggestion.ref: row.suggestion.kind for row in workspace.suggestions()}
+
+    def meanwhile() -> bool:
+        add_round(workspace.study, waiting)
+        workspace.statesChanged()
+        return True
+
+    host.dialogs.answers = [meanwhile]
+    host.click(section.ui.finishButton)
+    current = workspace.study.current_round()
+    assert (current.number, current.stage) == (1, "annotating")
 
 
 def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:

@@ -16,7 +16,8 @@ class Dialogs:
 
     Attributes:
         said: kind and text of every dialog, in order. Kinds: "infoDisplay", "confirmYesNoDisplay", "getExistingDirectory" ...
-        answers: the next answers: a bool for a question, a path for a file dialog, a text for an input; "" is Cancel.
+        answers: the next answers: a bool for a question, a path for a file dialog, a text for an input; "" is Cancel. A function is
+            called for its answer: what it does is what happens in Slicer while the dialog is open, whose event loop goes on.
     """
 
     TELLING = ("infoDisplay", "warningDisplay", "errorDisplay", "delayDisplay")
@@ -89,7 +90,8 @@ class Dialogs:
     def _answer(self, what: str) -> Any:
         if not self.answers:
             raise RuntimeError(f"the module asks, and the test has no answer: {what}")
-        return self.answers.pop(0)
+        answer = self.answers.pop(0)
+        return answer() if callable(answer) else answer
 
 
 def _first(function: Callable[..., Any]) -> Callable[..., Any]:
