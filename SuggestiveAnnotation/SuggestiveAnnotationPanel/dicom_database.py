@@ -80,7 +80,7 @@ class DicomDatabaseDialog(Dialog):
         connect(ui.allButton, "clicked()", lambda: self._tick(True))
         connect(ui.noneButton, "clicked()", lambda: self._tick(False))
         connect(ui.filterEdit, "textChanged(QString)", self._filter)
-        connect(ui.patientTree, "itemChanged(QTreeWidgetItem*,int)", self._count)
+        connect(ui.patientTree, "itemChanged(QTreeWidgetItem*,int)", self._onTicked)
         ui.patientTree.setColumnCount(2)
         ui.patientTree.setHeaderLabels([_("patient, study"), _("date")])
         self._items = []
@@ -91,8 +91,9 @@ class DicomDatabaseDialog(Dialog):
         for patient in patients:
             parent = qt.QTreeWidgetItem()
             parent.setText(WHAT, patient.name)
-            # The box of a patient is that of all studies together.
-            parent.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsAutoTristate)
+            # Not with tri-state by itself, which ticks studies that the filter hides too.
+            parent.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
+            parent.setCheckState(WHAT, qt.Qt.Unchecked)
             tree.addTopLevelItem(parent)
             studies = []
             for study, date, description in patient.studies:
@@ -119,6 +120,15 @@ class DicomDatabaseDialog(Dialog):
                 shown += hit
             parent.setHidden(not shown)
 
+    def _onTicked(self, item, _column):
+        shown = [one for one in (item.child(row) for row in range(item.childCount())) if not one.isHidden()]
+        on = any(one.checkState(WHAT) != qt.Qt.Checked for one in shown)
+        blocked = self.ui.patientTree.blockSignals(True)
+        for one in shown:
+            one.setCheckState(WHAT, qt.Qt.Checked if on else qt.Qt.Unchecked)
+        self.ui.patientTree.blockSignals(blocked)
+        self._count()
+
     def _tick(self, on):
         # Counted once, and not after each of thousands.
         blocked = self.ui.patientTree.blockSignals(True)
@@ -134,10 +144,20 @@ class DicomDatabaseDialog(Dialog):
         return [study for *_rest, studies in self._items for study, item in studies if item.checkState(WHAT) == qt.Qt.Checked]
 
     def _count(self):
+        self._tickPatients()
         number = len(self.chosenStudies())
         self.ui.countLabel.text = _("studies ticked: {n}").format(n=number)
         self.ui.takeButton.enabled = number > 0
         self.ui.takeButton.toolTip = "" if number else _("Tick at least one study.")
+
+    def _tickPatients(self):
+        """The box of a patient is that of all studies together."""
+        blocked = self.ui.patientTree.blockSignals(True)
+        for _patient, parent, studies in self._items:
+            ticked = sum(item.checkState(WHAT) == qt.Qt.Checked for _study, item in studies)
+            some = qt.Qt.PartiallyChecked if ticked else qt.Qt.Unchecked
+            parent.setCheckState(WHAT, qt.Qt.Checked if ticked == len(studies) else some)
+        self.ui.patientTree.blockSignals(blocked)
 
     def _onTake(self):
         try:

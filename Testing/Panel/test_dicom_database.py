@@ -125,6 +125,37 @@ def test_rows_are_found_by_what_is_in_them_and_ticked_together(host: Any, dialog
     assert dialog.chosenStudies() == []
 
 
+def test_the_box_of_a_patient_leaves_alone_what_the_filter_hides(host: Any, dialog: Any) -> None:
+    import qt
+
+    parent = dialog.ui.patientTree.topLevelItem(0)
+    host.type(dialog.ui.filterEdit, "2021")
+    parent.setCheckState(0, qt.Qt.Checked)
+    assert dialog.chosenStudies() == [uid("A1", "20210304")]
+    assert parent.checkState(0) == qt.Qt.PartiallyChecked
+    assert dialog.ui.countLabel.text == "studies ticked: 1"
+    # A second time it takes back what it did.
+    parent.setCheckState(0, qt.Qt.Checked)
+    assert dialog.chosenStudies() == []
+    host.type(dialog.ui.filterEdit, "")
+    parent.setCheckState(0, qt.Qt.Checked)
+    assert dialog.chosenStudies() == [uid("A1", "20200102"), uid("A1", "20210304")]
+    host.type(dialog.ui.filterEdit, "2021")
+    parent.setCheckState(0, qt.Qt.Unchecked)
+    assert dialog.chosenStudies() == [uid("A1", "20200102")]
+
+
+def test_enter_takes_what_is_ticked_and_ticks_nothing(host: Any, dialog: Any, taken: list[tuple[str, ...]]) -> None:
+    import qt
+
+    host.type(dialog.ui.filterEdit, "2021")
+    host.press("Return", dialog.ui.filterEdit)
+    assert (dialog.chosenStudies(), taken) == ([], [])
+    dialog.ui.patientTree.topLevelItem(1).child(1).setCheckState(0, qt.Qt.Checked)
+    host.press("Return", dialog.ui.filterEdit)
+    assert len(taken) == 1
+
+
 def test_files_that_are_gone_are_told(host: Any, dialog: Any, files: Any, taken: list[Any]) -> None:
     Path(files["A1", "20200102", "t1"][0]).unlink()
     host.click(dialog.ui.allButton)
