@@ -40,7 +40,7 @@ from SuggestiveAnnotationPanel.option_fields import inWordsOfThePanel
 from SuggestiveAnnotationPanel.review_section import ReviewSection
 from SuggestiveAnnotationPanel.round_section import DEFAULT_TITLE, STRATEGIES, RoundSection
 from SuggestiveAnnotationPanel.section import takeWidthThatIs
-from SuggestiveAnnotationPanel.shortcuts import Shortcuts
+from SuggestiveAnnotationPanel.shortcuts import Shortcuts, withKeys
 from SuggestiveAnnotationPanel.study_section import StudySection
 from SuggestiveAnnotationPanel.suggestions_section import SuggestionsSection
 from SuggestiveAnnotationPanel.workspace import Workspace
@@ -60,7 +60,7 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Segmentations", "SegmentEditor"]
         self.parent.contributors = ["The SuggestiveAnnotation contributors"]
-        self.parent.helpText = _(
+        about = _(
             "Suggests which slices of a cohort of medical volumes to annotate next and says why, pre-annotates them, lets you correct "
             "them in the Segment Editor, and measures how much of each outline was already right. Work through the sections "
             "from top to bottom; each says in one line what to do next. It helps a reader work; it is not a diagnostic device. Nothing "
@@ -69,6 +69,7 @@ class SuggestiveAnnotation(ScriptedLoadableModule):
             "the next and the previous suggestion, J goes back to the suggested slice, K shows another sequence beside it, M shows or "
             "hides the model's own outline."
         )
+        self.parent.helpText = withKeys(about)
         self.parent.acknowledgementText = _(
             "Gradient-guided sampling: Dai et al., MICCAI 2020 and Medical Image Analysis 2022. The README of the extension lists all "
             "sources."

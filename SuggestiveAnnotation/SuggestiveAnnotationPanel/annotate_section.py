@@ -187,7 +187,7 @@ class AnnotateSection(Section):
         unknown = segments.unknownSegments(node, schema)
         if unknown:
             text = _("The segment {name} is not part of the study. Undo (Ctrl+Z) what made it, or press Put back below.")
-            return text.format(name=unknown[0])
+            return withKeys(text).format(name=unknown[0])
         missing = segments.missingSegments(node, schema)
         if missing:
             return _("The segment {name} was removed; it is being put back.").format(name=missing[0])
@@ -240,7 +240,7 @@ class AnnotateSection(Section):
     def _onSpread(self, count):
         what = self._tools.effect or _("That")
         text = _("{what} changed {n} slices, which are drafts now. Undo (Ctrl+Z) takes it back on this slice, Drop drafts also later.")
-        self.workspace.message("info", text.format(what=what, n=count))
+        self.workspace.message("info", withKeys(text).format(what=what, n=count))
 
     def _onWatch(self):
         if self._tools.unmask():

@@ -58,7 +58,7 @@ def elsewhereText(shown, ref):
 
 def hiddenText(names):
     """Why nothing is judged while structures are hidden."""
-    return withKeys(_("Hidden: {names}. Press Show all structures (J) in 4 first.").format(names=", ".join(names)))
+    return withKeys(_("Hidden: {names}. Press Show all structures (J) in 4 first.")).format(names=", ".join(names))
 
 
 def acceptedText(annotations):

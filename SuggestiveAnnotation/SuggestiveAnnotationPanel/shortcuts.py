@@ -42,11 +42,18 @@ TAKEN = {
 
 KEY_IN_BRACKETS = re.compile(r" \((?:[NPJKM]|Ctrl\+Return)\)")
 """How texts name a key."""
+CTRL = re.compile(r"\bCtrl\+\w+")
+
+
+def onKeyboard(key):
+    """A key as the keyboards of this system write it: on macOS Qt takes Command for Ctrl."""
+    return qt.QKeySequence(key).toString(qt.QKeySequence.NativeText)
 
 
 def withKeys(text):
-    """A text that names keys in brackets; without them where the settings switched the keys off."""
-    return text if settings.shortcutsOn() else KEY_IN_BRACKETS.sub("", text)
+    """A text that names keys, as they are on the keyboard; without the module's own where the settings switched them off."""
+    kept = text if settings.shortcutsOn() else KEY_IN_BRACKETS.sub("", text)
+    return CTRL.sub(lambda key: onKeyboard(key[0]), kept)
 
 
 class Shortcuts:
@@ -78,7 +85,7 @@ class Shortcuts:
     def _unlessTyping(self, key, action):
         def act():
             if _typing():
-                self._say(_("{key} does nothing while you type. Click into the image first.").format(key=key))
+                self._say(_("{key} does nothing while you type. Click into the image first.").format(key=onKeyboard(key)))
             else:
                 action()
 
@@ -99,7 +106,7 @@ class Shortcuts:
 
     def text(self):
         """The keys for a person, one a line."""
-        return "\n".join(_("{key}: {what}").format(key=key, what=text) for key, text, _action in self.actions)
+        return "\n".join(_("{key}: {what}").format(key=onKeyboard(key), what=text) for key, text, _action in self.actions)
 
 
 def _typing():

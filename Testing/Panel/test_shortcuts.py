@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +90,29 @@ def test_the_text_names_every_key(shortcuts: Any) -> None:
     lines = shortcuts.text().splitlines()
     assert [line.partition(": ")[0] for line in lines] == [key for key, _text, _action in shortcuts.actions]
     assert all(line.partition(": ")[2] for line in lines)
+
+
+@pytest.fixture
+def foreign_keyboard(host: Any) -> Iterator[None]:
+    """Keys are called otherwise, as on macOS and in other languages."""
+    from PySide6 import QtCore
+
+    class Keys(QtCore.QTranslator):
+        def translate(self, context: str, text: str, disambiguation: str | None = None, n: int = -1) -> str | None:
+            return "Strg" if (context, text) == ("QShortcut", "Ctrl") else None
+
+        def isEmpty(self) -> bool:
+            return False
+
+    keys = Keys()
+    QtCore.QCoreApplication.installTranslator(keys)
+    yield
+    QtCore.QCoreApplication.removeTranslator(keys)
+
+
+def test_texts_name_keys_as_they_are_on_the_keyboard(host: Any, foreign_keyboard: None, reader: Any) -> None:
+    assert reader.ui.acceptButton.text == "Accept and next (Strg+Return)"
+    assert reader.ui.guidance.text == "Correct the outlines, then Accept and next (Strg+Return)."
+    assert reader.panel.shortcuts.text().startswith("Strg+Return: accept and next")
+    reader.workspace.scene.segmentation.GetSegmentation().AddEmptySegment("Segment_1", "my own", [1, 0, 0])
+    assert "Undo (Strg+Z) what made it" in reader.section.obstacle()
