@@ -71,9 +71,9 @@ def test_the_first_batch_is_chosen_and_outlined_by_it(host: Any, panel: Any, sec
     )
     title = ui.strategyBox.currentText
     assert ui.guidance.text == f"Start round 0: {title} chooses the first slices, and the imported model outlines them."
-    ui.strategyBox.setCurrentText("Committee disagreement")
+    ui.strategyBox.setCurrentText("Committee disagreement (QBC)")
     assert ui.guidance.text == (
-        "Start round 0: evenly spaced slices, as the imported model lacks what Committee disagreement needs; it outlines them."
+        "Start round 0: evenly spaced slices, as the imported model lacks what Committee disagreement (QBC) needs; it outlines them."
     )
     ui.strategyBox.setCurrentText("Entropy")
     ui.budgetBox.value, ui.auditBox.value = 3, 0
