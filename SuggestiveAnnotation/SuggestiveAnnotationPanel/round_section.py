@@ -30,6 +30,7 @@ def stageText(stage):
         "check": _("read every file"),
         "evaluate": _("judge the model"),
         "export": _("write files"),
+        "fill": _("fill between slices"),
         "fit manifold": _("learn what images look like"),
         "import model": _("take the model in"),
         "predict": _("pre-annotate"),

@@ -6,11 +6,13 @@ in no report and in no export. No strategy suggests them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, no_progress
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.strategies.interpolation import fill_between
 from SuggestiveAnnotationLib.study.records import Annotation
@@ -48,7 +50,7 @@ def fill_annotated(study: Study, *, furthest: int, annotator: str) -> int:
     return count
 
 
-def renew_filled(study: Study, *, furthest: int) -> int:
+def renew_filled(study: Study, *, furthest: int, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> int:
     """As `fill_annotated`, from what is annotated now: what was filled before and would not be filled like that any more is withdrawn.
 
     So nothing stays filled with `furthest` 0. Slices that a reader skipped or found unreadable are not filled.
@@ -59,12 +61,21 @@ def renew_filled(study: Study, *, furthest: int) -> int:
 
     Returns:
         How many slices are filled now.
+
+    Raises:
+        Cancelled: the cases before the one under way are done, the others are as they were.
     """
     session, count = Session(study, annotator=FILLED_BY), 0
+    gaps = _gaps_of_cases(study, furthest)
+    stage = Stage("fill", sum(gaps.values()), progress=progress, cancel=cancel)
+    concerned = gaps.keys() | {ref.case for ref in study.filled_refs()}
     for case in study.cases("pool"):
+        if case.name not in concerned:
+            # Its labels need not be read.
+            continue
         known = study.annotations(case=case.name)
         newest = {row.ref: row.state for row in study.suggestion_states(case=case.name)}
-        wanted = _between(study, known, furthest) if furthest > 1 else {}
+        wanted = _between(study, known, furthest, stage)
         wanted = {ref: labels for ref, labels in wanted.items() if newest.get(ref) not in ("skipped", "unreadable")}
         filled = {a.ref: a for a in known if a.provenance == FILLED}
         stays = {ref for ref, a in filled.items() if ref in wanted and np.array_equal(a.labels, wanted[ref])}
@@ -77,14 +88,28 @@ def renew_filled(study: Study, *, furthest: int) -> int:
     return count
 
 
-def _between(study: Study, known: Sequence[Annotation], furthest: int) -> dict[SliceRef, LabelArray]:
+def _between(study: Study, known: Sequence[Annotation], furthest: int, stage: Stage | None = None) -> dict[SliceRef, LabelArray]:
     """Labels of the slices of a case between annotated ones, which are not filled themselves."""
     drawn = {a.ref.native_index: a for a in known if a.provenance != FILLED}
     found: dict[SliceRef, LabelArray] = {}
-    for first, last in pairwise(sorted(drawn)):
-        if 1 < last - first <= furthest:
-            case, axis = drawn[first].ref.case, drawn[first].ref.axis
-            rows, columns = study.frame(case).spacing[1:]
-            pair = {index: drawn[index].labels for index in (first, last)}
-            found |= {SliceRef(case, axis, i): labels for i, labels in fill_between(pair, spacing=(rows, columns)).items()}
+    for first, last in _gaps(drawn, furthest):
+        case, axis = drawn[first].ref.case, drawn[first].ref.axis
+        rows, columns = study.frame(case).spacing[1:]
+        pair = {index: drawn[index].labels for index in (first, last)}
+        found |= {SliceRef(case, axis, i): labels for i, labels in fill_between(pair, spacing=(rows, columns)).items()}
+        if stage is not None:
+            stage.advance()
     return found
+
+
+def _gaps_of_cases(study: Study, furthest: int) -> dict[str, int]:
+    """Case of the pool -> how many gaps are filled in it, where there are any; reads no labels."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for ref in study.annotated_refs(role="pool"):
+        places[ref.case].append(ref.native_index)
+    return {case: found for case, drawn in places.items() if (found := len(_gaps(drawn, furthest)))}
+
+
+def _gaps(drawn: Iterable[int], furthest: int) -> list[tuple[int, int]]:
+    """Pairs of annotated slices, in order, that there is something to fill between."""
+    return [(first, last) for first, last in pairwise(sorted(drawn)) if 1 < last - first <= furthest]

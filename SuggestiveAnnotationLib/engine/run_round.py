@@ -61,7 +61,7 @@ def run_round(
     _say_what_is_not_used(study, number, began, options, given, progress)
     options = replace(began, device=options.device)
     if round_.stage == "training":
-        if not experiment and (filled := renew_filled(study, furthest=options.fill)):
+        if not experiment and (filled := renew_filled(study, furthest=options.fill, progress=progress, cancel=cancel)):
             said = f"{count(filled, 'slice')} between annotated ones {'is' if filled == 1 else 'are'} filled by interpolation."
             progress(ProgressEvent("round", 0, 1, message=said))
         annotated = bool(study.annotated_refs(role="pool"))

@@ -30,6 +30,12 @@ def test_each_strategy_has_its_line_of_help_and_of_evidence(section: Any) -> Non
         assert (section.ui.strategyHelp.text, section.ui.strategyEvidence.text) == (entry.help, entry.evidence)
 
 
+def test_the_screen_has_words_for_filling(host: Any) -> None:
+    from SuggestiveAnnotationPanel.round_section import stageText
+
+    assert stageText("fill") == "fill between slices"
+
+
 def test_without_a_study_nothing_can_be_started_and_it_says_why(section: Any) -> None:
     ui = section.ui
     assert ui.guidance.text == "Open a study first."

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from sqlalchemy import Engine, event
 
 from SuggestiveAnnotationLib.engine.export import export
 from SuggestiveAnnotationLib.engine.fill import FILLED, FILLED_BY, fill_annotated, renew_filled
@@ -88,7 +90,7 @@ def test_a_round_trains_on_what_it_fills_and_shows_it_to_nobody(make_study: Make
     study = make_study(prepared=True, cases=2)
     accept(study, "case0", 1, 5)
     said: list[str] = []
-    run_round(study, options=OPTIONS, progress=lambda event: said.append(event.message))
+    run_round(study, options=OPTIONS, progress=lambda at: said.append(at.message))
     assert "3 slices between annotated ones are filled by interpolation." in said
     filled = filled_in(study)
     assert set(filled) == {("case0", k) for k in (2, 3, 4)}
@@ -153,8 +155,8 @@ def test_a_round_that_was_interrupted_fills_once(make_study: MakeStudy) -> None:
     accept(study, "case0", 1, 5)
     stop = CancelToken()
 
-    def cancel(event: ProgressEvent) -> None:
-        if "filled" in event.message:
+    def cancel(at: ProgressEvent) -> None:
+        if "filled" in at.message:
             stop.cancel()
 
     with pytest.raises(Cancelled):
@@ -165,6 +167,51 @@ def test_a_round_that_was_interrupted_fills_once(make_study: MakeStudy) -> None:
     run_round(study, options=replace(OPTIONS, fill=0))
     assert filled_in(study) == before
     assert len(study.all_annotations()) == 5
+
+
+def test_filling_tells_how_far_it_came_and_stops_between_two_gaps(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=2)
+    accept(study, "case0", 1, 3)
+    accept(study, "case1", 1, 3, 5)
+    stop = CancelToken()
+    told: list[tuple[int, int]] = []
+
+    def cancel(at: ProgressEvent) -> None:
+        if at.stage == "fill":
+            told.append((at.done, at.total))
+            if at.done == 2:
+                stop.cancel()
+
+    with pytest.raises(Cancelled):
+        run_round(study, options=OPTIONS, progress=cancel, cancel=stop)
+    assert told == [(0, 3), (1, 3), (2, 3)]
+    # The case under way is as it was, the one before it is done.
+    before = filled_in(study)
+    assert set(before) == {("case0", 2)}
+    assert run_round(study, options=OPTIONS).stage == "annotating"
+    assert filled_in(study).items() > before.items()
+    assert set(filled_in(study)) == {("case0", 2), ("case1", 2), ("case1", 4)}
+
+
+def test_no_labels_are_read_where_nothing_is_or_was_filled(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=2)
+    accept(study, "case0", 1, 5)
+    accept(study, "case1", 1)
+    asked: list[Any] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "annotations.labels" in statement:
+            asked.append(values)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        assert renew_filled(study, furthest=0) == 0
+        assert asked == []
+        assert renew_filled(study, furthest=4) == 3
+        assert ("case0",) in asked
+        assert ("case1",) not in asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
 
 
 def test_a_round_that_began_before_there_was_the_option_goes_on_without(make_study: MakeStudy) -> None:
