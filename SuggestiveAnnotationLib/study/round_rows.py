@@ -376,11 +376,12 @@ def undraft_suggestion(connection: Any, ref: SliceRef) -> None:
 
 def reopen_suggestion(connection: Any, ref: SliceRef) -> None:
     """An accept was undone or returned: a draft again while its round is open, else expired, so that the slice may be suggested anew.
-    Where another accept of the slice counts, the suggestion stays answered.
+    Where another accept of the slice counts, the suggestion stays answered; a filled slice answers nothing.
     """
     row = _newest_suggestion(connection, ref)
     table = tables.annotations
-    counts = connection.execute(select(table.c.id).where(*same_slice(table, ref), table.c.state == "accepted")).first()
+    drawn = (*same_slice(table, ref), table.c.state == "accepted", table.c.provenance != "filled")
+    counts = connection.execute(select(table.c.id).where(*drawn)).first()
     if row is not None and counts is None:
         _set_state(connection, row.id, "expired" if row.stage == "finished" else "draft", "")
 

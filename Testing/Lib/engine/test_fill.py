@@ -253,6 +253,20 @@ def test_filling_takes_the_place_of_nothing_and_comes_back_when_an_accept_is_und
     assert filled_in(study) == before
 
 
+def test_an_accept_undone_over_a_filled_slice_leaves_its_suggestion_unanswered(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=1)
+    run_round(study, options=replace(OPTIONS, budget=8))
+    accept(study, "case0", 1, 5)
+    session = Session(study, annotator="a")
+    session.finish_round()
+    renew_filled(study, furthest=4)
+    accept(study, "case0", 3)
+    session.undo()
+    assert SliceRef("case0", 0, 3) in study.filled_refs()
+    states = {row.ref.native_index: row.state for row in study.suggestion_states(0)}
+    assert [states[k] for k in (1, 2, 3)] == ["accepted", "expired", "expired"]
+
+
 def test_a_simulation_fills_by_the_same_option_and_counts_apart_what_it_filled(make_study: MakeStudy) -> None:
     study = make_study(prepared=True, roles=("pool", "pool", "test"))
     vae = ManifoldOptions(manifold_network="tiny", manifold_steps=2, manifold_batch=4, manifold_pixels=32, latent_size=2, device="cpu")
