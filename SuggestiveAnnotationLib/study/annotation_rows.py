@@ -118,7 +118,7 @@ class AnnotationRows:
         """Accept slices of one case in one transaction: whole or not at all.
 
         An annotation of the same slice by the same annotator is superseded, and a filled one; its draft is used up, its suggestion
-        answered. Filling takes the place of nothing and answers nothing.
+        answered. Filling takes the place of nothing, uses up no draft and answers nothing.
 
         Returns:
             The batch, by which the accept can be undone.
@@ -152,8 +152,8 @@ class AnnotationRows:
                         effort=dict(one.effort) if one.effort else None, minutes=one.minutes, accepted_at=at, **pack(one.labels),
                     )
                 )  # fmt: skip
-                _delete_draft(connection, one.ref, annotator)
                 if not filled:
+                    _delete_draft(connection, one.ref, annotator)
                     answer_suggestion(connection, one.ref, "accepted")
                 _event(connection, "accepted", annotator, one.ref, {"batch": batch, "provenance": one.provenance})
         return batch
@@ -188,11 +188,11 @@ class AnnotationRows:
             connection.execute(update(table).where(*of_these).values(state="undone"))
 
     def last_accept(self, annotator: str, *, within: timedelta = UNDOABLE) -> str | None:
-        """Batch of an annotator's newest accept that still counts and is not older than `within`."""
+        """Batch of an annotator's newest accept that still counts and is not older than `within`. Filling is nobody's."""
         table = tables.annotations
         since = (datetime.now(UTC) - within).isoformat(timespec="milliseconds")
         mine = (table.c.annotator == annotator, table.c.state == "accepted", table.c.accepted_at >= since)
-        query = select(table.c.batch).where(*mine).order_by(table.c.id.desc()).limit(1)
+        query = select(table.c.batch).where(*mine, table.c.provenance != "filled").order_by(table.c.id.desc()).limit(1)
         with self.database.read() as connection:
             batch: str | None = connection.execute(query).scalar()
         return batch

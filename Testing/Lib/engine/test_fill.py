@@ -267,6 +267,16 @@ def test_an_accept_undone_over_a_filled_slice_leaves_its_suggestion_unanswered(m
     assert [states[k] for k in (1, 2, 3)] == ["accepted", "expired", "expired"]
 
 
+def test_a_reader_of_the_name_that_is_filled_under_keeps_drafts_and_undoes_nothing_filled(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True, cases=1)
+    session, ref = Session(study, annotator=FILLED_BY), SliceRef("case0", 0, 3)
+    session.accept({one: truth(study, one) for one in (SliceRef("case0", 0, 1), SliceRef("case0", 0, 5))})
+    session.draft(ref, truth(study, ref))
+    assert renew_filled(study, furthest=4) == 3
+    assert [draft.ref for draft in session.drafts()] == [ref]
+    assert {one.native_index for one in session.undo()} == {1, 5}
+
+
 def test_a_simulation_fills_by_the_same_option_and_counts_apart_what_it_filled(make_study: MakeStudy) -> None:
     study = make_study(prepared=True, roles=("pool", "pool", "test"))
     vae = ManifoldOptions(manifold_network="tiny", manifold_steps=2, manifold_batch=4, manifold_pixels=32, latent_size=2, device="cpu")
