@@ -10,7 +10,8 @@ from SuggestiveAnnotationLib.types import describe
 
 SHOWN_NUMBERS = ("distance_to_projected", "cosine", "step_length", "source_loss", "foreground_fraction", "place", "of", "distance_mm")
 """Details of a rationale that say something to a person, in this order."""
-PROVENANCES = ("unchanged", "corrected", "from scratch", "empty", "imported", "filled")
+PROVENANCES = ("unchanged", "corrected", "from scratch", "empty", "imported")
+"""Ways in which people accept slices; filled ones are nobody's work."""
 
 
 def provenanceWord(provenance):
@@ -21,7 +22,6 @@ def provenanceWord(provenance):
         "from scratch": _("from scratch"),
         "empty": _("marked empty"),
         "imported": _("imported"),
-        "filled": _("filled between slices"),
     }[provenance]
 
 
@@ -85,19 +85,15 @@ def effortTable(annotations, timing):
     """Contour work so far, by how slices were accepted, as a table in HTML; empty where nothing is accepted.
 
     Args:
-        annotations: accepted ones of the study.
+        annotations: accepted ones of the study; filled ones are not shown.
         timing: whether minutes are shown; the reader agreed to it.
     """
     of = {p: [a for a in annotations if a.provenance == p] for p in PROVENANCES}
-    filled = of.pop("filled")
     rows = [(provenanceWord(p), members) for p, members in of.items() if members]
-    if not rows and not filled:
+    if not rows:
         return ""
     if len(rows) > 1:
         rows.append((_("together"), [a for _word, members in rows for a in members]))
-    if filled:
-        # Nobody drew them, so they are no part of the sum.
-        rows.append((provenanceWord("filled"), filled))
     heads = [_("slices"), _("retained contour"), _("pixels added"), _("removed")] + ([_("minutes")] if timing else [])
     lines = ["<tr><td></td>" + "".join(f'<td align="right">&nbsp;&nbsp;{head}</td>' for head in heads) + "</tr>"]
     for word, members in rows:

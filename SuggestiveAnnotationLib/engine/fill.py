@@ -1,7 +1,7 @@
 """`fill`: labels of the slices between annotated ones, without anybody looking at them.
 
-Networks are trained on filled slices; otherwise these are as if nobody had annotated them: not shown to readers, not reviewed, not counted,
-in no report and in no export. No strategy suggests them.
+Networks are trained on filled slices; otherwise these are as if nobody had annotated them: not shown to readers, not reviewed, in no count
+of accepted slices, in no report and in no export. No strategy suggests them.
 """
 
 from __future__ import annotations

@@ -117,8 +117,8 @@ class _Work:
 
     Attributes:
         history: every annotation that was not undone, oldest first: what was paid for.
-        counted: accepted slices of the pool, one annotation a slice: what networks are trained on.
-        trained: round -> what its model was trained on, as the model itself says.
+        counted: accepted slices of the pool, one annotation a slice: networks are trained on them, and on filled ones.
+        trained: round -> those of people that its model was trained on, as the model itself says.
         unanswered: suggestions of pool cases that expired and were neither suggested again nor annotated since.
     """
 
