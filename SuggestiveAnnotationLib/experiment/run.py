@@ -162,8 +162,10 @@ class _Runner:
     def _before_model(self, number: int) -> None:
         """Further trainings on the same slices, in copies of the study that are thrown away."""
         self.repeats[number] = []
-        # The first model is here already: a training that goes on from the last model starts where that one did.
-        source = self.base if number == 1 and self.arm.training.warm_start else self.study.path
+        # The first model is here already, unless slices were filled for it: a training that goes on from the last model starts where that
+        # one did.
+        here = number == 1 and not self.study.filled_refs()
+        source = self.base if here and self.arm.training.warm_start else self.study.path
         for repeat in range(1, self.plan.repeats):
             # Other weights to begin with in every fold and model, the same in every arm.
             seed = int(content_key([self.run.seed, self.run.fold, number, repeat]), 16) % 2**31

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from SuggestiveAnnotationLib.engine.fill import fill_annotated
 from SuggestiveAnnotationLib.engine.train import train
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.judge import judge_newest
@@ -16,7 +17,8 @@ from SuggestiveAnnotationLib.experiment.plan import Plan, Transfer
 from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json, read_plan
 from SuggestiveAnnotationLib.experiment.record import read_records
 from SuggestiveAnnotationLib.experiment.runner import compare
-from SuggestiveAnnotationLib.experiment.stem import base_of, copy_study
+from SuggestiveAnnotationLib.experiment.stem import WORK, base_of, begin_of, copy_study
+from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR
 from SuggestiveAnnotationLib.study.study import Study
 
 WritePlan = Callable[..., Path]
@@ -88,6 +90,21 @@ def test_another_training_of_the_first_model_starts_where_that_one_did(plan: Pla
     again = record.points[0].trainings[1]
     copy_study(base_of(out, 0, 0), copy)
     with closing(Study(copy)) as study:
+        train(study, options=training, seed=again.seed, round_number=1)
+        assert again.tests == judge_newest(study, device="cpu", surfaces=False)
+
+
+def test_another_training_of_a_first_model_with_filled_slices_learns_from_them_too(plan: Plan, data: Path, tmp_path: Path) -> None:
+    out, copy = tmp_path / "out", tmp_path / "copy"
+    training = replace(plan.training, steps=20, rate=0.03)
+    arm = replace(plan.arms[0], training=training, fill=8)
+    plan = replace(plan, training=training, arms=(arm,), primary=None, repeats=2)
+    compare(plan, out, data=data, threads=1, keep_studies=True)
+    (record,) = read_records(out)
+    again = record.points[0].trainings[1]
+    copy_study(out / WORK / begin_of(arm, fold=0, seed=0).name, copy)
+    with closing(Study(copy)) as study:
+        assert fill_annotated(study, furthest=8, annotator=SIMULATED_ANNOTATOR) > 0
         train(study, options=training, seed=again.seed, round_number=1)
         assert again.tests == judge_newest(study, device="cpu", surfaces=False)
 
