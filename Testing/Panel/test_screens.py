@@ -30,7 +30,7 @@ def in_round_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = Study(path)
     session = Session(study, annotator="reader 1")
     manifold = ManifoldOptions(manifold_steps=80)
-    options = RoundOptions(budget=8, audit=2, min_gap=2, steps=80)
+    options = RoundOptions(strategy="gradient-guided", budget=8, audit=2, min_gap=2, steps=80)
     for _ in range(2):
         run_round(study, options=options, manifold=manifold)
         for row in session.suggestions():
