@@ -73,7 +73,7 @@ class Layout:
 
     Attributes:
         displayed: slices that were painted in a view along the slices, with every structure; only such a slice can be accepted.
-        moved: signal, the large view came to another slice, or a slice was painted for the first time.
+        moved: signal, the large view came to another slice, or a slice was painted for the first time, or with structures hidden or shown.
     """
 
     def __init__(self, workspace):
@@ -82,7 +82,7 @@ class Layout:
         self._looks = looks.Looks()
         self._fitted = self._reference = self._at = None
         self._sequence = 0
-        self._following = False
+        self._following = self._hiding = False
         self.displayed = set()
         self.moved = Signal(lambda error: showError(str(error)))
         self.caption = SliceCaption(workspace)
@@ -373,10 +373,16 @@ class Layout:
     def _onRendered(self, name):
         """What is on the screen now can be seen; also what was scrolled to: a range is accepted only where somebody looked."""
         here = self._shownIn(name) if self._ready() is not None else None
-        if here is None or here in self.displayed:
+        if here is None:
             return
-        if self._node(name).IsViewVisibleInLayout() and not self.hidden(name):
+        hidden = bool(self.hidden(name))
+        changed = name == SLICE and hidden != self._hiding
+        if changed:
+            self._hiding = hidden
+        fresh = here not in self.displayed and not hidden and self._node(name).IsViewVisibleInLayout()
+        if fresh:
             self.displayed.add(here)
+        if fresh or changed:
             self.moved()
 
     # Frames

@@ -314,9 +314,10 @@ class SuggestionsSection(Section):
         """Why nobody can say that the open slice is empty: it is not what they see. Empty when it is."""
         if not self.workspace.views.visible:
             return withKeys(_("The views along the slices are hidden. Bring them back (J)."))
+        if hidden := self.workspace.views.hidden():
+            return effort_text.hiddenText(hidden)
         if ref not in self.workspace.views.displayed or ref.case != self.workspace.scene.case:
-            hidden = self.workspace.views.hidden()
-            return effort_text.hiddenText(hidden) if hidden else _("The slice has not been shown yet.")
+            return _("The slice has not been shown yet.")
         shown = self._shownSlice()
         if shown is None:
             return withKeys(_("The large view shows no slice of this case. Bring the suggested slice back (J)."))

@@ -133,6 +133,33 @@ def test_hidden_structures_are_not_accepted(reader: Reader, way: Callable[[Reade
     assert reader.state(A) == "accepted"
 
 
+@pytest.mark.parametrize("show", ["the button in 4", "the eye"])
+def test_a_slice_whose_structures_are_hidden_is_not_accepted_as_empty(reader: Reader, show: str) -> None:
+    import slicer
+    from PySide6 import QtCore
+
+    suggestions = reader.panel.sections[2]
+    button = suggestions.ui.emptyButton
+    assert A in reader.workspace.views.displayed
+    assert button.isEnabled()
+    _by_the_eye(reader)
+    said = "Hidden: right lobe. Press Show all structures (J) in 4 first."
+    # The press may come before the picture.
+    suggestions.markEmpty()
+    assert reader.said[-1] == ("warning", said)
+    assert reader.state(A) == "suggested"
+    reader.host.waitUntil(lambda: not button.isEnabled(), 3, "the refusal")
+    assert button.toolTip == said
+    if show == "the eye":
+        slicer.util.findChild(reader.editor, "SegmentsTable").item(1, 0).setCheckState(QtCore.Qt.Checked)
+    else:
+        reader.host.waitUntil(lambda: reader.ui.showButton.visible, 3, "the button")
+        reader.host.click(reader.ui.showButton)
+    reader.host.waitUntil(button.isEnabled, 3, "the way free")
+    reader.host.click(button)
+    assert reader.state(A) == "accepted"
+
+
 def test_one_way_to_draw_a_structure_is_enough(reader: Reader) -> None:
     display = reader.workspace.scene.segmentation.GetDisplayNode()
     display.SetVisibility2DFill(False)
