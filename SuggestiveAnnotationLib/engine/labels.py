@@ -50,8 +50,8 @@ def start_from_labels(study: Study, *, progress: ProgressCallback = no_progress,
     """Take the labels of pool cases for what the study was created to use them for.
 
     As "first-batch", slices that count as annotated become accepted annotations of `Study.labels_by` with the provenance "imported". As
-    "pre-annotation" they become predictions of a model of the kind "imported", which readers correct until a trained model has predicted
-    the same slice; pixels that the labels ignore are background there. Labels of other roles, and all labels of other uses, stay
+    "pre-annotation" they become predictions of a model of the kind "imported", which readers correct until a model trained here has
+    predicted the same slice; pixels that the labels ignore are background there. Labels of other roles, and all labels of other uses, stay
     references. Each case is one transaction and is taken once; interrupted, the same call goes on. Slices that somebody has annotated
     meanwhile are not taken as annotations.
 

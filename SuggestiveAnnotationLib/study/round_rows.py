@@ -196,8 +196,21 @@ class RoundRows(MetricRows):
         return {row.suggestion.ref: row for row in rows}
 
     def newest_predictions(self, case: str) -> dict[SliceRef, int]:
-        """Slice -> id of the newest prediction of it; reads no labels."""
-        return self._prediction_ids(tables.predictions.c.case == case)
+        """Slice -> id of the newest prediction of it; a network of another study takes the place of no labels that were there before the
+        study. Reads no labels.
+        """
+        table = tables.predictions
+        query = select(table.c.id, table.c.case, table.c.axis, table.c.native_index, table.c.model_id).where(table.c.case == case)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(table.c.model_id)).all()
+        labels = {model.id for model in self.models("imported")}
+        networks = {model.id for model in self.models("segmentation") if model.imported_from is not None} if labels else set()
+        newest: dict[SliceRef, Any] = {}
+        for row in rows:
+            before = newest.get(row_ref(row))
+            if before is None or before.model_id not in labels or row.model_id not in networks:
+                newest[row_ref(row)] = row
+        return {ref: row.id for ref, row in newest.items()}
 
     # Models and predictions
 

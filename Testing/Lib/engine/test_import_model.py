@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from partly_labelled import partly, settings, suggestion
 
 from SuggestiveAnnotationLib.engine.evaluate import evaluate
 from SuggestiveAnnotationLib.engine.export import export
@@ -21,7 +22,7 @@ from SuggestiveAnnotationLib.engine.prepare import prepare
 from SuggestiveAnnotationLib.engine.report import report
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
-from SuggestiveAnnotationLib.engine.suggest import ask
+from SuggestiveAnnotationLib.engine.suggest import ask, pre_annotate
 from SuggestiveAnnotationLib.engine.train import lost_classes, train
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
@@ -330,6 +331,27 @@ def test_rounds_go_on_from_the_imported_network(ours: Study, sent: Path, tmp_pat
     export(ours, tmp_path / "out", format="data-card")
     (card, *_) = json.loads((tmp_path / "out" / "data_card.json").read_text(encoding="utf-8"))["models"]
     assert (card["imported_from"], card["trained_on"]) == (done.model.imported_from, [])
+
+
+def test_labels_that_were_there_are_shown_until_a_model_trained_here_has_predicted(make_study: MakeStudy, sent: Path) -> None:
+    study = make_study(prepared=True, name="site-c", settings=settings("pre-annotation", "labelled"), change_labels=partly)
+    (labels,) = study.models("imported")
+    network, drawn, bare = import_model(study, sent).model, SliceRef("case0", 0, 2), SliceRef("case0", 0, 4)
+    study.start_round(
+        strategy="random", budget=2, seed=0, unit="slice", settings={}, suggestions=[suggestion(drawn, 0), suggestion(bare, 1)]
+    )
+    session = Session(study, annotator="reader")
+
+    def models() -> list[int]:
+        return [study.prediction_by_id(study.newest_predictions("case0")[ref]).model_id for ref in (drawn, bare)]
+
+    pre_annotate(study, device="cpu")
+    assert models() == [labels.id, network.id]
+    assert (session.shown_labels(drawn).labels == study.reference_labels("case0")[2]).all()
+    annotate(study, SliceRef("case1", 0, 2))
+    own = train(study, options=OPTIONS)
+    predict_slice(study, drawn, device="cpu")
+    assert models() == [own.id, network.id]
 
 
 def test_what_a_round_gained_is_not_told_by_a_network_that_was_imported_between(ours: Study, sent: Path) -> None:
