@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BACKUP = "Restore it from a backup, or ask whoever made it for another copy."
 MAX_AXIS = 2**16
 """A slice or a volume has fewer pixels than this along an axis."""
+MAX_VERSION = 10_000
+"""No version of the preprocessing comes near it."""
 MAX_VALUE_BYTES = 2**28
 """No single value in the database is larger."""
 
@@ -182,8 +184,9 @@ def record_of(data: Any) -> PreprocessingRecord:
         texts = (record.reference, record.schema_key, record.normalisation, record.foreground, *record.modalities)
         good = record.plane in get_args(Plane) and all(isinstance(t, str) for t in texts) and record.reference in record.modalities
         good = good and len(record.size) == 2 and all(type(n) is int and 16 <= n <= 4096 and n % 16 == 0 for n in record.size)
-        good = good and len(record.spacing) == 2 and all(type(s) in (int, float) and 0 < s < math.inf for s in record.spacing)
-    except (AttributeError, TypeError, ValueError):
+        good = good and len(record.spacing) == 2 and all(type(s) in (int, float) and 0 < float(s) < math.inf for s in record.spacing)
+        good = good and type(record.version) is int and 0 < record.version < MAX_VERSION
+    except (AttributeError, TypeError, ValueError, OverflowError):
         good = False
     if not good:
         raise damaged("the frozen preprocessing cannot be read")

@@ -124,6 +124,10 @@ class TestWhatIsRefused:
             (lambda path: with_card(path, lambda card: card.update(preprocessing=7)), "The card of .*from-a.safetensors is damaged"),
             (lambda path: with_card(path, lambda card: card.update(classes={"a": 1})), "The card of .*from-a.safetensors is damaged"),
             (lambda path: with_card(path, lambda card: card["preprocessing"].update(plane="bent")), "is damaged"),
+            (lambda path: with_card(path, lambda card: card["preprocessing"].update(spacing=[10**400, 1])), "is damaged"),
+            (lambda path: with_card(path, lambda card: card["preprocessing"].update(version="2" * 1000)), "is damaged"),
+            (lambda path: with_card(path, lambda card: card["preprocessing"].update(version=10**400)), "is damaged"),
+            (lambda path: with_card(path, lambda card: card["preprocessing"].update(version=2.0)), "is damaged"),
             (lambda path: with_card(path, lambda card: card["classes"].append({"value": 3, "name": "x"})), "is not that of its network"),
         ],
     )
