@@ -17,12 +17,14 @@ from .option_fields import asWords
 
 def firstBatch(study, title, options):
     """What draws round 0, as one sentence; `title` and `options` are those of the chosen strategy."""
-    imported, lacks = imported_model(study) is not None, out_of_reach(study, options)
-    if study.annotated_refs(role="pool"):
+    annotated = study.is_annotated("pool")
+    imported = None if annotated else imported_model(study)
+    lacks = out_of_reach(options, imported)
+    if annotated:
         text = _("Start round 0: a model learns from what is annotated already, then {strategy} chooses slices.")
-    elif imported and lacks:
+    elif imported is not None and lacks:
         text = _("Start round 0: evenly spaced slices, as the imported model lacks what {strategy} needs; it outlines them.")
-    elif imported:
+    elif imported is not None:
         text = _("Start round 0: {strategy} chooses the first slices, and the imported model outlines them.")
     elif lacks:
         text = _("Start round 0: evenly spaced slices to annotate first; nothing is trained yet.")

@@ -19,13 +19,16 @@ def imported_model(study: Study) -> Model | None:
     return None if model is None or model.imported_from is None else model
 
 
-def out_of_reach(study: Study, options: SuggestOptions) -> str:
+def out_of_reach(options: SuggestOptions, model: Model | None) -> str:
     """What the strategy needs and cannot have while nothing is annotated, in a few words; "" where it can draw the first batch.
 
     A manifold takes no annotations, but without a model to look through as well, the first batch stays evenly spread.
+
+    Args:
+        options: with the strategy.
+        model: as of `imported_model`.
     """
     requires = requirements(options.strategy, options.strategy_options)
-    model = imported_model(study)
     if not requires:
         return ""
     if model is None:

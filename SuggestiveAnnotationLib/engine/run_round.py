@@ -64,7 +64,7 @@ def run_round(
         if not experiment and (filled := renew_filled(study, furthest=options.fill, progress=progress, cancel=cancel)):
             said = f"{count(filled, 'slice')} between annotated ones {'is' if filled == 1 else 'are'} filled by interpolation."
             progress(ProgressEvent("round", 0, 1, message=said))
-        annotated = bool(study.annotated_refs(role="pool"))
+        annotated = study.is_annotated("pool")
         if annotated:
             watch = Stage("round", 1, cancel=cancel)
             train(study, options=options, seed=options.seed, round_number=number, progress=progress, cancel=cancel)
@@ -96,8 +96,9 @@ def begin(study: Study, options: RoundOptions, *, experiment: bool = False, prog
     if current is not None and current.stage != "finished":
         return current
     check_options(options, experiment=experiment)
-    if not study.annotated_refs(role="pool") and (needs := out_of_reach(study, options)):
-        why = "" if imported_model(study) is None else f", and {options.strategy} needs {needs}"
+    model = imported_model(study)
+    if not study.is_annotated("pool") and (needs := out_of_reach(options, model)):
+        why = "" if model is None else f", and {options.strategy} needs {needs}"
         progress(ProgressEvent("round", 0, 1, message=f"Nothing is annotated yet{why}: the first batch is {FIRST_BATCH}."))
         options = replace(options, strategy=FIRST_BATCH, strategy_options={})
     return study.start_round(
@@ -111,7 +112,7 @@ def _say_what_is_not_used(
     """Tell the person which of their options a round under way does not take, because it began with others."""
     kept, now = asdict(began), asdict(options)
     silent = {"device"}
-    if began.strategy == FIRST_BATCH and not study.annotated_refs(role="pool"):
+    if began.strategy == FIRST_BATCH and not study.is_annotated("pool"):
         # A first batch has a strategy of its own, which was said when the round began.
         silent |= {"strategy", "strategy_options"}
     other = [name for name in kept if name in given and name not in silent and kept[name] != now[name]]

@@ -241,6 +241,14 @@ class AnnotationRows:
         table = tables.annotations
         return self._refs_where(table.c.provenance != "filled", *([] if role is None else [tables.cases.c.role == role]))
 
+    def is_annotated(self, role: Role) -> bool:
+        """Whether `annotated_refs` of cases of a role has any; cheap to ask for at every step."""
+        table, cases = tables.annotations, tables.cases
+        counts = (table.c.state == "accepted", table.c.provenance != "filled", cases.c.role == role)
+        query = select(table.c.id).join(cases, cases.c.name == table.c.case).where(*counts).limit(1)
+        with self.database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def filled_refs(self) -> frozenset[SliceRef]:
         """Slices with a filled annotation and no other; reads no labels."""
         return self._refs_where(tables.annotations.c.provenance == "filled") - self.annotated_refs()

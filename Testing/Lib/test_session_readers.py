@@ -286,6 +286,7 @@ def test_an_excluded_case_asks_for_nothing_more_and_keeps_what_was_accepted(stud
     assert session.next() == ELSEWHERE
     assert study.annotated_refs(role="pool") == frozenset()
     assert study.annotated_refs() == {FIRST}
+    assert [study.is_annotated(role) for role in ("pool", "excluded")] == [False, True]
     (case, *_) = session.case_status()
     assert (case.role, case.accepted, case.drafts, case.suggested, case.waiting) == ("excluded", 1, 1, 3, 0)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from panel_study import make_study
 
+from SuggestiveAnnotationLib.engine.settings import SuggestOptions
 from SuggestiveAnnotationLib.models.checkpoint import save_checkpoint
 from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.study.study import Study, network_json
@@ -93,6 +94,20 @@ def test_without_it_what_is_annotated_or_the_strategy_alone_decides(panel: Any, 
     workspace.session.accept({ref: workspace.study.reference_labels(ref.case)[ref.native_index]})
     workspace.statesChanged()
     assert ui.guidance.text == "Start round 0: a model learns from what is annotated already, then Random chooses slices."
+
+
+def test_what_draws_the_first_batch_takes_one_look_at_the_annotations_and_one_at_the_models(sample: Path) -> None:
+    from sqlalchemy import event
+    from SuggestiveAnnotationPanel.import_model import firstBatch
+
+    study, asked = Study(sample), []
+    with study.database.read() as connection:
+        event.listen(connection.engine, "before_cursor_execute", lambda _c, _u, statement, *_more: asked.append(statement))
+    assert "nothing is trained yet" in firstBatch(study, "Entropy", SuggestOptions(strategy="entropy"))
+    study.close()
+    looks = [statement for statement in asked if "SELECT" in statement]
+    assert len(looks) == 2
+    assert all("LIMIT" in statement for statement in looks)
 
 
 def test_a_model_for_other_images_is_refused_with_the_reason(host: Any, panel: Any, section: Any, elsewhere: Path, tmp_path: Path) -> None:
