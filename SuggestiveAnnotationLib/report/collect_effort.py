@@ -55,7 +55,8 @@ def not_excluded(study: Study) -> tuple[Annotation, ...]:
 
 
 def effort_round(annotation: Annotation, judged: Mapping[int, int]) -> int:
-    """The round whose model made the pre-annotation that effort was measured against; of none such, the round it was accepted in.
+    """The round whose model made the pre-annotation that effort was measured against, or that showed it where the model came from another
+    study; of none such, the round it was accepted in.
 
     Args:
         judged: prediction -> round, as of `Study.prediction_rounds`.

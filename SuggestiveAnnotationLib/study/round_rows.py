@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -292,11 +293,20 @@ class RoundRows(MetricRows):
         return self._prediction_ids(tables.predictions.c.model_id == model_id)
 
     def prediction_rounds(self) -> dict[int, int]:
-        """Prediction -> round of the model that made it; without those of models of no round. Reads no labels."""
+        """Prediction -> round of the model that made it; of a network of another study, which has none, the newest round that suggested
+        the slice before a model was trained here. Without those of models of no round. Reads no labels.
+        """
         table, models = tables.predictions, tables.models
         query = select(table.c.id, models.c.round).join(models, models.c.id == table.c.model_id).where(models.c.round.is_not(None))
         with self.database.read() as connection:
-            return {row.id: row.round for row in connection.execute(query)}
+            found = {row.id: row.round for row in connection.execute(query)}
+        known = self.models("segmentation")
+        for model in known:
+            if model.imported_from is not None:
+                end = min((one.round for one in known if one.id > model.id and one.round is not None), default=math.inf)
+                suggested = {row.ref: row.round for row in self.suggestion_states() if row.round < end}
+                found |= {identifier: suggested[ref] for ref, identifier in self.prediction_ids(model.id).items() if ref in suggested}
+        return found
 
     def _prediction_ids(self, wanted: ColumnElement[bool]) -> dict[SliceRef, int]:
         table = tables.predictions

@@ -233,6 +233,31 @@ def test_effort_is_of_the_round_whose_model_was_corrected_also_once_the_next_has
     assert rows == {(1, "Retained contour", False), (1, "Saved effort", True)}
 
 
+def test_effort_on_the_outline_of_an_imported_network_is_of_the_round_that_showed_it(study: Study) -> None:
+    (weights := study.path / "models" / "imported.safetensors").parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"")
+    card = {"imported_from": {"file": "sent.safetensors"}}
+    network = study.publish_model("segmentation", path=weights, card=card, record_key=study.record.key, round_number=None)
+    begun, again = refs((0, 4), (1, 4))
+    begin(study, {begun: "suggested", again: "suggested"})
+    study.add_predictions(network.id, [(ref, bar(7)) for ref in (begun, again)])
+    study.enter_stage(0, "annotating")
+    session = Session(study, annotator="a")
+    for ref in (begun, again):
+        session.open(ref)
+        session.draft(ref, bar(10))
+    study.finish_round(0)
+    # What is suggested anew keeps what its draft began with.
+    number = begin(study, {again: "suggested"})
+    study.add_predictions(add_model(study, number), [(again, bar(9))])
+    study.enter_stage(number, "annotating")
+    for ref in (begun, again):
+        session.accept({ref: bar(10)})
+    assert [(a.round, study.prediction_by_id(a.prediction_id or 0).model_id) for a in study.annotations()] == [(1, network.id)] * 2
+    assert [p.retained is not None for p in round_points(study)] == [True, False]
+    assert {row.round for row in effort_rows(study)} == {0}
+
+
 def test_a_round_without_any_of_it_says_so(study: Study) -> None:
     begin(study, {})
     (point,) = round_points(study)
