@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.study.study import Study
 
 MakeStudy = Callable[..., Study]
 SCRIPT = Path(__file__).with_name("simulate_once.py")
-KILLS = 12
+KILLS = 8
 BUDGET = 3
 
 

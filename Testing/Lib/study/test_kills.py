@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.study.study import Study
 
 MakeStudy = Callable[..., Study]
 SCRIPT = Path(__file__).with_name("accept_forever.py")
-KILLS = 50
+KILLS = 30
 
 
 @pytest.mark.kill
