@@ -200,7 +200,7 @@ class Session(ReaderView):
         self._pass_over(ref, "unreadable", reason)
 
     def _pass_over(self, ref: SliceRef, state: Literal["skipped", "unreadable"], reason: str) -> None:
-        accepted = self._accepted(self.study.all_annotations(ref=ref))
+        accepted = self.seen(self.study.all_annotations(ref=ref))
         if accepted:
             sentence = f"C{describe(ref)[1:]}, is accepted already, by {accepted[-1].annotator}."
             raise StudyError(sentence, hint="Undo that accept first, or have another reader return it.")
@@ -239,7 +239,7 @@ class Session(ReaderView):
 
     def to_review(self, ref: SliceRef) -> Annotation | None:
         """What another reader accepted on a slice, for this reader to judge; None where there is nothing, or when blind."""
-        others = [a for a in self._accepted(self.study.all_annotations(ref=ref)) if a.annotator != self.annotator]
+        others = [a for a in self.seen(self.study.all_annotations(ref=ref)) if a.annotator != self.annotator]
         return others[-1] if others else None
 
     def review(self, refs: Sequence[SliceRef], *, verdict: Verdict, note: str = "") -> None:

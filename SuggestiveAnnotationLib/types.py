@@ -22,6 +22,8 @@ Plane = Literal["axial", "coronal", "sagittal"]
 Role = Literal["pool", "validation", "test", "excluded"]
 Unit = Literal["slice", "case"]
 Provenance = Literal["unchanged", "corrected", "from scratch", "empty", "imported", "filled"]
+FILLED: Provenance = "filled"
+"""Interpolated: nobody drew the slice, and it costs nobody a minute."""
 SuggestionState = Literal["suggested", "draft", "accepted", "skipped", "unreadable", "expired"]
 SuggestionKind = Literal["suggested", "context", "audit"]
 AnnotationState = Literal["accepted", "superseded", "undone", "returned"]

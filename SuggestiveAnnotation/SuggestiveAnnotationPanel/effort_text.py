@@ -70,7 +70,6 @@ def acceptedText(annotations):
         "from scratch": _("drawn from scratch"),
         "empty": _("empty"),
         "imported": _("imported"),
-        "filled": _("filled between slices"),
     }
     ways = list(dict.fromkeys(how[a.provenance] for a in annotations))
     text = f"{what}: {', '.join(ways)}. {retainedText(annotations)}"

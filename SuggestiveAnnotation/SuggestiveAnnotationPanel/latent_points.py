@@ -117,8 +117,7 @@ class LatentPoints:
 
     @staticmethod
     def _seen(session):
-        drawn = [a for a in session.study.annotations() if a.provenance != "filled"]
-        return [a for a in drawn if not session.blind or a.annotator == session.annotator]
+        return session.seen(session.study.annotations())
 
     def _rounds(self, session):
         return {a.ref: _("round {n}").format(n=a.round) for a in self._seen(session) if a.round is not None}

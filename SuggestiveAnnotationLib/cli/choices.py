@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from SuggestiveAnnotationLib.cli.command import Commands, Context, Result, add_command
+from SuggestiveAnnotationLib.engine.first_batch import OF_NETWORKS
 from SuggestiveAnnotationLib.models.catalogue import NETWORKS, WIDTHS
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import ENTRIES, Entry, Option, entry, offered, requirements
@@ -17,8 +18,8 @@ _NEEDS = {
     Requirement.MODEL: "a trained segmentation network (`run-round` and `train` train it)",
     Requirement.MANIFOLD: "the VAE's manifold (`run-round` and `fit-manifold` train it)",
     Requirement.COMMITTEE: "a committee of networks (`run-round` trains it; --committee says how many)",
-    Requirement.DROPOUT: "a network with dropout (--dropout 0.2)",
-    Requirement.LOSS_HEAD: "a network that predicts its own loss (--loss-head)",
+    Requirement.DROPOUT: f"{OF_NETWORKS[Requirement.DROPOUT]} (--dropout 0.2)",
+    Requirement.LOSS_HEAD: f"{OF_NETWORKS[Requirement.LOSS_HEAD]} (--loss-head)",
     Requirement.REFERENCE: "reference labels of slices that nobody annotated, so that it is for `simulate` and `compare` only",
 }
 _GIVEN = {Requirement.DROPOUT: ("--dropout", "0.2"), Requirement.LOSS_HEAD: ("--loss-head",)}

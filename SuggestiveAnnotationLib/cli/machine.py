@@ -113,12 +113,11 @@ def train(arguments: argparse.Namespace, context: Context) -> Result:
 def import_model(arguments: argparse.Namespace, context: Context) -> Result:
     """`import-model`."""
     from SuggestiveAnnotationLib.engine.import_model import import_model as verb
+    from SuggestiveAnnotationLib.engine.run_round import as_typed
 
     with context.changing(arguments.study) as study:
         done = verb(study, arguments.source, **context.keywords())
-    words = [
-        word for name, value in done.options.items() for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
-    ]
+    words = [word for name, value in done.options.items() for word in as_typed(name, value).split()]
     lines = [
         f"Model {done.model.id} is {'imported' if done.new else 'in the study already'}: {done.model.path}",
         *(f"Note: {note}" for note in done.notes),

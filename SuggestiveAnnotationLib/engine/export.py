@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SuggestiveAnnotationLib import __version__
-from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.export.assemble import CaseGrid, newest, place
 from SuggestiveAnnotationLib.export.case import ExportedFiles, export_completed
@@ -21,7 +20,7 @@ from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stag
 from SuggestiveAnnotationLib.report.numbers import count
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray
+from SuggestiveAnnotationLib.types import FILLED, LabelArray
 
 EXPORTED = ("accepted", "reviewed")
 """States of annotations that are exported unless somebody says otherwise."""

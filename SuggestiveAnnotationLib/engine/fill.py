@@ -17,10 +17,8 @@ from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.strategies.interpolation import fill_between
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray, Provenance, SliceRef
+from SuggestiveAnnotationLib.types import FILLED, LabelArray, SliceRef
 
-FILLED: Provenance = "filled"
-"""Nobody drew the slice, and it costs nobody a minute."""
 FILLED_BY = "interpolation"
 """The name that a round keeps filled slices under."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from SuggestiveAnnotationLib.engine.settings import SuggestOptions
 from SuggestiveAnnotationLib.strategies.contract import Requirement
@@ -11,6 +12,9 @@ from SuggestiveAnnotationLib.strategies.registry import requirements
 if TYPE_CHECKING:
     from SuggestiveAnnotationLib.study.records import Model
     from SuggestiveAnnotationLib.study.study import Study
+
+OF_NETWORKS = {Requirement.DROPOUT: "a network with dropout", Requirement.LOSS_HEAD: "a network that predicts its own loss"}
+"""What strategies may require of the segmentation network itself, in a few words."""
 
 
 def imported_model(study: Study) -> Model | None:
@@ -35,9 +39,16 @@ def out_of_reach(options: SuggestOptions, model: Model | None) -> str:
         return "a model"
     if Requirement.COMMITTEE in requires:
         return "networks trained on annotated slices"
-    network = model.card.get("network", {})
-    if Requirement.DROPOUT in requires and not network.get("dropout"):
-        return "a network with dropout"
-    if Requirement.LOSS_HEAD in requires and not network.get("loss_head"):
-        return "a network that predicts its own loss"
-    return ""
+    lack = network_lacks(requires, model.card.get("network", {}))
+    return "" if lack is None else OF_NETWORKS[lack]
+
+
+def network_lacks(requires: Collection[Requirement], network: Mapping[str, Any]) -> Requirement | None:
+    """The first of `OF_NETWORKS` that a strategy requires and the network does not have.
+
+    Args:
+        requires: of the strategy.
+        network: its `dropout` and whether it has a `loss_head`, as of a network's spec or of `TrainingOptions`.
+    """
+    has = {Requirement.DROPOUT: network.get("dropout"), Requirement.LOSS_HEAD: network.get("loss_head")}
+    return next((one for one in OF_NETWORKS if one in requires and not has[one]), None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from SuggestiveAnnotationLib.cohort.files.bytes_in import regular_file
+from SuggestiveAnnotationLib.engine.train import UNLIKE
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.models.checkpoint import load_checkpoint, save_checkpoint
 from SuggestiveAnnotationLib.models.registry import network_spec
@@ -26,8 +27,6 @@ from SuggestiveAnnotationLib.study.study import DATABASE_NAME, Study, network_js
 from SuggestiveAnnotationLib.study.trust import record_of
 from SuggestiveAnnotationLib.types import LabelSchema, PreprocessingRecord
 
-_COARSE = 1.2
-"""A network grid that is so many times finer or coarser is worth a word."""
 _LONGEST = 100
 """Characters of a name or a hash that another study gave."""
 _AGAIN = "Ask for both files again, the .safetensors file and the .json card of the same name."
@@ -186,7 +185,7 @@ def _refuse_other(path: Path, network: SegmentationNetwork, purpose: _Purpose, s
 
 def _notes(theirs: PreprocessingRecord, ours: PreprocessingRecord) -> tuple[str, ...]:
     ratio = theirs.spacing[0] / ours.spacing[0]
-    if 1 / _COARSE <= ratio <= _COARSE:
+    if 1 / UNLIKE <= ratio <= UNLIKE:
         return ()
     return (
         f"It learnt on pixels of {theirs.spacing[0]:.2f} mm and sees this study's images on pixels of {ours.spacing[0]:.2f} mm: structures "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -169,7 +169,7 @@ def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None
         sentence = f"The study {study.path} is frozen at {frozen.size[0]} pixels."
         raise StudyError(sentence, hint=f"Leave --pixels out, or create another study for {pixels}.")
     used = (case.geometry for case in study.cases() if case.role != "excluded" and case.geometry is not None)
-    millimetres = _millimetres(spacing, [SliceFrame.of(geometry, frozen.plane).spacing for geometry in used])
+    millimetres = _millimetres(spacing, (SliceFrame.of(geometry, frozen.plane).spacing for geometry in used))
     if millimetres is not None and (millimetres, millimetres) != frozen.spacing:
         sentence = f"The study {study.path} is frozen at a spacing of {frozen.spacing[0]:g} mm."
         raise StudyError(sentence, hint=f"Leave --spacing out, or create another study for {millimetres:g} mm.")
@@ -178,11 +178,12 @@ def _check_frozen(study: Study, frozen: PreprocessingRecord, plane: Plane | None
         raise StudyError(sentence, hint=f"Leave --plane out, or create another study for {plane} ones.")
 
 
-def _millimetres(spacing: GridSpacing | None, scans: Sequence[tuple[float, float, float]]) -> float | None:
+def _millimetres(spacing: GridSpacing | None, scans: Iterable[tuple[float, float, float]]) -> float | None:
     """The spacing that is asked for, of scans with these spacings (slice, row, column); None where the foreground decides."""
     if spacing != "native":
         return None if spacing is None else float(spacing)
-    return float(np.median([min(scan[1:]) for scan in scans])) if scans else None
+    found = [min(scan[1:]) for scan in scans]
+    return float(np.median(found)) if found else None
 
 
 def _record(store: SliceStore, cases: Sequence[Case], pixels: int | None, wanted: GridSpacing | None) -> PreprocessingRecord:

@@ -117,12 +117,12 @@ def _say_what_is_not_used(
         silent |= {"strategy", "strategy_options"}
     other = [name for name in kept if name in given and name not in silent and kept[name] != now[name]]
     if other:
-        values = _listed([_as_typed(name, kept[name]) for name in other])
+        values = _listed([as_typed(name, kept[name]) for name in other])
         said = f"Round {number} goes on with {values}, as it began; what was given instead is not used."
         progress(ProgressEvent("round", 0, 1, message=f"{said} `finish-round --abandon` drops it."))
 
 
-def _as_typed(name: str, value: Any) -> str:
+def as_typed(name: str, value: Any) -> str:
     """An option as it is typed: `--steps 300`, `--no-augment`, `--option scorer=entropy`."""
     flag = name.replace("_", "-")
     if isinstance(value, bool):

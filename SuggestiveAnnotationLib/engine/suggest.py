@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from SuggestiveAnnotationLib.engine.fill import FILLED
+from SuggestiveAnnotationLib.engine.first_batch import OF_NETWORKS, network_lacks
 from SuggestiveAnnotationLib.engine.manifold import idle_units
 from SuggestiveAnnotationLib.engine.predict import load_newest, load_segmentation, predict_slices
 from SuggestiveAnnotationLib.engine.presumed import PresumedLabels
@@ -30,7 +31,7 @@ from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.cost import micro_batch_size
 from SuggestiveAnnotationLib.training.data import NetworkSlices, network_labels
 from SuggestiveAnnotationLib.training.device import autocast_dtype, exact_float32, halve_on_out_of_memory, pick_device
-from SuggestiveAnnotationLib.types import ModelKind, SliceRef
+from SuggestiveAnnotationLib.types import FILLED, ModelKind, SliceRef
 
 BATCH = 32
 """Slices that a strategy looks at together, at the most."""
@@ -40,6 +41,10 @@ _MODELS: tuple[tuple[Requirement, ModelKind, str], ...] = (
     (Requirement.MANIFOLD, "manifold", "fit-manifold"),
     (Requirement.COMMITTEE, "committee", "run-round"),
 )
+_TRAIN_WITH = {
+    Requirement.DROPOUT: "Train with --dropout above 0, for example --dropout 0.2.",
+    Requirement.LOSS_HEAD: "Train with --loss-head.",
+}
 
 
 def check_options(options: RoundOptions, *, experiment: bool = False, trains: bool = True) -> None:
@@ -52,20 +57,15 @@ def check_options(options: RoundOptions, *, experiment: bool = False, trains: bo
     if entry(options.strategy).needs_reference and not experiment:
         raise InputError(f"The strategy {options.strategy} looks at reference labels.", hint="It is for `simulate` only.")
     if trains:
-        lacking = _lacking(options, dropout=options.dropout, loss_head=options.loss_head)
-        if lacking is not None:
-            raise InputError(lacking[0], hint=lacking[1])
+        _refuse_lack(InputError, options, asdict(options))
     pick_device(options.device)
 
 
-def _lacking(options: RoundOptions, *, dropout: float, loss_head: bool) -> tuple[str, str] | None:
-    """Sentence and hint, where a strategy needs what a network of this kind does not have."""
-    name, requires = options.strategy, requirements(options.strategy, options.strategy_options)
-    if Requirement.DROPOUT in requires and not dropout:
-        return f"The strategy {name} needs a network with dropout.", "Train with --dropout above 0, for example --dropout 0.2."
-    if Requirement.LOSS_HEAD in requires and not loss_head:
-        return f"The strategy {name} needs a network that predicts its own loss.", "Train with --loss-head."
-    return None
+def _refuse_lack(kind: type[InputError | StudyError], options: RoundOptions, network: Mapping[str, Any]) -> None:
+    """Raises: `kind`, where the strategy needs what the network (see `network_lacks`) does not have."""
+    lack = network_lacks(requirements(options.strategy, options.strategy_options), network)
+    if lack is not None:
+        raise kind(f"The strategy {options.strategy} needs {OF_NETWORKS[lack]}.", hint=_TRAIN_WITH[lack])
 
 
 def suggest(study: Study, *, options: RoundOptions, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:
@@ -104,10 +104,7 @@ def _check_model(study: Study, options: RoundOptions) -> None:
     """Raises: StudyError, when the newest model lacks what the strategy needs."""
     model = study.latest_model("segmentation")
     if model is not None:
-        spec = model.card.get("network", {})
-        lacking = _lacking(options, dropout=spec.get("dropout", 0), loss_head=spec.get("loss_head", False))
-        if lacking is not None:
-            raise StudyError(lacking[0], hint=lacking[1])
+        _refuse_lack(StudyError, options, model.card.get("network", {}))
 
 
 def pre_annotate(study: Study, *, device: str, progress: ProgressCallback = no_progress, cancel: CancelToken | None = None) -> Round:

@@ -9,10 +9,10 @@ import numpy as np
 
 from SuggestiveAnnotationLib.effort.quantities import ContourQuantity, ResolutionCeiling, SavedEffort
 from SuggestiveAnnotationLib.engine.ceiling import CEILING
-from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import FILLED
 
 
 def summary(study: Study) -> dict[str, Any]:
@@ -30,11 +30,12 @@ def summary(study: Study) -> dict[str, Any]:
         metrics = study.metrics(number)
         round_ = by_number.get(number)
         if number > 0:
+            learnt = _trained_on(study, number)
             entries.append(
                 {
                     "model": number,
-                    "annotated_slices": len(_trained_on(study, number) - filled),
-                    "filled_slices": len(_trained_on(study, number) & filled),
+                    "annotated_slices": len(learnt - filled),
+                    "filled_slices": len(learnt & filled),
                     "simulated_minutes": round(minutes, 2),
                     "dice": dict(_mean_dice(metrics)),
                     "contour_effort": _effort_by_class(study, _saved_effort(study, number)),

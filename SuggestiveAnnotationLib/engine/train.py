@@ -43,7 +43,8 @@ LOSSES = {
     "dice+background": DiceSettings(background=True),
 }
 _ON_PATCHES = ("u-shape-patches", "multi-scale-patches")
-_UNLIKE = 1.2
+UNLIKE = 1.2
+"""A network grid that is so many times finer or coarser than another is worth a word."""
 _LOST = 0.1
 _SHOWN = 3
 
@@ -292,9 +293,9 @@ def _unlike_scans(study: Study, refs: Sequence[SliceRef]) -> str:
     """One sentence where the network grid is coarser or finer than the scans: patches do not hold the scans' own pixels; else ""."""
     scans = [study.slices(case).spacing[1:] for case in sorted({ref.case for ref in refs})]
     grid, native = study.record.spacing[0], min(np.median(scans, axis=0))
-    if grid >= _UNLIKE * native:
+    if grid >= UNLIKE * native:
         how, patches = "coarser", "patches hold fewer details than the scans' own pixels"
-    elif native >= _UNLIKE * grid:
+    elif native >= UNLIKE * grid:
         how, patches = "finer", "patches hold less of the image than as many of the scans' own pixels"
     else:
         return ""

@@ -20,7 +20,6 @@ import torch
 from SuggestiveAnnotationLib.effort.quantities import SavedEffort
 from SuggestiveAnnotationLib.effort.time_model import Workload
 from SuggestiveAnnotationLib.engine.ceiling import CEILING
-from SuggestiveAnnotationLib.engine.fill import FILLED
 from SuggestiveAnnotationLib.engine.simulate import simulate
 from SuggestiveAnnotationLib.engine.suggest import pool_of
 from SuggestiveAnnotationLib.engine.train import train
@@ -35,7 +34,7 @@ from SuggestiveAnnotationLib.progress import CancelToken
 from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.training.device import describe_device, pick_device
-from SuggestiveAnnotationLib.types import SliceRef, content_key
+from SuggestiveAnnotationLib.types import FILLED, SliceRef, content_key
 
 
 def run_one(plan: Plan, folder: Path, run: Run, stem: Path, *, keep_study: bool = False, cancel: CancelToken) -> RunRecord:

@@ -18,7 +18,7 @@ from SuggestiveAnnotationLib.report.data import DiceValue, GalleryItem, LossCurv
 from SuggestiveAnnotationLib.report.held_out import held_out_dice
 from SuggestiveAnnotationLib.study.records import Annotation, Model, Round
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import SliceRef, slice_number
+from SuggestiveAnnotationLib.types import FILLED, SliceRef, slice_number
 
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "scikit-learn", "SQLAlchemy", "torch", "monai", "matplotlib")
 _OPEN = ("suggested", "draft")
@@ -129,7 +129,7 @@ class _Work:
 
     @classmethod
     def of(cls, study: Study) -> _Work:
-        every = {a.id: a for a in study.all_annotations() if a.provenance != "filled"}
+        every = {a.id: a for a in study.all_annotations() if a.provenance != FILLED}
         pool = {case.name for case in study.cases("pool")}
         models = [m for m in study.models("segmentation") if m.round is not None and "annotations" in m.card]
         counted = tuple(a for a in study.annotations() if a.ref.case in pool and a.id in every)

@@ -16,7 +16,7 @@ from SuggestiveAnnotationLib.session import SIMULATED_ANNOTATOR
 from SuggestiveAnnotationLib.study.contours import slice_agreement
 from SuggestiveAnnotationLib.study.records import Annotation
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray, SliceRef
+from SuggestiveAnnotationLib.types import FILLED, LabelArray, SliceRef
 
 _NAMES: dict[str, Quantity] = {RetainedContour.name: "Retained contour", SavedEffort.name: "Saved effort"}
 
@@ -51,7 +51,7 @@ def effort_rows(study: Study) -> tuple[EffortRow, ...]:
 def not_excluded(study: Study) -> tuple[Annotation, ...]:
     """The accepted annotations, one a slice, without filled ones and those of excluded cases, which take part in nothing."""
     excluded = {case.name for case in study.cases("excluded")}
-    return tuple(a for a in study.annotations() if a.ref.case not in excluded and a.provenance != "filled")
+    return tuple(a for a in study.annotations() if a.ref.case not in excluded and a.provenance != FILLED)
 
 
 def effort_round(annotation: Annotation, judged: Mapping[int, int]) -> int:

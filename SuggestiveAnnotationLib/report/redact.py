@@ -10,6 +10,7 @@ from typing import Any
 
 from SuggestiveAnnotationLib.report.data import Arrow, ReportData
 from SuggestiveAnnotationLib.study.study import Study
+from SuggestiveAnnotationLib.types import FILLED
 
 _LEFT_OUT = ("study, warnings", "study, labels by")
 _CASE_FIELDS = ("case", "cases", "held_out_cases")
@@ -36,7 +37,7 @@ def redacted(content: ReportData, study: Study) -> ReportData:
 
 def _people(study: Study) -> dict[str, str]:
     """Everybody who drew or judged labels -> what stands for them."""
-    drawers = [a.annotator for a in study.all_annotations() if a.provenance != "filled"] + [d.annotator for d in study.drafts()]
+    drawers = [a.annotator for a in study.all_annotations() if a.provenance != FILLED] + [d.annotator for d in study.drafts()]
     people = dict.fromkeys([*drawers, *(review.reviewer for review in study.reviews().values()), study.labels_by])
     return {person: f"reader {i}" for i, person in enumerate(people, 1) if person}
 

@@ -37,8 +37,8 @@ from SuggestiveAnnotationLib.study.round_rows import (
     skip_suggestions_of_case,
     undraft_suggestion,
 )
-from SuggestiveAnnotationLib.study.tables import same_slice
-from SuggestiveAnnotationLib.types import LabelArray, Provenance, Role, SliceRef, Verdict, describe
+from SuggestiveAnnotationLib.study.tables import accepted_by_people, same_slice
+from SuggestiveAnnotationLib.types import FILLED, LabelArray, Provenance, Role, SliceRef, Verdict, describe
 
 UNDOABLE = timedelta(hours=24)
 """An older accept is not undone by a click: it is reopened and corrected."""
@@ -138,12 +138,12 @@ class AnnotationRows:
             for one in new:
                 counting = (*same_slice(table, one.ref), table.c.state == "accepted")
                 held = connection.execute(select(table.c.id, table.c.annotator, table.c.provenance).where(*counting)).all()
-                filled = one.provenance == "filled"
+                filled = one.provenance == FILLED
                 if filled and held:
                     # Somebody may have accepted it since it was chosen to be filled.
                     continue
                 own = [row.id for row in held if row.annotator == annotator]
-                replaced = own + [row.id for row in held if row.provenance == "filled" and row.id not in own]
+                replaced = own + [row.id for row in held if row.provenance == FILLED and row.id not in own]
                 connection.execute(update(table).where(table.c.id.in_(replaced)).values(state="superseded"))
                 connection.execute(
                     insert(table).values(
@@ -183,7 +183,7 @@ class AnnotationRows:
     def withdraw_filled(self, annotation_ids: Collection[int]) -> None:
         """Filled annotations count no longer. Those of people stay as they are."""
         table = tables.annotations
-        of_these = (table.c.id.in_(annotation_ids), table.c.state == "accepted", table.c.provenance == "filled")
+        of_these = (table.c.id.in_(annotation_ids), table.c.state == "accepted", table.c.provenance == FILLED)
         with self.database.write() as connection:
             connection.execute(update(table).where(*of_these).values(state="undone"))
 
@@ -191,8 +191,8 @@ class AnnotationRows:
         """Batch of an annotator's newest accept that still counts and is not older than `within`. Filling is nobody's."""
         table = tables.annotations
         since = (datetime.now(UTC) - within).isoformat(timespec="milliseconds")
-        mine = (table.c.annotator == annotator, table.c.state == "accepted", table.c.accepted_at >= since)
-        query = select(table.c.batch).where(*mine, table.c.provenance != "filled").order_by(table.c.id.desc()).limit(1)
+        mine = (table.c.annotator == annotator, *accepted_by_people(), table.c.accepted_at >= since)
+        query = select(table.c.batch).where(*mine).order_by(table.c.id.desc()).limit(1)
         with self.database.read() as connection:
             batch: str | None = connection.execute(query).scalar()
         return batch
@@ -227,7 +227,7 @@ class AnnotationRows:
             columns += [literal(None).label("id"), literal("draft").label("state")] if drafts else [table.c.id, table.c.state]
             query = select(*columns).order_by(at if drafts else table.c.id)
             if table is tables.annotations:
-                query = query.where(table.c.provenance != "filled")
+                query = query.where(table.c.provenance != FILLED)
             if case is not None:
                 query = query.where(table.c.case == case)
             if ref is not None:
@@ -238,25 +238,25 @@ class AnnotationRows:
 
     def annotated_refs(self, *, role: Role | None = None) -> frozenset[SliceRef]:
         """Slices with an accepted annotation, of cases of one role if given, without filled ones; reads no labels."""
-        table = tables.annotations
-        return self._refs_where(table.c.provenance != "filled", *([] if role is None else [tables.cases.c.role == role]))
+        return self._refs_where(*accepted_by_people(), *([] if role is None else [tables.cases.c.role == role]))
 
     def is_annotated(self, role: Role) -> bool:
         """Whether `annotated_refs` of cases of a role has any; cheap to ask for at every step."""
         table, cases = tables.annotations, tables.cases
-        counts = (table.c.state == "accepted", table.c.provenance != "filled", cases.c.role == role)
-        query = select(table.c.id).join(cases, cases.c.name == table.c.case).where(*counts).limit(1)
+        join = select(table.c.id).join(cases, cases.c.name == table.c.case)
+        query = join.where(*accepted_by_people(), cases.c.role == role).limit(1)
         with self.database.read() as connection:
             return connection.execute(query).first() is not None
 
     def filled_refs(self) -> frozenset[SliceRef]:
         """Slices with a filled annotation and no other; reads no labels."""
-        return self._refs_where(tables.annotations.c.provenance == "filled") - self.annotated_refs()
+        table = tables.annotations
+        return self._refs_where(table.c.state == "accepted", table.c.provenance == FILLED) - self.annotated_refs()
 
     def _refs_where(self, *wanted: ColumnElement[bool]) -> frozenset[SliceRef]:
         table, cases = tables.annotations, tables.cases
         place = (table.c.case, table.c.axis, table.c.native_index)
-        query = select(*place).join(cases, cases.c.name == table.c.case).where(table.c.state == "accepted", *wanted)
+        query = select(*place).join(cases, cases.c.name == table.c.case).where(*wanted)
         with self.database.read() as connection:
             return frozenset(row_ref(row) for row in connection.execute(query))
 
@@ -273,7 +273,7 @@ class AnnotationRows:
         approved = select(reviews.c.annotation_id).where(reviews.c.id.in_(last), reviews.c.verdict == "approved")
         state = case_of((table.c.id.in_(approved), "reviewed"), else_="accepted").label("became")
         columns = [table.c.case, table.c.axis, table.c.native_index, state]
-        slices = select(*columns).where(table.c.state == "accepted", table.c.provenance != "filled").distinct().subquery()
+        slices = select(*columns).where(*accepted_by_people()).distinct().subquery()
         counts: dict[str, dict[str, int]] = {}
         with self.database.read() as connection:
             for row in connection.execute(select(slices.c.case, slices.c.became, func.count()).group_by(slices.c.case, slices.c.became)):
@@ -342,7 +342,7 @@ class AnnotationRows:
         query = (
             select(*place)
             .join(cases, cases.c.name == table.c.case)
-            .where(table.c.id.in_(newest), cases.c.role != "excluded", table.c.provenance.not_in(("imported", "filled")))
+            .where(table.c.id.in_(newest), cases.c.role != "excluded", table.c.provenance.not_in(("imported", FILLED)))
             .where(table.c.id.not_in(select(tables.reviews.c.annotation_id)))
         )
         own = select(*place).where(accepted, table.c.annotator == reviewer)

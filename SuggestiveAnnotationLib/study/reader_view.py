@@ -10,7 +10,7 @@ import numpy as np
 
 from SuggestiveAnnotationLib.study.records import Annotation, Draft, Prediction, Review, SuggestionStateRow, WorkNote
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import LabelArray, Role, SliceRef, SuggestionKind
+from SuggestiveAnnotationLib.types import FILLED, LabelArray, Role, SliceRef, SuggestionKind
 
 Origin = Literal["draft", "accepted", "other reader", "pre-annotation", "nothing"]
 SliceState = Literal["suggested", "draft", "accepted", "reviewed", "returned", "skipped", "unreadable", "expired"]
@@ -133,7 +133,7 @@ class ReaderView:
     def _own_or_other(self, drafts: Sequence[Draft], annotations: Sequence[Annotation]) -> ShownLabels | None:
         if drafts:
             return ShownLabels(drafts[-1].labels, "draft", self.annotator)
-        accepted = self._accepted(annotations)
+        accepted = self.seen(annotations)
         own = [a for a in accepted if a.annotator == self.annotator]
         if own:
             return ShownLabels(own[-1].labels, "accepted", self.annotator)
@@ -141,8 +141,9 @@ class ReaderView:
             return ShownLabels(accepted[-1].labels, "other reader", accepted[-1].annotator)
         return None
 
-    def _accepted(self, annotations: Iterable[Annotation]) -> list[Annotation]:
-        counting = [a for a in annotations if a.state == "accepted" and a.provenance != "filled"]
+    def seen(self, annotations: Iterable[Annotation]) -> list[Annotation]:
+        """Of some annotations those that people have accepted and this reader may look at."""
+        counting = [a for a in annotations if a.state == "accepted" and a.provenance != FILLED]
         return [a for a in counting if a.annotator == self.annotator or not self.blind]
 
     def pre_annotation(self, ref: SliceRef) -> Prediction | None:

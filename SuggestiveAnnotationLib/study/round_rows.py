@@ -27,7 +27,7 @@ from SuggestiveAnnotationLib.study.records import (
     row_ref,
     unpack,
 )
-from SuggestiveAnnotationLib.study.tables import same_slice
+from SuggestiveAnnotationLib.study.tables import accepted_by_people, same_slice
 from SuggestiveAnnotationLib.study.trust import damaged, geometry_of, inside, relative_inside, slice_ref
 from SuggestiveAnnotationLib.types import (
     LabelArray,
@@ -353,7 +353,7 @@ def _settled(connection: Any, refs: Sequence[SliceRef]) -> set[SliceRef]:
     """Of some slices those that people have accepted, and those of excluded cases."""
     cases, table = tables.cases, tables.annotations
     excluded = set(connection.execute(select(cases.c.name).where(cases.c.role == "excluded")).scalars())
-    drawn = select(table.c.case, table.c.axis, table.c.native_index).where(table.c.state == "accepted", table.c.provenance != "filled")
+    drawn = select(table.c.case, table.c.axis, table.c.native_index).where(*accepted_by_people())
     accepted = {row_ref(row) for row in connection.execute(drawn)}
     return {ref for ref in refs if ref.case in excluded or ref in accepted}
 
@@ -403,7 +403,7 @@ def reopen_suggestion(connection: Any, ref: SliceRef) -> None:
     """
     row = _newest_suggestion(connection, ref)
     table = tables.annotations
-    drawn = (*same_slice(table, ref), table.c.state == "accepted", table.c.provenance != "filled")
+    drawn = (*same_slice(table, ref), *accepted_by_people())
     counts = connection.execute(select(table.c.id).where(*drawn)).first()
     if row is not None and counts is None:
         _set_state(connection, row.id, "expired" if row.stage == "finished" else "draft", "")

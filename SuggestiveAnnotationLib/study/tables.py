@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from SuggestiveAnnotationLib.errors import StudyError
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import FILLED, SliceRef
 
 metadata = MetaData()
 
@@ -74,6 +74,11 @@ def _only(*kinds: type) -> Callable[[Any], Any]:
 def same_slice(table: Table, ref: SliceRef) -> tuple[ColumnElement[bool], ...]:
     """Conditions on a row of `table` to be of one slice."""
     return (table.c.case == ref.case, table.c.axis == ref.axis, table.c.native_index == ref.native_index)
+
+
+def accepted_by_people() -> tuple[ColumnElement[bool], ...]:
+    """Conditions on an annotation to count and to be somebody's work."""
+    return (annotations.c.state == "accepted", annotations.c.provenance != FILLED)
 
 
 def _slice_columns() -> tuple[Column[str], Column[int], Column[int]]:

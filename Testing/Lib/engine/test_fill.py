@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from sqlalchemy import Engine, event
 
 from SuggestiveAnnotationLib.engine.export import export
-from SuggestiveAnnotationLib.engine.fill import FILLED, FILLED_BY, fill_annotated, renew_filled
+from SuggestiveAnnotationLib.engine.fill import FILLED_BY, fill_annotated, renew_filled
 from SuggestiveAnnotationLib.engine.run_round import run_round
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions
 from SuggestiveAnnotationLib.engine.simulate import SIMULATION, simulate
@@ -25,7 +25,7 @@ from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.strategies.interpolation import fill_between
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import SliceRef
+from SuggestiveAnnotationLib.types import FILLED, SliceRef
 
 MakeStudy = Callable[..., Study]
 OPTIONS = RoundOptions(network="tiny", steps=2, batch=4, budget=2, device="cpu", strategy="widest-gap", fill=4)
