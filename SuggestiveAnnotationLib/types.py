@@ -19,6 +19,8 @@ LabelArray = NDArray[np.uint16]
 """Label values of the schema, `(row, column)` for a slice in canonical in-plane orientation (see `geometry.SliceFrame`)."""
 
 Plane = Literal["axial", "coronal", "sagittal"]
+GridSpacing = float | Literal["native"]
+"""Of the network grid: millimetres; "native": those of the scans."""
 Role = Literal["pool", "validation", "test", "excluded"]
 Unit = Literal["slice", "case"]
 Provenance = Literal["unchanged", "corrected", "from scratch", "empty", "imported", "filled"]

@@ -18,6 +18,8 @@ from .dialogs import Dialog, columns, fit, fixed, freePath, tick
 from .label_use import RULES, USES, ruleText, useText
 
 PLANES, ROLES = get_args(Plane), get_args(Role)
+PIXELS = 128
+"""Side of the network grid, where it is not as fine as the scans."""
 PALETTE = (*state_style.OKABE_ITO, "#999999")
 """Okabe and Ito's colours, which people with colour vision deficiency tell apart."""
 CASE, ROLE, SEQUENCES, LABELS, REMARK = range(5)
@@ -40,8 +42,18 @@ def roleText(role):
     return {"pool": _("to annotate"), "validation": _("validation"), "test": _("test"), "excluded": _("left out")}.get(role, role)
 
 
+def grids():
+    """What the networks may look at: how it is called, and `pixels` and `spacing` of the worker's `prepare`."""
+    return (
+        (_("{n} x {n} pixels, as wide as the widest case").format(n=PIXELS), {"pixels": PIXELS, "spacing": None}),
+        (_("the scans' own resolution"), {"pixels": None, "spacing": "native"}),
+    )
+
+
 class NewStudyDialog(Dialog):
-    """Shows a plan of `find_cohort`; calls `create(plan, folder, title, plane)` when the person confirms.
+    """Shows a plan of `find_cohort`; calls `create(plan, folder, title, grid)` when the person confirms.
+
+    `grid` holds `plane`, `pixels` and `spacing` of the worker's `prepare`.
 
     Args:
         path: of the .ui file.
@@ -60,6 +72,12 @@ class NewStudyDialog(Dialog):
         connect(ui.colourButton, "clicked()", self._chooseColour)
         connect(ui.titleEdit, "textChanged(QString)", self._onTitle)
         ui.planeBox.addItems([_("axial"), _("coronal"), _("sagittal")])
+        ui.gridBox.addItems([text for text, _grid in grids()])
+        ui.gridBox.toolTip = _(
+            "What the networks see of a slice. The scans' own resolution keeps thin structures and is what networks on patches are made "
+            "for; training takes longer and needs more memory. It cannot be changed later. Labels are always drawn and exported on the "
+            "scans' own voxels."
+        )
         ui.planeBox.currentIndex = PLANES.index(CohortPlan.from_json(plan).plane or "axial")
         self._rolesBefore = {}
         self._showCases()
@@ -276,7 +294,8 @@ class NewStudyDialog(Dialog):
             self.ui.problemLabel.text = str(error)
             return
         self.close()
-        self._create(plan, folder, title, PLANES[self.ui.planeBox.currentIndex])
+        _text, grid = grids()[self.ui.gridBox.currentIndex]
+        self._create(plan, folder, title, {"plane": PLANES[self.ui.planeBox.currentIndex], **grid})
 
 
 def _withoutRemoved(schema, classes):

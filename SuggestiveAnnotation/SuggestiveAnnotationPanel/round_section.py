@@ -348,7 +348,7 @@ class RoundSection(Section):
         if not workspace.ensure(requirements.PANEL, requirements.LEARNING):
             return
         if not self._prepared():
-            command = protocol.Prepare(plane=settings.place(workspace.path).get("plane", "axial"))
+            command = protocol.Prepare(**settings.place(workspace.path).get("grid", {}))
             workspace.ask(command, lambda _data: workspace.studyChanged(), title=_("Prepare the images"))
             return
         number, current = self._number(), workspace.study.current_round()

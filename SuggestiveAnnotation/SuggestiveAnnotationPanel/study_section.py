@@ -294,10 +294,10 @@ class StudySection(Section):
         if dialog is not None:
             dialog.open()
 
-    def _create(self, plan, folder, title, plane):
+    def _create(self, plan, folder, title, grid):
         # Making it can be interrupted after the study is there and before its images are prepared.
-        settings.setPlace(Path(folder), {"plane": plane})
-        command = protocol.CreateStudy(str(folder), plan, title, plane)
+        settings.setPlace(Path(folder), {"grid": grid})
+        command = protocol.CreateStudy(str(folder), plan, title, **grid)
         self.workspace.ask(command, self._onMade, lambda error: self._onNotMade(folder, error), title=_("Make the study"))
 
     def _onMade(self, data):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from SuggestiveAnnotationLib.types import GridSpacing
+
 Settings = TypeVar("Settings")
 
 
@@ -64,7 +66,7 @@ def name_pattern(text: str) -> tuple[str, str]:
     return name, pattern.strip("\"'")
 
 
-def spacing(text: str) -> float | Literal["native"]:
+def spacing(text: str) -> GridSpacing:
     """Millimetres or `native`, as `--spacing` takes it."""
     if text == "native":
         return "native"

@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from math import ceil, isfinite
-from typing import Literal
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback, Stage, interrupts_held, no_progress
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import PREPROCESSING_VERSION, Case, Plane, PreprocessingRecord
+from SuggestiveAnnotationLib.types import PREPROCESSING_VERSION, Case, GridSpacing, Plane, PreprocessingRecord
 
 PIXELS = 96
 """Side of the network grid, unless somebody says otherwise."""
@@ -32,9 +31,6 @@ LARGEST = 1024
 FEWEST = 16
 """The widest foreground of the cohort takes at least so many pixels of the network grid."""
 _LEAST = 32
-
-GridSpacing = float | Literal["native"]
-"""Millimetres; "native": those of the scans."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def prepare(
     """
     if pixels is not None and (pixels < _LEAST or pixels % 16):
         raise InputError(f"The network grid cannot have {pixels} pixels.", hint=f"Give a multiple of 16, at least {_LEAST}.")
-    if isinstance(spacing, float | int) and not (isfinite(spacing) and spacing > 0):
+    if spacing not in (None, "native") and not (isinstance(spacing, float | int) and isfinite(spacing) and spacing > 0):
         raise InputError(f"The network grid cannot have a spacing of {spacing} mm.", hint="Give a number above 0, or native.")
     frozen = study.frozen_record()
     if frozen is not None:
@@ -200,7 +196,7 @@ def _record(store: SliceStore, cases: Sequence[Case], pixels: int | None, wanted
     else:
         if widest < FEWEST * spacing:
             sentence = f"At a spacing of {spacing:g} mm the widest foreground, {widest:.0f} mm, would take fewer than {FEWEST} pixels."
-            raise InputError(sentence, hint=f"Give --spacing {widest / FEWEST / 1.1:.2g} or less; it is in millimetres.")
+            raise InputError(sentence, hint=f"Choose a spacing of {widest / FEWEST / 1.1:.2g} mm or less.")
         pixels = pixels or side_holding(widest, spacing)
     settings = store.settings
     return PreprocessingRecord(
@@ -220,7 +216,7 @@ def side_holding(widest: float, spacing: float) -> int:
         sentence = (
             f"At a spacing of {spacing:g} mm a network grid for the widest foreground, {widest:.0f} mm, would have {side} pixels a side."
         )
-        raise InputError(sentence, hint=f"Give --spacing {widest * MARGIN / LARGEST * 1.1:.2g} or more, or --pixels for a smaller grid.")
+        raise InputError(sentence, hint=f"Choose a spacing of {widest * MARGIN / LARGEST * 1.1:.2g} mm or more, or a number of pixels.")
     return side
 
 

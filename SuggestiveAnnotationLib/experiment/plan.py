@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from SuggestiveAnnotationLib.engine.settings import ManifoldOptions, RoundOptions, TrainingOptions
-from SuggestiveAnnotationLib.types import Plane, Unit, content_key
+from SuggestiveAnnotationLib.types import GridSpacing, Plane, Unit, content_key
 
 Amount = int | float
 """Slices or cases; a float is a share of the pool's cases, or of its slices that are not blank (0.06 is 6 %)."""
@@ -145,7 +145,8 @@ class Plan:
 
     Attributes:
         name: in the records. question: what the comparison is to answer, one sentence.
-        cohort, plane, pixels: what is compared on; without a plane the one it was acquired in.
+        cohort, plane, pixels, grid_spacing: what is compared on, the last three as in `engine.prepare.prepare`; without a plane the one it
+            was acquired in.
         split, seeds: every arm runs in every fold with every seed.
         first_batch, first_strategy, first_unit: what all arms start from.
         rounds: batches after the first.
@@ -159,7 +160,7 @@ class Plan:
     question: str
     cohort: EmbeddedSource | FolderSource
     plane: Plane | None
-    pixels: int
+    pixels: int | None
     split: Split
     seeds: tuple[int, ...]
     first_batch: Amount
@@ -174,6 +175,7 @@ class Plan:
     primary: Endpoint | None = None
     secondaries: tuple[Endpoint, ...] = ()
     transfer: Transfer | None = None
+    grid_spacing: GridSpacing | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -182,6 +184,8 @@ class Plan:
         for arm in made["arms"]:
             if not arm["fill"]:
                 del arm["fill"]
+        if made["grid_spacing"] is None:
+            del made["grid_spacing"]
         if not made["split"]["redraw"]:
             del made["split"]["redraw"]
         for one in (made["primary"], *made["secondaries"]):

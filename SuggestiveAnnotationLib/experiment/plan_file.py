@@ -30,7 +30,7 @@ from SuggestiveAnnotationLib.files import write_text
 from SuggestiveAnnotationLib.metrics import TOLERANCES_MM
 from SuggestiveAnnotationLib.strategies.contract import Requirement
 from SuggestiveAnnotationLib.strategies.registry import CONTEXT, entry, requirements, strategy
-from SuggestiveAnnotationLib.types import Plane, Unit
+from SuggestiveAnnotationLib.types import GridSpacing, Plane, Unit
 
 FROZEN = "plan.json"
 OVERLAPS = ("dice_3d", "dice_2d", "false_mm3_on_empty", "false_slices_on_empty")
@@ -121,11 +121,14 @@ def _plan(top: Table) -> Plan:
     top.only(_TOP)
     name = _name(top)
     cohort = top.table("cohort")
-    rest = Table({k: v for k, v in cohort.content.items() if k not in ("plane", "pixels")}, path=top.path, where="cohort")
+    rest = Table({k: v for k, v in cohort.content.items() if k not in ("plane", "pixels", "grid_spacing")}, path=top.path, where="cohort")
     training, manifold = top.table("training").settings(TrainingOptions), top.table("manifold").settings(ManifoldOptions)
     transfer = top.table("transfer").settings(Transfer) if "transfer" in top.content else None
-    pixels = cohort.get("pixels", int, 96)
-    if pixels < 32 or pixels % 16:
+    grid_spacing = cohort.get("grid_spacing", GridSpacing | None, None)
+    if isinstance(grid_spacing, float) and grid_spacing <= 0:
+        raise cohort.mistake(f"has grid_spacing = {grid_spacing:g}", hint='Give a number of millimetres above 0, or "native".')
+    pixels = cohort.get("pixels", int | None, 96 if grid_spacing is None else None)
+    if pixels is not None and (pixels < 32 or pixels % 16):
         raise cohort.mistake(f"has pixels = {pixels}", hint="Give a multiple of 16, at least 32.")
     rounds, repeats = (_least(top, key, 1, default) for key, default in (("rounds", 3), ("repeats", 1)))
     split = _split(top.table("split"))
@@ -141,6 +144,7 @@ def _plan(top: Table) -> Plan:
         cohort=_source(rest),
         plane=cohort.get("plane", Plane | None, None),
         pixels=pixels,
+        grid_spacing=grid_spacing,
         split=split,
         seeds=_seeds(top),
         first_batch=_first_batch(top),

@@ -12,7 +12,7 @@ from SuggestiveAnnotationLib.experiment.plan import Arm, Endpoint, Plan
 from SuggestiveAnnotationLib.experiment.results import MEAN, Results, Share
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.experiment.verdict import conclude
-from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, interval_words, metric_words
+from SuggestiveAnnotationLib.experiment.words import COST_WORDS, bounds_words, grid_words, interval_words, metric_words
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED, decimal, percent
 from SuggestiveAnnotationLib.report.tables import TableView
 from SuggestiveAnnotationLib.strategies.registry import options
@@ -32,7 +32,7 @@ def plan_table(results: Results) -> TableView:
         ("question", plan.question),
         ("plan", f"{plan.name}, content hash {results.plan_key}"),
         ("cohort", cohort),
-        ("slices", f"{plan.plane or 'the plane they were acquired in'}, network grid of {plan.pixels} pixels"),
+        ("slices", f"{plan.plane or 'the plane they were acquired in'}, network grid of {grid_words(plan.pixels, plan.grid_spacing)}"),
         ("held out", _split(plan)),
         ("seeds", _words(plan.seeds)),
         ("first batch", f"{_amount(plan.first_batch)} by {plan.first_strategy}, the same in every arm"),

@@ -104,7 +104,7 @@ def make_cohort(
         shutil.rmtree(path, ignore_errors=True)
         raise
     with study.lock():
-        prepare(study, plane=plan.plane, pixels=plan.pixels, processes=processes, **context)
+        prepare(study, plane=plan.plane, pixels=plan.pixels, spacing=plan.grid_spacing, processes=processes, **context)
         # Roles were those of the cohort's own table; here the plan says who is held out.
         study.set_roles({case.name: "pool" for case in study.cases() if case.role != "excluded"})
         if plan.transfer is None and plan.split.among == "*":

@@ -1,4 +1,4 @@
-"""Metrics, costs and intervals as a person reads them."""
+"""Metrics, costs, grids and intervals as a person reads them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from SuggestiveAnnotationLib.experiment.statistics import Interval
 from SuggestiveAnnotationLib.report.numbers import UNDEFINED
+from SuggestiveAnnotationLib.types import GridSpacing
 
 METRIC_WORDS = {
     "dice_3d": "3D Dice",
@@ -31,6 +32,14 @@ def metric_words(metric: str) -> str:
 def measure_words(metric: str, labels: Sequence[str]) -> str:
     """A metric and what it is averaged over, where that is not all classes."""
     return metric_words(metric) + (f" of {', '.join(labels)}" if labels else "")
+
+
+def grid_words(pixels: int | None, spacing: GridSpacing | None) -> str:
+    """What a plan says of the network grid."""
+    words = [] if pixels is None else [f"{pixels} pixels"]
+    if spacing is not None:
+        words.append("the scans' own spacing" if spacing == "native" else f"{spacing:g} mm")
+    return ", ".join(words)
 
 
 def bounds_words(one: Interval, digits: int = 3, *, signed: bool = False, level: str = "") -> str:

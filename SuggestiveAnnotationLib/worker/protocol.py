@@ -93,7 +93,10 @@ class CreateStudy(Command):
     plan: Mapping[str, Any] = _says("plan as `find_cohort` gives it, confirmed by a person")
     title: str = _says("what the study is called")
     plane: str = _says("anatomical plane of the slices", "axial")
-    pixels: int = _says("side of the network grid, a multiple of 16", 128)
+    pixels: int | None = _says("side of the network grid, a multiple of 16; null with a spacing: as wide as the widest foreground", 128)
+    spacing: float | str | None = _says(
+        'of the network grid, millimetres, or "native"; null: the widest foreground fits into `pixels`', None
+    )
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,10 @@ class Prepare(Command):
         "annotations or pre-annotations; `left_out`: sentences on those that did not"
     )
     plane: str = _says("anatomical plane of the slices", "axial")
-    pixels: int = _says("side of the network grid, a multiple of 16", 128)
+    pixels: int | None = _says("side of the network grid, a multiple of 16; null with a spacing: as wide as the widest foreground", 128)
+    spacing: float | str | None = _says(
+        'of the network grid, millimetres, or "native"; null: the widest foreground fits into `pixels`', None
+    )
 
 
 @dataclass(frozen=True)

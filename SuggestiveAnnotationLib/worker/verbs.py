@@ -62,7 +62,7 @@ class Verbs:
             protocol.OpenStudy: lambda c: self._open(Path(c.study)),
             protocol.CloseStudy: lambda _: self.close(),
             protocol.CheckStudy: lambda _: self._check(),
-            protocol.Prepare: lambda c: self._prepare(c.plane, c.pixels),
+            protocol.Prepare: self._prepare,
             protocol.FitManifold: self._fit_manifold,
             protocol.Train: self._train,
             protocol.Suggest: self._suggest,
@@ -175,7 +175,7 @@ class Verbs:
             study.close()
         opened = self._open(path)
         problems = self._check()["problems"]
-        prepared = self._prepare(command.plane, command.pixels)
+        prepared = self._prepare(command)
         self.study.set_property(_BEGUN, None)
         return {**opened, "prepared": True, "problems": problems, "taken": prepared["taken"], "left_out": prepared["left_out"]}
 
@@ -219,13 +219,14 @@ class Verbs:
 
         return {"problems": {case: list(found) for case, found in check(self.study, **self._context).items()}}
 
-    def _prepare(self, plane: str, pixels: int) -> Data:
+    def _prepare(self, command: protocol.Prepare | protocol.CreateStudy) -> Data:
         from SuggestiveAnnotationLib.engine.prepare import prepare
 
-        if plane not in get_args(Plane):
-            raise InputError(f"There is no plane {plane}.", hint=f"Choose one of {', '.join(get_args(Plane))}.")
-        # The command always names both, and means them for a study that has none yet.
-        wanted: Data = {} if self.study.frozen_record() else {"plane": cast(Plane, plane), "pixels": pixels}
+        if command.plane not in get_args(Plane):
+            raise InputError(f"There is no plane {command.plane}.", hint=f"Choose one of {', '.join(get_args(Plane))}.")
+        # The command always names a plane and a grid, and means them for a study that has none yet.
+        asked: Data = {"plane": command.plane, "pixels": command.pixels, "spacing": command.spacing}
+        wanted = {} if self.study.frozen_record() else asked
         # One process: inside Slicer there is no way to start more.
         prepared = prepare(self.study, **wanted, processes=1, **self._context)
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from panel_study import add_round
 
@@ -250,6 +251,8 @@ def test_an_interrupted_round_can_be_dropped_and_begun_with_other_settings(host:
 
 
 def test_images_that_are_not_prepared_are_prepared_first(host: Any, section: Any, panel: Any, sample: Path, tmp_path: Path) -> None:
+    from SuggestiveAnnotationPanel import settings
+
     from SuggestiveAnnotationLib.study.study import Study
 
     prepared = Study(sample)
@@ -263,9 +266,14 @@ def test_images_that_are_not_prepared_are_prepared_first(host: Any, section: Any
     )
     bare.close()
     prepared.close()
+    # As the window of a new study leaves it, whose making was stopped half-way.
+    settings.setPlace(tmp_path / "bare", {"grid": {"plane": "coronal", "pixels": None, "spacing": "native"}})
     panel.workspace.openStudy(tmp_path / "bare")
     assert section.ui.startButton.text == "Prepare the images"
     assert section.ui.guidance.text.startswith("The images are not prepared yet.")
     host.click(section.ui.startButton)
     host.waitUntil(lambda: panel.workspace.task is None, 60, "preparing")
     assert section.ui.startButton.text == "Start round 0"
+    study = panel.workspace.study
+    assert study.frozen_record().plane == "coronal"
+    assert study.frozen_record().spacing == (np.median([min(study.frame(case.name).spacing[1:]) for case in study.cases()]),) * 2

@@ -163,6 +163,7 @@ def test_a_study_from_a_folder_is_confirmed_corrected_and_made(host: Any, sectio
     ui.modalitiesTable.item(1, 1).setText("flair 2")
     ui.casesTable.cellWidget(1, 1).currentIndex = 2
     ui.planeBox.setCurrentText("coronal")
+    ui.gridBox.setCurrentText("the scans' own resolution")
     host.type(ui.titleEdit, "My pilot")
     assert ui.folderEdit.currentPath == str(studies / "My-pilot")
     host.click(ui.createButton)
@@ -173,7 +174,7 @@ def test_a_study_from_a_folder_is_confirmed_corrected_and_made(host: Any, sectio
     assert study.modalities == ("T1", "flair 2")
     assert [(one.value, one.name) for one in study.schema.classes] == [(2, "tumour"), (3, "oedema")]
     assert {case.name: case.role for case in study.cases()} == {"anna": "pool", "berta": "test"}
-    assert study.frozen_record() is not None
+    assert study.frozen_record().spacing == (min(study.frame("anna").spacing[1:]),) * 2
     # Coronal slices of 10 x 48 x 40 voxels lie along the middle axis.
     assert {ref.axis for ref in study.pool_refs()} == {1}
     assert len(study.pool_refs()) == 48

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,11 +136,12 @@ def test_pixels_that_are_given_as_well_may_leave_foreground_out_and_say_so(make_
         (-1.0, r"spacing of -1\.0 mm"),
         (float("nan"), r"spacing of nan mm"),
         (float("inf"), r"spacing of inf mm"),
-        (0.03, r"would have 1360 pixels a side.*Give --spacing 0\.044 or more, or --pixels"),
-        (3.0, r"40 mm, would take fewer than 16 pixels.*Give --spacing 2\.3 or less"),
+        (0.03, r"would have 1360 pixels a side.*Choose a spacing of 0\.044 mm or more, or a number of pixels"),
+        (3.0, r"40 mm, would take fewer than 16 pixels.*Choose a spacing of 2\.3 mm or less"),
+        ("fine", r"spacing of fine mm\. Give a number above 0, or native"),
     ],
 )
-def test_a_spacing_that_cannot_be_meant_is_refused_and_freezes_nothing(make_blocks: MakeBlocks, spacing: float, sentence: str) -> None:
+def test_a_spacing_that_cannot_be_meant_is_refused_and_freezes_nothing(make_blocks: MakeBlocks, spacing: Any, sentence: str) -> None:
     study = make_blocks((1.0, 1.0))
     with pytest.raises(InputError, match=sentence):
         prepare(study, spacing=spacing)
@@ -163,7 +165,7 @@ def test_the_spacing_is_given_on_the_command_line(make_blocks: MakeBlocks, capsy
             main(["prepare", study, "--spacing", mistake])
         assert f"'{mistake}' is neither a number of millimetres nor native" in capsys.readouterr().err
     assert main(["prepare", study, "--spacing", "0.01", "--quiet"]) == 2
-    assert "Give --spacing" in capsys.readouterr().err
+    assert "Choose a spacing" in capsys.readouterr().err
     assert main(["prepare", study, "--spacing", "native", "--quiet", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)["record"]
     assert (record["spacing"], record["size"]) == ([0.75, 0.75], [48, 48])

@@ -62,6 +62,8 @@ def test_a_plan_says_everything_and_arms_inherit_what_they_do_not_change(write_p
         ("folds = 2", 'kind = "fixed"', r"names nobody"),
         ("folds = 2", 'kind = "leave-one-out"\nredraw = true', r"has redraw and kind"),
         ("pixels = 32", "pixels = 30", r"pixels = 30"),
+        ("pixels = 32", 'grid_spacing = "fine"', r"\[cohort\] has grid_spacing = 'fine', which is not .*'native'"),
+        ("pixels = 32", "grid_spacing = 0", r'grid_spacing = 0\. Give a number of millimetres above 0, or "native"'),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 2", r""),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 1", r"2 folds, but there are 1 people"),
         ('folder = "${DATA}/phantoms"\nlabel = "*_label*"', "cases = 3\nlesions = 2", r"lesion is 2"),
@@ -104,6 +106,15 @@ def test_the_hash_is_of_the_content_and_not_of_the_comments(write_plan: WritePla
     assert read_plan(write_plan("# why\n" + plan_text)).key == plain.key
     assert read_plan(write_plan(old="steps = 3\nbatch", new="steps = 4\nbatch")).key != plain.key
     assert read_plan(write_plan(old='against = "random"', new='against = "random"\nmargin = 0.02')).key != plain.key
+
+
+def test_a_grid_of_a_given_spacing_changes_the_hash_and_its_absence_does_not(write_plan: WritePlan, plan: Plan) -> None:
+    assert "grid_spacing" not in plan.to_json()
+    for text, pixels, spacing in (('"native"', None, "native"), ("1", None, 1.0), ("0.5\npixels = 64", 64, 0.5)):
+        made = read_plan(write_plan(old="pixels = 32", new=f"grid_spacing = {text}"))
+        assert (made.pixels, made.grid_spacing) == (pixels, spacing)
+        assert made.key != plan.key
+        assert plan_from_json(made.to_json()) == made
 
 
 def test_filling_changes_the_hash_and_its_absence_does_not(plan: Plan) -> None:

@@ -179,6 +179,16 @@ def test_a_cohort_that_was_refused_is_looked_at_again(plan: Plan, data: Path, tm
     assert go(plan, out, data, only_estimate=True).left == 4
 
 
+def test_the_network_grid_may_be_as_fine_as_the_scans(write_plan: WritePlan, data: Path, tmp_path: Path) -> None:
+    plan = read_plan(write_plan(old="pixels = 32", new='grid_spacing = "native"'))
+    go(plan, tmp_path / "out", data, only_estimate=True)
+    with closing(Study(tmp_path / "out" / "work" / "cohort")) as study:
+        own = [min(study.frame(case.name).spacing[1:]) for case in study.cases()]
+        record = study.frozen_record()
+    assert record is not None
+    assert record.spacing == (np.median(own), np.median(own))
+
+
 def test_a_cohort_that_is_converted_goes_on(write_plan: WritePlan, tmp_path: Path) -> None:
     task, generator, listed = tmp_path / "data" / "Task01", np.random.default_rng(0), []
     for folder in ("imagesTr", "labelsTr"):

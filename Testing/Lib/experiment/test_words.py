@@ -1,11 +1,13 @@
-"""Intervals in words."""
+"""Intervals and grids in words."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from SuggestiveAnnotationLib.experiment.statistics import Interval
-from SuggestiveAnnotationLib.experiment.words import bounds_words, interval_words
+from SuggestiveAnnotationLib.experiment.words import bounds_words, grid_words, interval_words
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,14 @@ from SuggestiveAnnotationLib.experiment.words import bounds_words, interval_word
 )
 def test_an_interval_in_words(bounds: tuple[float | None, ...], options: dict[str, object], words: str) -> None:
     assert interval_words(Interval(*bounds, people=3, runs=3), **options) == words  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "spacing", "words"),
+    [(96, None, "96 pixels"), (None, "native", "the scans' own spacing"), (64, 0.85, "64 pixels, 0.85 mm"), (None, 1.0, "1 mm")],
+)
+def test_a_grid_in_words(pixels: int | None, spacing: Any, words: str) -> None:
+    assert grid_words(pixels, spacing) == words
 
 
 def test_bounds_alone_with_their_level() -> None:

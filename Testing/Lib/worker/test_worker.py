@@ -87,7 +87,7 @@ def test_from_a_folder_to_a_case_on_the_screen(worker: Worker, write_phantoms: C
     assert made["prepared"] is True
     assert made["problems"] == {}
     assert worker.ask(CheckStudy())["problems"] == {}
-    assert worker.ask(Prepare(pixels=32))["kept"] == 3
+    assert worker.ask(Prepare(pixels=32, spacing="native"))["kept"] == 3
     shown = worker.ask(LoadCase("case0"))
     (path,) = shown["modalities"].values()
     array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -100,6 +100,19 @@ def test_from_a_folder_to_a_case_on_the_screen(worker: Worker, write_phantoms: C
     assert (error.kind, error.hint) == ("study", "Annotate and accept a few slices first.")
     worker.ask(CloseStudy())
     assert worker.refuse(CheckStudy()).sentence == "No study is open."
+
+
+def test_a_study_is_made_on_the_scans_own_spacing(worker: Worker, write_phantoms: Callable[..., Path], tmp_path: Path) -> None:
+    plan = worker.ask(FindCohort(str(write_phantoms(tmp_path / "cohort", cases=1))))["plan"]
+    command = CreateStudy(str(tmp_path / "study"), plan, "Phantoms", pixels=None, spacing="native")
+    refused = worker.refuse(replace(command, study=str(tmp_path / "other"), spacing="fine"))
+    assert (refused.kind, refused.hint) == ("input", "Give a number above 0, or native.")
+    worker.ask(command)
+    study = Study(tmp_path / "study")
+    record = study.frozen_record()
+    assert record is not None
+    assert record.spacing == (min(study.frame("case0").spacing[1:]),) * 2
+    assert record.size == (32, 32)
 
 
 def test_a_study_whose_creation_was_cancelled_is_finished_by_the_same_command_only(
