@@ -235,12 +235,15 @@ class SuggestionsSection(Section):
         passable = waits and self._statuses[ref].kind is not None
         why = "" if waits else _("Open a slice that waits first.")
         never = _("It was never suggested. Drop drafts in 4 throws the draft away.") if waits and not passable else why
-        for button, tip in (
-            (ui.skipButton, _("Pass this suggestion over; it is not suggested again")),
-            (ui.unreadableButton, _("Say that the image cannot be read here; it is not suggested again")),
+        shown = self._shownSlice()
+        # Whoever scrolled on may mean the slice that they see.
+        elsewhere = effort_text.elsewhereText(shown, ref) if passable and shown not in (None, ref) else ""
+        for button, tip, other in (
+            (ui.skipButton, _("Pass this suggestion over; it is not suggested again"), ""),
+            (ui.unreadableButton, _("Say that the image cannot be read here; it is not suggested again"), elsewhere),
         ):
-            button.enabled = passable
-            button.toolTip = never or tip
+            button.enabled = passable and not other
+            button.toolTip = never or other or tip
         known = ref is not None
         hidden = self._hidden(ref) if known else ""
         excluded = self.workspace.whyExcluded(ref)

@@ -41,12 +41,15 @@ def test_only_the_slice_on_the_screen_is_accepted(reader: Reader, button: str) -
     assert np.array_equal(annotation.labels, painted)
 
 
-def test_empty_needs_its_slice_on_the_screen(reader: Reader) -> None:
-    button = reader.panel.sections[2].ui.emptyButton
+@pytest.mark.parametrize("name", ["emptyButton", "unreadableButton"])
+def test_who_judges_a_slice_has_it_on_the_screen(reader: Reader, name: str) -> None:
+    button = getattr(reader.panel.sections[2].ui, name)
     assert button.isEnabled()
     reader.scroll(B)
     assert not button.isEnabled()
     assert button.toolTip.startswith("The large view shows slice 6, but slice 4 is open")
+    # To pass it over nobody needs to look at it.
+    assert reader.panel.sections[2].ui.skipButton.isEnabled()
     reader.host.press("J")
     assert button.isEnabled()
 
