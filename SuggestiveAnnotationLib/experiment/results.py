@@ -283,8 +283,8 @@ class Results:
         return measure_words(self.metric, self.labels)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, no NaN among them; arms, gains and ablations by name."""
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
+        """JSON values, no NaN among them; the plan as it was frozen; arms, gains and ablations by name."""
+        data: dict[str, Any] = {**json.loads(json.dumps(asdict(self), allow_nan=False)), "plan": self.plan.to_json()}
         data["arms"] = {one["name"]: one for one in data["arms"]}
         data["gains"] = {one["arm"]: one for one in data["gains"]}
         return data

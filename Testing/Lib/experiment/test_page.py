@@ -13,6 +13,7 @@ from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.experiment.looks import highlighted, looks
 from SuggestiveAnnotationLib.experiment.page import write_page
 from SuggestiveAnnotationLib.experiment.plan import Endpoint
+from SuggestiveAnnotationLib.experiment.plan_file import plan_from_json
 from SuggestiveAnnotationLib.experiment.record import RECORDS
 
 FEW = 200
@@ -85,6 +86,9 @@ def test_numbers_as_json(whole):
     assert data["arms"]["gradient"]["area"]["minutes"]["mean"] > data["arms"]["random"]["area"]["minutes"]["mean"]
     assert data["verdict"][0].startswith("gradient wins")
     assert data["failures"] == [["strided__fold-1__seed-0", "ValueError", "The disk burst."]]
+    # Options that are younger than a published page do not change it.
+    assert data["plan"].keys().isdisjoint({"grid_spacing"})
+    assert plan_from_json(data["plan"]).key == data["plan_key"]
     shown = f"{data['arms']['random']['area']['minutes']['mean']:.3f}"
     assert shown in (whole / "index.html").read_text(encoding="utf-8")
 
