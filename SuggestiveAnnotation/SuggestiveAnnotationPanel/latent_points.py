@@ -115,18 +115,14 @@ class LatentPoints:
                 found[ref] = "audit" if state == "labelled" and status.kind == "audit" else state
         return found
 
-    @staticmethod
-    def _seen(session):
-        return session.seen(session.study.annotations())
-
     def _rounds(self, session):
-        return {a.ref: _("round {n}").format(n=a.round) for a in self._seen(session) if a.round is not None}
+        return {a.ref: _("round {n}").format(n=a.round) for a in session.seen(session.study.annotations()) if a.round is not None}
 
     def _classes(self, session):
         """Slice -> name of the structure that fills most of what was accepted on it."""
         names = {c.value: c.name for c in session.study.schema.classes}
         found = {}
-        for annotation in self._seen(session):
+        for annotation in session.seen(session.study.annotations()):
             if annotation.id not in self._content:
                 values, counts = np.unique(annotation.labels, return_counts=True)
                 filled = {names[v]: n for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v in names}

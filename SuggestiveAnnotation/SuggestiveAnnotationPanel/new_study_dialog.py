@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from SuggestiveAnnotationLib.cohort.plan import CohortPlan
 from SuggestiveAnnotationLib.types import Plane, Role
+from SuggestiveAnnotationLib.worker.protocol import PIXELS
 
 from . import state_style
 from .connect import connect
@@ -18,8 +19,6 @@ from .dialogs import Dialog, columns, fit, fixed, freePath, tick
 from .label_use import RULES, USES, ruleText, useText
 
 PLANES, ROLES = get_args(Plane), get_args(Role)
-PIXELS = 128
-"""Side of the network grid, where it is not as fine as the scans."""
 PALETTE = (*state_style.OKABE_ITO, "#999999")
 """Okabe and Ito's colours, which people with colour vision deficiency tell apart."""
 CASE, ROLE, SEQUENCES, LABELS, REMARK = range(5)

@@ -11,6 +11,8 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, ClassVar
 
 PROTOCOL_VERSION = 2
+PIXELS = 128
+"""Side of the network grid of whoever does not choose another, or its spacing."""
 
 
 def _says(text: str, default: Any = MISSING, **more: Any) -> Any:
@@ -92,11 +94,9 @@ class CreateStudy(Command):
     study: str = _says("folder of the new study, absent or empty")
     plan: Mapping[str, Any] = _says("plan as `find_cohort` gives it, confirmed by a person")
     title: str = _says("what the study is called")
-    plane: str = _says("anatomical plane of the slices", "axial")
-    pixels: int | None = _says("side of the network grid, a multiple of 16; null with a spacing: as wide as the widest foreground", 128)
-    spacing: float | str | None = _says(
-        'of the network grid, millimetres, or "native"; null: the widest foreground fits into `pixels`', None
-    )
+    plane: str = _says("as of `prepare`", "axial")
+    pixels: int | None = _says("as of `prepare`", PIXELS)
+    spacing: float | str | None = _says("as of `prepare`", None)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Prepare(Command):
         "annotations or pre-annotations; `left_out`: sentences on those that did not"
     )
     plane: str = _says("anatomical plane of the slices", "axial")
-    pixels: int | None = _says("side of the network grid, a multiple of 16; null with a spacing: as wide as the widest foreground", 128)
+    pixels: int | None = _says("side of the network grid, a multiple of 16; null with a spacing: as wide as the widest foreground", PIXELS)
     spacing: float | str | None = _says(
         'of the network grid, millimetres, or "native"; null: the widest foreground fits into `pixels`', None
     )
