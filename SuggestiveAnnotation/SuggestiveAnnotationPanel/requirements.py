@@ -25,6 +25,9 @@ SAMPLE = {"nilearn>=0.10,<1": "nilearn"}
 """The template that the sample's brains are made from."""
 
 
+_installing = False
+
+
 class NotInstalled(Exception):
     """Packages are missing: the person said no, or it did not work; the text says what is missing and why."""
 
@@ -56,15 +59,20 @@ def _found(package):
         return False
 
 
-def ensure(*groups):
+def ensure(*groups, say=lambda _sentence: None):
     """Install what is missing, after asking once for all of it. Returns: whether something was installed.
 
+    Args:
+        say: called with a sentence when the installation, which takes minutes, begins and when it is done.
+
     Raises:
-        NotInstalled: the person said no, the PyTorch extension is not there, or installing failed.
+        NotInstalled: the person said no, the PyTorch extension is not there, installing failed or is under way already.
     """
     wanted = missing(*groups)
     if not wanted:
         return False
+    if _installing:
+        raise NotInstalled(_("Packages are being installed. Wait until that is done, then try again."))
     names = ", ".join(_name(requirement) for requirement in wanted)
     question = _(
         "Suggestive Annotation needs Python packages that 3D Slicer does not bring: {names}.\n\n"
@@ -75,6 +83,25 @@ def ensure(*groups):
     without = _("Not installed: {names}. Without them this step is not possible; everything else works.").format(names=names)
     if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Install packages")):
         raise NotInstalled(without)
+    say(_("Packages are being installed: {names}. That can take many minutes, in which 3D Slicer may not answer.").format(names=names))
+    try:
+        _installAll(wanted)
+    # ImportError: the PyTorch extension imports what it installs.
+    except (ImportError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        logging.exception("SuggestiveAnnotation: packages could not be installed")
+        raise NotInstalled(f"{without} ({error})") from error
+    importlib.invalidate_caches()
+    if still := missing(*groups):
+        text = _("Still missing after the installation: {names}. Restart 3D Slicer; if that does not help, its error log says why.")
+        raise NotInstalled(text.format(names=", ".join(_name(requirement) for requirement in still)))
+    say(_("The packages are installed."))
+    return True
+
+
+def _installAll(wanted):
+    """Install requirements. Slicer answers clicks meanwhile: a second pip would break what the first one writes."""
+    global _installing
+    _installing = True
     try:
         for requirement in wanted:
             if _name(requirement) == "torch":
@@ -82,14 +109,8 @@ def ensure(*groups):
         others = [requirement for requirement in wanted if _name(requirement) != "torch"]
         if others:
             _install(others)
-    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        logging.exception("SuggestiveAnnotation: packages could not be installed")
-        raise NotInstalled(f"{without} ({error})") from error
-    importlib.invalidate_caches()
-    if still := missing(*groups):
-        text = _("Still missing after the installation: {names}. Restart 3D Slicer; if that does not help, its error log says why.")
-        raise NotInstalled(text.format(names=", ".join(_name(requirement) for requirement in still)))
-    return True
+    finally:
+        _installing = False
 
 
 def _name(requirement):

@@ -241,13 +241,15 @@ class Workspace:
 
     def ensure(self, *groups):
         """Whether the packages of the groups of `requirements` are there, after asking to install what is missing; says why not."""
+        session = self.session
         try:
-            if requirements.ensure(*groups):
+            if requirements.ensure(*groups, say=lambda sentence: self.message("info", sentence)):
                 self.requests.restart()
         except requirements.NotInstalled as error:
             self.message("warning", str(error))
             return False
-        return True
+        # Slicer goes on while it installs: what was begun was begun in this study.
+        return self.session is session
 
     def cleanup(self):
         """The module goes: save, close, end the worker."""

@@ -140,6 +140,57 @@ def test_an_installation_that_fails_is_told_in_a_sentence(requirements: Any, hos
         host.packages.fail = False
 
 
+def test_torch_that_was_installed_and_cannot_be_imported_is_told_in_a_sentence(
+    requirements: Any, host: Any, absent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import PyTorchUtils
+
+    def fails(*_arguments: Any, **_options: Any) -> None:
+        raise ImportError("cannot import name 'main'")
+
+    absent("torch")
+    monkeypatch.setattr(PyTorchUtils.PyTorchUtilsLogic, "installTorch", fails)
+    host.dialogs.answers = [True]
+    with pytest.raises(requirements.NotInstalled, match=r"Not installed: torch.*cannot import name"):
+        requirements.ensure({"torch>=2.8": "torch"})
+
+
+def test_a_second_click_while_torch_is_being_installed_starts_no_second_installation(panel: Any, host: Any, absent: Any) -> None:
+    said: list[str] = []
+    button = panel.sections[0].ui.sampleButton
+
+    def again() -> None:
+        said.append(panel.messageLabel.text)
+        host.click(button)
+        said.append(panel.messageLabel.text)
+
+    absent("torch")
+    host.packages.meanwhile = again
+    host.dialogs.answers = [True]
+    host.click(button)
+    assert "Packages are being installed: torch" in said[0]
+    assert "Wait until that is done" in said[1]
+    assert host.packages.requested == ["torch>=2.8"]
+    assert len(host.dialogs.said) == 1
+
+
+def test_what_was_begun_in_a_study_that_was_closed_during_the_installation_does_not_go_on(
+    reader: Any, panel: Any, host: Any, absent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from SuggestiveAnnotationPanel import requirements
+
+    def meanwhile() -> None:
+        panel.workspace.closeStudy()
+        monkeypatch.delitem(sys.modules, "torch")
+
+    absent("torch")
+    host.packages.meanwhile = meanwhile
+    host.dialogs.answers = [True]
+    assert not panel.workspace.ensure({"torch>=2.8": "torch"})
+    assert panel.messageLabel.text == "The packages are installed."
+    assert requirements.missing({"torch>=2.8": "torch"}) == []
+
+
 def test_what_is_still_missing_after_the_installation_is_named(requirements: Any, host: Any) -> None:
     host.dialogs.answers = [True]
     with pytest.raises(requirements.NotInstalled, match="Still missing after the installation: no-such-package"):
@@ -155,7 +206,7 @@ def test_a_worker_that_is_idle_starts_again_after_an_installation(panel: Any, ho
     workspace.ask(protocol.Status(), answers.append)
     host.waitUntil(lambda: answers, 60, "the worker")
     first = workspace.process.processId
-    monkeypatch.setattr(requirements, "ensure", lambda *groups: True)
+    monkeypatch.setattr(requirements, "ensure", lambda *groups, **_options: True)
     assert workspace.ensure(requirements.PANEL)
     assert not workspace.worker.running
     assert panel.messageLabel.text == ""

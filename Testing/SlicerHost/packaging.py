@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from subprocess import CalledProcessError
 from typing import Any
 
 from packaging.requirements import Requirement
+from PySide6 import QtWidgets
 
 
 class Packages:
@@ -17,16 +19,18 @@ class Packages:
         fail: pip ends with an error although the person said yes.
         requested: every requirement, in order.
         calls: name and arguments of every call.
+        meanwhile: called while torch is being installed, in which the real one lets Slicer answer clicks after each line of pip's.
     """
 
     def __init__(self) -> None:
         self.agree, self.fail = True, False
+        self.meanwhile: Callable[[], None] = lambda: None
         self.requested: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def forget(self) -> None:
         """Begin anew; the person agrees."""
-        self.agree, self.fail = True, False
+        self.agree, self.fail, self.meanwhile = True, False, lambda: None
         self.requested.clear()
         self.calls.clear()
 
@@ -108,4 +112,9 @@ class PyTorchUtilsLogic:
     ) -> Any:
         """The module torch, None when the person said no."""
         options = {key: value for key, value in locals().items() if key != "self"}
-        return object() if packages.ask("installTorch", [f"torch{torchVersionRequirement or ''}"], options) else None
+        if not packages.ask("installTorch", [f"torch{torchVersionRequirement or ''}"], options):
+            return None
+        # As `slicer.util.logProcessOutput` does, which waits for pip.
+        packages.meanwhile()
+        QtWidgets.QApplication.processEvents()
+        return object()
