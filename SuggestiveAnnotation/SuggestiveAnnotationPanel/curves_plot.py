@@ -7,7 +7,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from . import state_style
-from .plot_nodes import Look, PlotNodes, addHidden, putLegendAbove
+from .plot_nodes import Look, PlotNodes, addHidden, chartOf, putLegendAbove
 
 VIEW_NAME = "SuggestiveCurves"
 CURVE = Look("circle", state_style.BLUE, 9.0, "Solid", 2.0)
@@ -97,7 +97,7 @@ class CurvesPlot:
         for number in numbers[1:-1:step]:
             places.InsertNextValue(number)
             names.InsertNextValue(str(number))
-        self.widget.plotView().chart().GetAxis(vtk.vtkAxis.BOTTOM).SetCustomTickPositions(places, names)
+        chartOf(self.widget.plotView()).GetAxis(vtk.vtkAxis.BOTTOM).SetCustomTickPositions(places, names)
 
     def _useViewNode(self):
         """An embedded plot needs a view node; one with an owner is left alone by the layout manager."""

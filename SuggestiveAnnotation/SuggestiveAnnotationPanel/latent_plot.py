@@ -13,7 +13,7 @@ from SuggestiveAnnotationLib.types import describe
 from . import layout, state_style
 from .connect import connect, guarded
 from .latent_points import LatentPoints
-from .plot_nodes import Look, PlotNodes, putLegendAbove
+from .plot_nodes import Look, PlotNodes, chartOf, putLegendAbove
 
 LEGEND_LINE, LEGEND_SHARE = 16, 0.4
 """Pixels of an entry, and the part of the view's height that a legend may take."""
@@ -177,7 +177,7 @@ class LatentPlot:
         return row if away[row] <= NEAR else None
 
     def _pixels(self, axis, column):
-        drawn = self._view.chart().GetAxis(axis)
+        drawn = chartOf(self._view).GetAxis(axis)
         first, last = drawn.GetPoint1()[column], drawn.GetPoint2()[column]
         low, high = drawn.GetUnscaledMinimum(), drawn.GetUnscaledMaximum()
         return first + (self.points[:, column] - low) / ((high - low) or 1.0) * (last - first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,16 @@ class Look:
     width: float = 1.0
 
 
+def chartOf(view):
+    """The `vtkChartXY` of a plot view."""
+    # Slicer imports VTK's modules when they are first named: a chart handed out before has no methods of its own until Slicer is restarted.
+    importlib.import_module("vtkmodules.vtkChartsCore")
+    return view.chart()
+
+
 def putLegendAbove(view):
     """Have the legend of a plot view beside the points, not upon them."""
-    legend = view.chart().GetLegend()
+    legend = chartOf(view).GetLegend()
     legend.SetInline(False)
     legend.SetHorizontalAlignment(vtk.vtkChartLegend.CENTER)
     legend.SetVerticalAlignment(vtk.vtkChartLegend.TOP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,13 @@ def test_more_groups_than_colours_become_others(host: Any) -> None:
 
 
 # What is drawn
+
+
+def test_it_is_drawn_in_a_slicer_that_has_just_started(plot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vtkmodules.vtkChartsCore", raising=False)
+    plot.mark()
+    monkeypatch.delitem(sys.modules, "vtkmodules.vtkChartsCore", raising=False)
+    assert plot.nearest(-1000, -1000) is None
 
 
 def test_every_slice_is_drawn_in_its_group_and_no_point_is_joined(plot: Any) -> None:

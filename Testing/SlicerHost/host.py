@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from . import connections
 from .dialogs import Dialogs
 from .main_window import qSlicerMainWindow
 from .packaging import Packages
+from .views.plot_view import CHARTS
 
 CHECK_BOX = 10
 """Pixels from the left at which a check box is pressed."""
@@ -49,6 +51,8 @@ class Host:
     def loadModule(self, path: str | Path) -> Any:
         """Import the module's file, build its panel, show it, and enter it. Returns: the Python widget."""
         path = Path(path).resolve()
+        # As in a Slicer that has just started; the host itself needed it.
+        sys.modules.pop(CHARTS, None)
         self._paths[path.stem] = str(path)
         module = slicer.app.moduleManager()._load(str(path))
         self.enter(path.stem)

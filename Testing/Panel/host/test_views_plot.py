@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,7 @@ def test_only_points_within_a_few_pixels_are_found(plot):
 
 def test_the_chart_shows_what_the_nodes_say(plot):
     import vtk
+    import vtkmodules.vtkChartsCore  # noqa: F401
 
     chart, node = plot.view.chart(), plot.chart
     assert chart.GetNumberOfPlots() == 2
@@ -128,9 +131,18 @@ def test_the_chart_shows_what_the_nodes_say(plot):
 
 def test_without_line_style_none_the_points_are_joined(plot):
     import vtk
+    import vtkmodules.vtkChartsCore  # noqa: F401
 
     plot.series[0].SetLineStyle(plot.series[0].LineStyleSolid)
     assert plot.view.chart().GetPlot(0).GetPen().GetLineType() == vtk.vtkPen.SOLID_LINE
+
+
+def test_the_chart_has_no_methods_of_its_own_before_vtks_module_of_charts_is_imported(plot, monkeypatch):
+    import vtkmodules.vtkChartsCore  # noqa: F401
+
+    monkeypatch.delitem(sys.modules, "vtkmodules.vtkChartsCore")
+    with pytest.raises(AttributeError):
+        plot.view.chart().GetLegend()
 
 
 def test_there_is_no_setter_for_the_chart_node(plot):

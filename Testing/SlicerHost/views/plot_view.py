@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import slicer
@@ -24,6 +25,7 @@ _MARKER = {
     "MarkerStyleCircle": vtk.vtkPlotPoints.CIRCLE,
     "MarkerStyleDiamond": vtk.vtkPlotPoints.DIAMOND,
 }
+CHARTS = "vtkmodules.vtkChartsCore"
 _LEFT, _MIDDLE, _RIGHT = vtk.vtkContextMouseEvent.LEFT_BUTTON, vtk.vtkContextMouseEvent.MIDDLE_BUTTON, vtk.vtkContextMouseEvent.RIGHT_BUTTON
 
 
@@ -62,7 +64,8 @@ class qMRMLPlotView(RenderArea):
     # What scripts may call
 
     def chart(self) -> Any:
-        return self._chart
+        """Without methods of its own until somebody imported VTK's module of charts, which Slicer does when Python first names it."""
+        return self._chart if CHARTS in sys.modules else vtk.vtkObject()
 
     def scene(self) -> Any:
         return self._context.GetScene()
