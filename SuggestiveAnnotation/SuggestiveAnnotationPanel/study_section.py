@@ -315,6 +315,8 @@ class StudySection(Section):
         if error.kind == "cancelled" and (Path(folder) / DATABASE_NAME).exists():
             self.workspace.openStudy(folder)
             self.workspace.message("info", _("Cancelled. Prepare the images in 2 to go on."))
+        elif error.kind == "input":
+            self._refuse(error)
         else:
             self._tell(error)
 

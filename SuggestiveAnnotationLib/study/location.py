@@ -13,6 +13,7 @@ from SuggestiveAnnotationLib.errors import StorageError, StudyLockedError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.study.database import translated
 
+LOCK_NAME, HOLDER_NAME = "worker.lock", "worker.pid"
 LOCK_SECONDS = 1.0
 """So long a process that was killed may hold its files; then another one is taken to be at work."""
 
@@ -105,7 +106,7 @@ class WorkerLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._note, lock = folder / "worker.pid", folder / "worker.lock"
+        self._note, lock = folder / HOLDER_NAME, folder / LOCK_NAME
         try:
             self._connection = sqlite3.connect(lock, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         except sqlite3.DatabaseError as error:

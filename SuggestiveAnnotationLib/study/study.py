@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -22,7 +23,7 @@ from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
 from SuggestiveAnnotationLib.study.arrays import read_npz
 from SuggestiveAnnotationLib.study.case_rows import SAID_OF_SOURCES, CaseRows, insert_cases, put_property
 from SuggestiveAnnotationLib.study.database import Database
-from SuggestiveAnnotationLib.study.location import WorkerLock, refuse_network_share
+from SuggestiveAnnotationLib.study.location import HOLDER_NAME, LOCK_NAME, WorkerLock, refuse_network_share
 from SuggestiveAnnotationLib.study.records import Model, now
 from SuggestiveAnnotationLib.study.round_rows import RoundRows
 from SuggestiveAnnotationLib.study.slice_store import CaseSlices, SliceStore, StoreSettings
@@ -49,6 +50,24 @@ def check_free(path: Path) -> None:
     try:
         if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {*_REMAINS, CONVERTED}):
             raise StudyError(f"{path} exists and is not empty.", hint="Choose a new folder for the study.")
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def remove_new(path: Path) -> None:
+    """Remove a study that is closed and was never prepared; what is in its folder beside it stays.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        for name in (DATABASE_NAME, *(DATABASE_NAME + suffix for suffix in ("-wal", "-shm", "-journal")), LOCK_NAME, HOLDER_NAME):
+            (path / name).unlink(missing_ok=True)
+        for folder in ("slices", "logs", CONVERTED):
+            if (path / folder).exists():
+                shutil.rmtree(path / folder)
+        if not any(path.iterdir()):
+            path.rmdir()
     except OSError as error:
         raise storage_error(error, path) from error
 

@@ -87,7 +87,9 @@ class PlanVolumes(Command):
 
 @dataclass(frozen=True)
 class CreateStudy(Command):
-    """Create a study from a confirmed plan, check every file, prepare it, and open it. Interrupted, it resumes."""
+    """Create a study from a confirmed plan, check every file, prepare it, and open it. Interrupted, it resumes; refused, it leaves
+    nothing.
+    """
 
     name: ClassVar[str] = "create_study"
     returns: ClassVar[str] = "as `open_study`, and `problems`: case -> sentences; `taken`, `left_out`: as of `prepare`"

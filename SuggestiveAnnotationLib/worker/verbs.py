@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import traceback
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from SuggestiveAnnotationLib.engine import settings
-from SuggestiveAnnotationLib.errors import InputError, StudyError
+from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError
 from SuggestiveAnnotationLib.files import storage_error
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressCallback
 from SuggestiveAnnotationLib.types import AnnotatedRule, Plane, SliceRef, content_key, slice_number
@@ -166,6 +167,7 @@ class Verbs:
     def _create_study(self, command: protocol.CreateStudy) -> Data:
         from SuggestiveAnnotationLib.cohort.plan import CohortPlan
         from SuggestiveAnnotationLib.engine.cohort import create_from_plan
+        from SuggestiveAnnotationLib.study.study import remove_new
 
         self.close()
         path, asked = Path(command.study), content_key(dataclasses.asdict(command))
@@ -175,7 +177,16 @@ class Verbs:
             study.close()
         opened = self._open(path)
         problems = self._check()["problems"]
-        prepared = self._prepare(command)
+        try:
+            prepared = self._prepare(command)
+        except InputError as error:
+            if self.study.frozen_record() is None:
+                # The person chooses anew, for the same folder. Some systems delete no file that a frame still maps.
+                self.close()
+                traceback.clear_frames(error.__traceback__)
+                with suppress(StorageError):
+                    remove_new(path)
+            raise
         self.study.set_property(_BEGUN, None)
         return {**opened, "prepared": True, "problems": problems, "taken": prepared["taken"], "left_out": prepared["left_out"]}
 

@@ -276,6 +276,26 @@ def test_making_that_is_cancelled_goes_on_with_preparing(host: Any, section: Any
     assert panel.messageLabel.text == "Error: That is no plan. Look again."
 
 
+def test_a_grid_that_the_images_do_not_allow_is_chosen_anew_in_the_same_window(
+    host: Any, section: Any, panel: Any, cohort: Path, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from SuggestiveAnnotationPanel import new_study_dialog
+
+    fine = {"pixels": None, "spacing": 0.01}
+    monkeypatch.setattr(new_study_dialog, "grids", lambda: (("usual", {"pixels": 32, "spacing": None}), ("much too fine", fine)))
+    dialog = look_for(host, section, cohort)
+    dialog.ui.labelsTable.item(0, 1).setText("tumour")
+    dialog.ui.gridBox.setCurrentText("much too fine")
+    host.click(dialog.ui.createButton)
+    host.waitUntil(lambda: panel.workspace.task is None and dialog.widget.isVisible(), 90, "the window")
+    assert "would have" in dialog.ui.problemLabel.text
+    assert dialog.ui.folderEdit.currentPath == str(studies / "cohort")
+    dialog.ui.gridBox.setCurrentText("usual")
+    host.click(dialog.ui.createButton)
+    host.waitUntil(lambda: panel.workspace.study is not None, 90, "the study")
+    assert panel.workspace.path == studies / "cohort"
+
+
 # --- volumes of the scene
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from worker_process import Worker
 
-from SuggestiveAnnotationLib.errors import Cancelled, StudyError
+from SuggestiveAnnotationLib.errors import Cancelled, InputError, StudyError
 from SuggestiveAnnotationLib.processor import memory_size
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent, no_progress
 from SuggestiveAnnotationLib.study.study import Study
@@ -113,6 +113,34 @@ def test_a_study_is_made_on_the_scans_own_spacing(worker: Worker, write_phantoms
     assert record is not None
     assert record.spacing == (min(study.frame("case0").spacing[1:]),) * 2
     assert record.size == (32, 32)
+
+
+@pytest.mark.parametrize("spacing", [0.01, "fine", 30.0])
+def test_a_study_whose_grid_is_refused_leaves_its_folder_free(
+    write_phantoms: Callable[..., Path], tmp_path: Path, spacing: float | str
+) -> None:
+    verbs, folder = Verbs(), tmp_path / "study"
+    plan = verbs.run(FindCohort(str(write_phantoms(tmp_path / "cohort", cases=2))), progress=no_progress, cancel=CancelToken())["plan"]
+    command = CreateStudy(str(folder), plan, "Phantoms", pixels=None, spacing=spacing)
+    with pytest.raises(InputError, match="spacing"):
+        verbs.run(command, progress=no_progress, cancel=CancelToken())
+    assert not folder.exists()
+    assert verbs.study_path is None
+    made = verbs.run(replace(command, spacing="native"), progress=no_progress, cancel=CancelToken())
+    assert (made["study"], made["prepared"]) == (str(folder), True)
+    verbs.close()
+
+
+def test_what_else_lies_in_the_folder_of_a_refused_study_stays(write_phantoms: Callable[..., Path], tmp_path: Path) -> None:
+    verbs, folder = Verbs(), tmp_path / "study"
+    plan = verbs.run(FindCohort(str(write_phantoms(tmp_path / "cohort", cases=1))), progress=no_progress, cancel=CancelToken())["plan"]
+
+    def put_a_note(event: ProgressEvent) -> None:
+        (folder / "note.txt").write_text("mine", encoding="utf-8")
+
+    with pytest.raises(InputError):
+        verbs.run(CreateStudy(str(folder), plan, "Phantoms", spacing=30.0), progress=put_a_note, cancel=CancelToken())
+    assert [path.name for path in folder.iterdir()] == ["note.txt"]
 
 
 def test_a_study_whose_creation_was_cancelled_is_finished_by_the_same_command_only(
