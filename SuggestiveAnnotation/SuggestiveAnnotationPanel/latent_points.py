@@ -116,18 +116,18 @@ class LatentPoints:
         return found
 
     def _rounds(self, session):
-        return {a.ref: _("round {n}").format(n=a.round) for a in session.seen(session.study.annotations()) if a.round is not None}
+        return {ref: _("round {n}").format(n=a.round) for ref, a in _accepted(session).items() if a.round is not None}
 
     def _classes(self, session):
         """Slice -> name of the structure that fills most of what was accepted on it."""
         names = {c.value: c.name for c in session.study.schema.classes}
         found = {}
-        for annotation in session.seen(session.study.annotations()):
+        for ref, annotation in _accepted(session).items():
             if annotation.id not in self._content:
                 values, counts = np.unique(annotation.labels, return_counts=True)
                 filled = {names[v]: n for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v in names}
                 self._content[annotation.id] = max(filled, key=filled.get) if filled else _("empty")
-            found[annotation.ref] = self._content[annotation.id]
+            found[ref] = self._content[annotation.id]
         return found
 
     @staticmethod
@@ -145,6 +145,11 @@ class LatentPoints:
         rest = np.flatnonzero((names != "") & ~np.isin(names, shown))
         groups.append((_("others"), Look("plus", state_style.GREY, 8.0), rest))
         return groups
+
+
+def _accepted(session):
+    """Slice -> the newest annotation that the reader sees: a later one that is hidden takes the place of none."""
+    return {a.ref: a for a in session.seen(session.study.all_annotations())}
 
 
 def _columns(kept, *names):

@@ -96,6 +96,17 @@ def test_a_blind_reader_sees_no_work_of_others(host: Any, path: Path) -> None:
     assert set(points.states(blind).values()) <= {"suggested", "skipped"}
 
 
+def test_a_blind_reader_sees_their_own_work_where_another_accepted_after_them(host: Any, path: Path) -> None:
+    points, session = points_of(host, path)
+    blind = Session(session.study, annotator=READER, blind=True)
+    before = {colours: [(g.name, g.rows.tolist()) for g in points.groups(colours, blind)] for colours in ("round", "class")}
+    other = Session(session.study, annotator="Dr B")
+    for ref in of_state(session.study, "accepted"):
+        other.import_annotations({ref: np.zeros_like(session.shown_labels(ref).labels)})
+    for colours, groups in before.items():
+        assert [(g.name, g.rows.tolist()) for g in points.groups(colours, blind)] == groups
+
+
 def test_more_groups_than_colours_become_others(host: Any) -> None:
     from SuggestiveAnnotationPanel.latent_points import MOST_GROUPS, LatentPoints
 
