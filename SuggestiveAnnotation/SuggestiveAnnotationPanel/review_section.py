@@ -136,11 +136,12 @@ class ReviewSection(Section):
             widget.visible = study is not None
         if study is None:
             return
+        from SuggestiveAnnotationLib.report.collect_effort import not_excluded
         from SuggestiveAnnotationLib.report.rounds import advice, round_points
 
         self._rounds = round_points(study)
         self.ui.adviceLabel.text = inWordsOfThePanel(advice(study).sentence)
-        table = review_text.effortTable(study.annotations(), settings.timing())
+        table = review_text.effortTable(not_excluded(study), settings.timing())
         nothing = _("Nothing is accepted yet.")
         meaning = _("Retained contour is the part of the accepted contour that the pre-annotation already had; it says nothing about time.")
         self.ui.effortLabel.text = f"{table}<p>{meaning}</p>" if table else nothing

@@ -239,6 +239,16 @@ def test_an_accept_is_seen_at_once(host: Any, review: Any) -> None:
     assert f">{before + 1}<" in together
 
 
+def test_work_in_an_excluded_case_is_no_contour_work(host: Any, review: Any) -> None:
+    workspace = review.workspace
+    accepted = workspace.study.annotations()
+    case = accepted[0].ref.case
+    workspace.session.exclude_case(case, reason="motion")
+    workspace.studyChanged()
+    together = next(line for line in review.ui.effortLabel.text.split("<tr>") if line.startswith("<td>together"))
+    assert f">{sum(a.ref.case != case for a in accepted)}<" in together
+
+
 def test_folded_it_reads_no_rounds_and_unfolded_it_does(host: Any, panel: Any, opened: Callable[[Path], Any], path: Path) -> None:
     section = panel.sections[4]
     assert section.widget.collapsed
