@@ -93,8 +93,9 @@ def _measured(study: Study, annotation: Annotation, audits: Mapping[SliceRef, in
 
 
 def _audits(study: Study) -> dict[SliceRef, int]:
-    """Audit slices and the round that asked for them."""
-    return {row.suggestion.ref: row.round for row in study.suggestions() if row.suggestion.kind == "audit"}
+    """Audit slices and the round that asked for them; one that a strategy chose later is none any more."""
+    newest = {row.ref: row for row in study.suggestion_states()}
+    return {ref: row.round for ref, row in newest.items() if row.kind == "audit"}
 
 
 def is_simulated(annotation: Annotation) -> bool:

@@ -125,6 +125,8 @@ def round_points(study: Study, *, seed: int = 0) -> tuple[RoundPoint, ...]:
 def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> tuple[AuditSlice, ...]:
     """Accepted audit slices that were drawn without a pre-annotation and that their round's model had predicted, by round.
 
+    One that expired and that a later round suggested is of that round, and no audit slice where a strategy chose it.
+
     Args:
         study: to read.
         accepted: its annotations of cases that are not excluded, where they are at hand.
@@ -133,7 +135,9 @@ def audit_slices(study: Study, accepted: Sequence[Annotation] | None = None) -> 
     of_round = {model.round: model for model in models}
     before = {number: model_before(models, model) for number, model in of_round.items()}
     by_ref = {a.ref: a for a in (not_excluded(study) if accepted is None else accepted) if a.prediction_id is None}
-    rows = [r for r in study.suggestion_states() if r.kind == "audit" and r.ref in by_ref and r.round in of_round]
+    newest = {r.ref: r for r in study.suggestion_states()}.values()
+    rows = [r for r in newest if r.kind == "audit" and r.ref in by_ref and r.round in of_round]
+    rows.sort(key=lambda r: (r.round, r.id))
     used = {model.id for row in rows for model in (of_round[row.round], before[row.round]) if model is not None}
     hidden = {identifier: study.prediction_ids(identifier) for identifier in used}
 

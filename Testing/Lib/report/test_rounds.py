@@ -281,6 +281,22 @@ def test_an_audit_slice_counts_only_when_its_rounds_model_had_predicted_it_and_i
     assert [(one.ref, one.dice, one.before) for one in audit_slices(study)] == [(drawn, pytest.approx(12 / 16), None)]
 
 
+@pytest.mark.parametrize(("kind", "rounds"), [("suggested", []), ("audit", [1])])
+def test_an_audit_slice_that_expired_and_is_suggested_again_is_of_the_later_round_alone(
+    study: Study, kind: SuggestionKind, rounds: list[int]
+) -> None:
+    slice_ = EIGHT[0]
+    for number, kinds in enumerate(({slice_: "audit"}, {slice_: kind})):
+        begin(study, kinds)
+        study.add_predictions(add_model(study, number), [(slice_, bar(6))])
+        if number == 0:
+            study.finish_round(0)
+    Session(study, annotator="a").import_annotations({slice_: bar(10)})
+    assert [one.round for one in audit_slices(study)] == rounds
+    assert [point.audit_slices for point in round_points(study)] == [0, len(rounds)]
+    assert {row.round for row in effort_rows(study) if row.audit} == set(rounds)
+
+
 # Advice
 
 
