@@ -39,6 +39,7 @@ class CaseScene:
         self.case = self.geometry = self.frame = self.schema = None
         self._volumes = {}
         self._segmentation = self._model = self._modelId = None
+        self._hidden = []
         self._wanted = self._path = None
         self._steps = self._made = None
         self._timer = qt.QTimer()
@@ -92,6 +93,8 @@ class CaseScene:
         # The signal also comes when a case is excluded; what is shown of this study stays.
         if self._workspace.path != self._path:
             self.forget()
+        else:
+            self._dropOldOutline()
 
     def _follow(self):
         ref = self._workspace.current
@@ -262,7 +265,7 @@ class CaseScene:
         display = node.GetDisplayNode()
         display.SetVisibility2DFill(False)
         display.SetOpacity2DOutline(MODEL_OPACITY)
-        self._model, self._modelId = node.GetID(), self._newestModel()
+        self._model, self._modelId, self._hidden = node.GetID(), self._newestModel(), hidden
         return bool(hidden)
 
     def _openAudits(self):
@@ -275,8 +278,10 @@ class CaseScene:
         return None if model is None else model.id
 
     def _dropOldOutline(self):
-        # Once there is a newer model, it is no longer the model's outline.
-        if self.modelSegmentation is not None and self._modelId != self._newestModel():
+        if self.modelSegmentation is None:
+            return
+        # Once there is a newer model, it is no longer the model's outline; what has become an audit slice is drawn without it.
+        if self._modelId != self._newestModel() or not set(self._openAudits()) <= set(self._hidden):
             self.hideModelOutline()
 
     def hideModelOutline(self):

@@ -13,7 +13,7 @@ from panel_study import SHAPE, add_round, make_study, square
 
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema, SliceRef
+from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema, Rationale, SliceRef, Suggestion
 from SuggestiveAnnotationLib.worker.protocol import CheckStudy, PredictCase
 
 OBLIQUE = tuple(float(v) for v in (np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])).ravel())
@@ -286,6 +286,28 @@ def test_the_outline_of_an_older_model_goes_when_there_is_a_newer_one(opened: An
         opened.scene.toggleModelOutline()
     assert opened.scene.modelSegmentation is None
     assert asked == [PredictCase("case0")]
+
+
+def test_the_outline_goes_when_a_slice_under_it_becomes_an_audit_slice(opened: Any, tmp_path: Path) -> None:
+    """As in a first batch after a model was imported, and in a case that is included again: no newer model comes with it."""
+    np.save(tmp_path / "model.npy", np.full(SHAPE, 4, np.uint16))
+    add_round(opened.study, {OTHER: "suggested"})
+    show(opened, A)
+    opened.scene.showModelOutline(tmp_path / "model.npy")
+    opened.study.finish_round(opened.study.current_round().number)
+    number = opened.study.start_round(strategy="random", budget=1, seed=0, unit="slice", settings={}).number
+    opened.study.publish_suggestions(number, [Suggestion(A, 0, Rationale("audit", "Drawn at random."), kind="audit")])
+    opened.statesChanged()
+    assert opened.scene.modelSegmentation is None
+    opened.session.exclude_case("case0", reason="motion")
+    opened.studyChanged()
+    opened.scene.showModelOutline(tmp_path / "model.npy")
+    opened.session.include_case("case0")
+    opened.studyChanged()
+    assert opened.scene.modelSegmentation is None
+    opened.scene.showModelOutline(tmp_path / "model.npy")
+    opened.statesChanged()
+    assert opened.scene.modelSegmentation is not None
 
 
 def test_the_outline_is_asked_for_once_and_says_what_it_waits_for(opened: Any) -> None:
