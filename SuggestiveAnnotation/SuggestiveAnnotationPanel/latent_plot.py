@@ -98,7 +98,7 @@ class LatentPlot:
         others = self._answeredWays(here) if self.everyWay else []
         if others:
             self._overlay.append(self._nodes.addPieces(_("of other slices"), others, OTHER_WAY))
-        if here in self.content.arrows:
+        if here in self.content.arrows and here not in self._workspace.session.withheld():
             self._overlay.append(self._nodes.addSeries(_("source, step, chosen"), self.content.arrows[here], WAY))
         if here in self.refs:
             place = self.points[[self.refs.index(here)]]

@@ -210,12 +210,12 @@ class ReviewSection(Section):
         ref, session = self.workspace.current, self.workspace.session
         known = session is not None and ref is not None
         row = session.study.newest_suggestions(ref.case).get(ref) if known else None
-        status = session.status(ref) if known else None
-        self.ui.rationaleLabel.text = review_text.rationaleText(ref if known else None, row, status)
-        numbers = review_text.numbersText(row, status)
+        unmarked = known and review_text.isUnmarked(row, session.status(ref), session.withheld())
+        self.ui.rationaleLabel.text = review_text.rationaleText(ref if known else None, row, unmarked)
+        numbers = review_text.numbersText(row, unmarked)
         self.ui.numbersLabel.text = numbers
         self.ui.numbersLabel.visible = bool(numbers)
-        self._source = row.suggestion.rationale.source if row is not None else None
+        self._source = row.suggestion.rationale.source if row is not None and not unmarked else None
         self.ui.sourceButton.visible = self._source is not None
         self._enableDecoding(ref)
         self.latentPlot.mark()

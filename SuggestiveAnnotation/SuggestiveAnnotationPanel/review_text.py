@@ -31,13 +31,27 @@ def legendText(entries):
     return " &nbsp; ".join(f'<span style="color:{look.colour}">{shapes[look.marker]}</span>&nbsp;{escape(name)}' for name, look in entries)
 
 
-def rationaleText(ref, row, status):
+def isUnmarked(row, status, withheld):
+    """Whether nobody is to know yet why a slice was chosen: before an audit slice is drawn, that the others are judged by it.
+
+    Args:
+        row: its newest suggestion, a `SuggestionRow`; None when it never was suggested.
+        status: its `SliceStatus`, None for an ordinary slice.
+        withheld: slices of the round that do not say it, as of `Session.withheld`.
+    """
+    if row is None:
+        return False
+    accepted = status is not None and status.state in ("accepted", "reviewed")
+    return row.suggestion.ref in withheld or (row.suggestion.kind == "audit" and not accepted)
+
+
+def rationaleText(ref, row, unmarked):
     """Why a slice was chosen.
 
     Args:
         ref: the open slice, None when none is.
         row: its newest suggestion, a `SuggestionRow`; None when it never was suggested.
-        status: its `SliceStatus`, None for an ordinary slice.
+        unmarked: as of `isUnmarked`.
     """
     if ref is None:
         return _("Open a slice to read why it was chosen.")
@@ -46,9 +60,7 @@ def rationaleText(ref, row, status):
     if row is None:
         return _("{slice} was not suggested.").format(slice=name)
     head = _("{slice}, round {n}").format(slice=name, n=row.round)
-    accepted = status is not None and status.state in ("accepted", "reviewed")
-    if row.suggestion.kind == "audit" and not accepted:
-        # Nobody is to know before the slice is drawn that the others are judged by it.
+    if unmarked:
         return _("{head}: chosen as part of this round.").format(head=head)
     one = row.suggestion.rationale
     return _("{head}, {strategy}: {sentence}").format(head=head, strategy=strategyTitle(one.strategy), sentence=one.sentence)
@@ -62,9 +74,9 @@ def strategyTitle(name):
     return titles.get(name, _("audit") if name == "audit" else name)
 
 
-def numbersText(row, status):
-    """The numbers behind a choice in one line; empty where there are none to show."""
-    if row is None or (row.suggestion.kind == "audit" and (status is None or status.state not in ("accepted", "reviewed"))):
+def numbersText(row, unmarked):
+    """The numbers behind a choice in one line; empty where there are none to show. Arguments as of `rationaleText`."""
+    if row is None or unmarked:
         return ""
     one = row.suggestion.rationale
     names = {

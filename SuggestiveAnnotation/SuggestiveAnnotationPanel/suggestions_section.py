@@ -100,7 +100,8 @@ class SuggestionsSection(Section):
         self._statuses = statuses = session.slice_status() if session is not None else {}
         suggested = {row.suggestion.ref: row.suggestion for row in self._rows}
         self._states = {ref: statuses[ref].state for ref in (*suggested, *self._left) if ref in statuses}
-        self._reasons = {ref: _why(suggested.get(ref), statuses.get(ref)) for ref in (*suggested, *self._left)}
+        withheld = session.withheld() if session is not None else ()
+        self._reasons = {ref: _why(suggested.get(ref), statuses.get(ref), ref in withheld) for ref in (*suggested, *self._left)}
         listed = [row for row in self._rows if not self.ui.waitingOnlyBox.checked or self._waits(row.suggestion.ref)]
         self._filling = True
         try:
@@ -373,13 +374,14 @@ class SuggestionsSection(Section):
         super().cleanup()
 
 
-def _why(suggestion, status):
+def _why(suggestion, status, withheld):
     """Why a slice is listed, None as suggestion where the round does not suggest it; and why it was passed over or returned."""
     if suggestion is None:
         sentence = _("You have begun it; it is not accepted yet.")
     else:
         # Audit slices are unmarked: their own sentence would tell.
-        sentence = _("Chosen for this round.") if suggestion.kind == "audit" else suggestion.rationale.sentence
+        unmarked = withheld or suggestion.kind == "audit"
+        sentence = _("Chosen for this round.") if unmarked else suggestion.rationale.sentence
     if status is not None and status.review is not None:
         return f"{effort_text.reviewText(status.review)} {sentence}"
     if status is not None and status.state in ("skipped", "unreadable") and status.reason:

@@ -237,6 +237,27 @@ class ReaderView:
         states = self.slice_status(case)
         return tuple(ref for ref, status in states.items() if status.kind == "audit" and status.state in WAITING)
 
+    def withheld(self) -> frozenset[SliceRef]:
+        """Suggestions of the newest round that do not say yet why they were chosen: audit slices that wait, which are unmarked, and while
+        one does those on which the model finds nothing, which look the same.
+        """
+        rows = self._ordered()
+        states = self._states(rows)
+        waiting = [row for row in rows if states[row.ref] in WAITING]
+        audits = {row.ref for row in waiting if row.kind == "audit"}
+        alike = {row.ref for row in waiting if row.kind == "suggested"} if audits else set()
+        shown: dict[SliceRef, int] = {}
+        for case in {ref.case for ref in alike}:
+            shown |= self.study.newest_predictions(case)
+        return frozenset(audits | {ref for ref in alike if ref in shown and not self._finds(shown[ref])})
+
+    def _finds(self, identifier: int) -> bool:
+        """Whether there is any structure in a prediction, which never changes."""
+        key = ("pixels of a prediction", identifier, 0)
+        if key not in self.study.measured:
+            self.study.measured[key] = float(np.count_nonzero(self.study.prediction_by_id(identifier).labels))
+        return bool(self.study.measured[key])
+
     def case_status(self) -> tuple[CaseStatus, ...]:
         """How far every case has come, in the order of the cohort."""
         states = self._states(self._ordered())

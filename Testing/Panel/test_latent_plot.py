@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from review_study import READER, of_state, reviewed_study
+from review_study import READER, find_something, of_state, reviewed_study
 
 from SuggestiveAnnotationLib.engine.latents import latent_view
 from SuggestiveAnnotationLib.session import Session
@@ -181,6 +181,10 @@ def test_the_way_to_the_open_slice_is_drawn_and_of_others_only_where_they_are_an
     workspace = plot._workspace
     ref = next(ref for ref in plot.content.arrows if plot.content.states(workspace.session)[ref] == "suggested")
     workspace.openSlice(ref)
+    # It looks like an audit slice, which has no way.
+    assert "source, step, chosen" not in series(plot)
+    find_something(workspace.study, ref)
+    plot.mark()
     assert np.allclose(values(series(plot)["source, step, chosen"]), plot.content.arrows[ref])
     assert np.allclose(values(series(plot)["open slice"])[0], plot.points[plot.refs.index(ref)])
     panel.sections[4].ui.everyWayBox.checked = True

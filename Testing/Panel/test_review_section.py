@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from review_study import READER, of_state, reviewed_study
+from review_study import READER, find_something, of_state, reviewed_study
 
 from SuggestiveAnnotationLib.effort.agreement import ContourTotals
 from SuggestiveAnnotationLib.study.contours import slice_agreement
@@ -68,6 +68,11 @@ def test_the_reason_of_the_open_slice_and_the_way_to_its_source(host: Any, revie
     workspace = review.workspace
     ref, row = next((r, row) for r, row in rows(workspace.study).items() if row.state == "suggested" and row.suggestion.rationale.source)
     workspace.openSlice(ref)
+    # While audit slices wait, one on which the model finds nothing is not told apart from them.
+    assert review.ui.rationaleLabel.text.endswith("round 2: chosen as part of this round.")
+    assert not review.ui.sourceButton.isVisible()
+    find_something(workspace.study, ref)
+    workspace.statesChanged()
     one = row.suggestion.rationale
     text = review.ui.rationaleLabel.text
     assert text.startswith(f"Case {ref.case}, slice {ref.native_index + 1}, round 2, Gradient-guided")

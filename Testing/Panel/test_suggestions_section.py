@@ -94,6 +94,21 @@ def test_each_row_says_why_and_an_audit_slice_does_not_tell(section: Any) -> Non
     assert section._items[BESIDE].foreground(0).color() != section._items[FIRST].foreground(0).color()
 
 
+def test_a_slice_on_which_the_model_finds_nothing_reads_like_an_audit_slice_until_it_is_answered(section: Any, workspace: Any) -> None:
+    study, nothing = workspace.study, np.zeros_like(square(1))
+    weights = study.path / "models" / "m.safetensors"
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"")
+    model = study.publish_model("segmentation", path=weights, card={}, record_key=study.record.key, round_number=0)
+    study.add_predictions(model.id, [(FIRST, square(1)), (SECOND, nothing)])
+    section.refresh()
+    withheld = "Chosen for this round."
+    assert [section._items[ref].text(2) for ref in (FIRST, SECOND, AUDIT)] == ["The model is least sure here.", withheld, withheld]
+    workspace.session.mark_empty([SECOND])
+    workspace.statesChanged()
+    assert section._items[SECOND].text(2) == "Unlike every slice so far."
+
+
 @pytest.fixture
 def dark_window(host: Any) -> Iterator[str]:
     """The colour of windows in a dark theme; comes before the panel is built."""

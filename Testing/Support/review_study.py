@@ -68,6 +68,13 @@ def accept(session: Session, *refs: SliceRef) -> None:
             session.accept({ref: square(1 if ref.native_index % 2 else 4, left=8 + ref.native_index)})
 
 
+def find_something(study: Study, ref: SliceRef) -> None:
+    """Have a newer network outline a slice: one of four steps finds nothing anywhere."""
+    last = study.models("segmentation")[-1]
+    model = study.publish_model("segmentation", path=last.path, card=last.card, record_key=last.record_key, round_number=last.round)
+    study.add_predictions(model.id, [(ref, square(1))])
+
+
 def of_state(study: Study, state: str) -> list[SliceRef]:
     """Slices of the open round in a state, as the test reader sees them."""
     found = Session(study, annotator=READER).slice_status()
