@@ -1,0 +1,33 @@
+"""Audit slices among a batch: drawn at random, and nowhere that would tell them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from SuggestiveAnnotationLib.strategies.audit import with_audit
+from SuggestiveAnnotationLib.strategies.contract import Answer, Pool
+from SuggestiveAnnotationLib.types import Rationale, SliceRef, Suggestion
+
+REFS = tuple(SliceRef("case0", 0, index) for index in range(40))
+NO = np.zeros(len(REFS), bool)
+POOL = Pool(refs=REFS, spacing_mm=np.ones(len(REFS)), blank=NO, labelled=NO, closed=NO)
+BATCH = Answer(tuple(Suggestion(ref, rank, Rationale("random", "Drawn.")) for rank, ref in enumerate(REFS[:8])))
+
+
+def audits(seed: int, count: int = 2) -> list[Suggestion]:
+    answer = with_audit(BATCH, POOL, count=count, seed=seed)
+    assert answer.suggestions[:8] == BATCH.suggestions
+    return list(answer.suggestions[8:])
+
+
+def test_they_are_other_slices_than_the_batch_and_the_same_for_the_same_seed() -> None:
+    assert len({one.ref for one in audits(3, 32)}) == 32
+    assert not {one.ref for one in audits(3, 40)} & set(REFS[:8])
+    assert audits(3) == audits(3)
+    assert audits(3) != audits(4)
+
+
+def test_they_stand_anywhere_in_the_list() -> None:
+    ranks = [one.rank for seed in range(50) for one in audits(seed)]
+    assert set(ranks) == set(range(8))
+    assert [one.rank for one in with_audit(Answer(()), POOL, count=2, seed=0).suggestions] == [0, 0]
