@@ -11,12 +11,14 @@ from SuggestiveAnnotationLib.types import Rationale, Suggestion
 
 
 def with_audit(answer: Answer, pool: Pool, *, count: int, seed: int) -> Answer:
-    """The batch with up to `count` further slices, uniformly from what may be suggested and was not.
+    """The batch with up to `count` further slices, uniformly from what may be suggested and was not, and what nobody has begun to draw,
+    maybe from a pre-annotation.
 
     Each has the rank of another slice of the batch, behind which it is listed: at the end of the list it would be known.
     """
     taken = {one.ref for one in answer.suggestions}
-    free = [int(i) for i in pool.candidates if pool.refs[i] not in taken]
+    begun = np.zeros(len(pool.refs), bool) if pool.drawn is None else pool.drawn
+    free = [int(i) for i in pool.candidates if pool.refs[i] not in taken and not begun[i]]
     chosen = np.random.default_rng([seed, 1]).permutation(len(free))[:count]
     why = Rationale("audit", "Drawn at random, to be annotated without pre-annotation: the others are judged by it.")
     last = max((one.rank for one in answer.suggestions), default=0)

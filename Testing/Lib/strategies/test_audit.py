@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from SuggestiveAnnotationLib.strategies.audit import with_audit
@@ -31,3 +33,9 @@ def test_they_stand_anywhere_in_the_list() -> None:
     ranks = [one.rank for seed in range(50) for one in audits(seed)]
     assert set(ranks) == set(range(8))
     assert [one.rank for one in with_audit(Answer(()), POOL, count=2, seed=0).suggestions] == [0, 0]
+
+
+def test_a_slice_that_somebody_has_begun_to_draw_is_none() -> None:
+    drawn = np.array([ref.native_index % 2 == 0 for ref in REFS])
+    found = with_audit(BATCH, replace(POOL, drawn=drawn), count=40, seed=0).suggestions[8:]
+    assert {one.ref.native_index for one in found} == set(range(9, 40, 2))
