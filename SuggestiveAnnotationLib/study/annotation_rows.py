@@ -198,7 +198,7 @@ class AnnotationRows:
         return batch
 
     def annotations(self, *, case: str | None = None, round_number: int | None = None) -> tuple[Annotation, ...]:
-        """The accepted annotations, one a slice: where two people accepted the same slice, the later one."""
+        """The accepted annotations, filled slices too, one a slice: where two people accepted the same slice, the later one."""
         latest = {a.ref: a for a in self.all_annotations(case=case) if a.state == "accepted"}
         kept = sorted(latest.values(), key=lambda a: a.id)
         return tuple(a for a in kept if round_number is None or a.round == round_number)
