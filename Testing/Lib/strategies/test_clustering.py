@@ -82,6 +82,12 @@ class TestTypicalClustering:
         groups = np.repeat([0, 1, 2], [9, 7, 6])[picks(answer)]
         assert groups.tolist() == [2, 1, 2, 0, 1, 2]
 
+    def test_the_most_typical_lies_nearest_to_its_20_nearest_neighbours(self, suggest: Any) -> None:
+        points = np.random.default_rng(0).standard_normal((60, 2)) ** 3
+        distances = np.sort(np.linalg.norm(points[:, None] - points[None], axis=2), axis=1)
+        expected = distances[:, 1:21].mean(1).argsort()[:8]
+        assert picks(suggest("typical-clustering", points, options={"most_clusters": 1}, budget=8)) == expected.tolist()
+
     def test_slices_that_coincide_are_no_obstacle(self, suggest: Any) -> None:
         assert len(picks(suggest("typical-clustering", np.zeros((12, 2)), budget=5))) == 5
 
@@ -135,6 +141,19 @@ class TestClusterMaxCover:
     def test_a_later_round_goes_on_where_the_annotations_stop(self, suggest: Any) -> None:
         assert picks(suggest("cluster-max-cover", self.POINTS, options={"clusters": 3}, budget=2, labelled=[2])) == [6, 8]
         assert picks(suggest("cluster-max-cover", self.POINTS, options={"clusters": 3}, budget=1, labelled=[2, 7])) == [8]
+
+    def test_what_a_group_puts_forward_adds_to_its_own_annotations(self, suggest: Any) -> None:
+        # One group, of which two are put forward: without the annotations in it they would be one about 0 and one about 120.
+        assert picks(suggest("cluster-max-cover", self.POINTS, options={"clusters": 1}, budget=1, labelled=[2, 6])) == [8]
+
+    @pytest.mark.parametrize(("budget", "puts_it_forward"), [(1, False), (2, True)])
+    def test_a_group_puts_forward_its_share_of_twice_the_budget(self, suggest: Any, budget: int, puts_it_forward: bool) -> None:
+        # Far out four at 0 degrees and one at 20, near the origin four at 40. That at 20 stands for all best, for its own second best:
+        # of 2 candidates each group has one, of 4 two.
+        angles, radii = np.radians([0, 0, 0, 0, 20, 40, 40, 40, 40]), np.repeat([100, 1], [5, 4])
+        points = np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+        first = picks(suggest("cluster-max-cover", points, options={"clusters": 2}, budget=budget))[0]
+        assert (first == 4) == puts_it_forward
 
     def test_no_model_is_asked(self, suggest: Any) -> None:
         assert suggest("cluster-max-cover", self.POINTS, budget=2, model=None).suggestions

@@ -12,6 +12,7 @@ from scipy import stats
 from SuggestiveAnnotationLib.strategies.contract import Query
 from SuggestiveAnnotationLib.strategies.power import beta_of, power_noised
 from SuggestiveAnnotationLib.strategies.registry import strategy
+from SuggestiveAnnotationLib.types import LabelClass, LabelSchema
 
 
 def slices_of(*vectors: Any) -> Any:
@@ -94,6 +95,17 @@ def test_the_score_of_a_structure_is_the_entropy_weighted_by_its_probability(han
     assert scores["one"] == pytest.approx(0.9 * entropy)
 
 
+def test_scores_are_means_over_the_pixels_of_a_slice(hand: Any) -> None:
+    p = np.moveaxis(np.random.default_rng(0).dirichlet([0.5] * 3, (9, 4, 5)), -1, 1)
+    entropy = -(p * np.log(p)).sum(1)
+    of_all = {s.ref.native_index: s.rationale.score for s in suggest("power-entropy", hand, p, budget=9)}
+    assert [of_all[i] for i in range(9)] == pytest.approx(entropy.mean((1, 2)).tolist(), rel=1e-4)
+    column = {"one": entropy * p[:, 1], "seven": entropy * p[:, 2], None: entropy}
+    for s in suggest("clasp-pe", hand, p, budget=9):
+        wanted = column[s.rationale.details["structure"]].mean((1, 2))[s.ref.native_index]
+        assert s.rationale.score == pytest.approx(wanted, rel=1e-4)
+
+
 def test_the_reason_owns_up_to_the_draw(hand: Any) -> None:
     sure = slices_of(*[[1, 0, 0]] * 4)
     sentences = {s.rationale.sentence for seed in range(10) for s in suggest("clasp-pe", hand, sure, budget=3, foreground=0.67, seed=seed)}
@@ -112,6 +124,20 @@ def test_shares_are_rounded_down_as_in_the_authors_code(hand: Any, budget: int, 
     assert len(batch) == budget
     assert counts["one"] + counts["seven"] == of_structures
     assert abs(counts["one"] - counts["seven"]) <= 1
+
+
+def test_what_cannot_be_shared_out_evenly_goes_to_structures_drawn_by_the_seed(hand: Any) -> None:
+    # Five of eight picks are the structures' (0.66 of 8, rounded down): two, two and one.
+    schema = LabelSchema("three", tuple(LabelClass(k, f"structure {k}", (0, 0, 0)) for k in (1, 2, 3)))
+    model = hand.model(slices_of(*[[0.4, 0.2, 0.2, 0.2]] * 20))
+    fewest = set()
+    for seed in range(12):
+        query = Query(hand.pool({"a": 20}), schema, budget=8, seed=seed, model=model)
+        counts = Counter(s.rationale.details["structure"] for s in strategy("clasp-pe").suggest(query).suggestions)
+        assert counts.pop(None) == 3
+        assert sorted(counts.values()) == [1, 2, 2]
+        fewest.add(min(counts, key=lambda name: counts[name]))
+    assert len(fewest) > 1
 
 
 def test_noise_falls_off_over_the_rounds(hand: Any) -> None:

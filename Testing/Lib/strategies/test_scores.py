@@ -47,6 +47,19 @@ def test_average_bvsb_and_entropy_may_disagree(hand: Any) -> None:
     assert order("average-bvsb", hand, probabilities).suggestions[1].rationale.score == pytest.approx(-0.25)
 
 
+def test_scores_are_means_over_the_pixels_of_a_slice(hand: Any) -> None:
+    p = np.moveaxis(np.random.default_rng(0).dirichlet([0.5] * 3, (6, 4, 5)), -1, 1)
+    best = np.sort(p, axis=1)
+    expected = {
+        "entropy": -(p * np.log(p)).sum(1).mean((1, 2)),
+        "average-bvsb": -(best[:, -1] - best[:, -2]).mean((1, 2)),
+        "least-confidence": (1 - best[:, -1]).mean((1, 2)),
+    }
+    for name, scores in expected.items():
+        given = {s.ref.native_index: s.rationale.score for s in order(name, hand, p).suggestions}
+        assert [given[i] for i in range(6)] == pytest.approx(scores.tolist(), rel=1e-4)
+
+
 def test_whole_cases_are_scored_by_the_mean_over_their_open_slices(hand: Any) -> None:
     sure, unsure, between = [1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0]
     pool = hand.pool({"a": 3, "b": 2}, labelled=[0])  # the annotated slice would make "a" the least sure
