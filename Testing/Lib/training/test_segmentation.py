@@ -13,7 +13,7 @@ from SuggestiveAnnotationLib.errors import Cancelled, StudyError
 from SuggestiveAnnotationLib.models.registry import build_network
 from SuggestiveAnnotationLib.progress import CancelToken, ProgressEvent
 from SuggestiveAnnotationLib.training.augment import AugmentSettings
-from SuggestiveAnnotationLib.training.losses import DiceSettings, dice_loss
+from SuggestiveAnnotationLib.training.losses import DiceSettings, balanced_weights, dice_loss
 from SuggestiveAnnotationLib.training.predict import predict_probabilities
 from SuggestiveAnnotationLib.training.sampling import shuffled_batches
 from SuggestiveAnnotationLib.training.segmentation import (
@@ -143,6 +143,32 @@ def test_the_loss_of_a_step_is_the_mean_over_micro_batches_by_their_share():
     parts = [dice_loss(network(images.images(part)), labels[part], settings=loss).item() for part in (order[:3], order[3:])]
     trained = train_segmentation(SPEC, images, labels, settings=settings)
     assert trained.losses[0] == pytest.approx(0.6 * parts[0] + 0.4 * parts[1], abs=1e-5)
+
+
+def test_every_step_is_adam_on_the_balanced_loss_with_the_scheduled_rate_and_clipped_gradients():
+    images, labels = _blobs(4)
+    settings = replace(FAST, steps=4, mixed_precision=False, micro_batch=4, gradient_clip=0.01)
+    trained = train_segmentation(SPEC, images, labels, settings=settings)
+    network = build_network(SPEC, seed=settings.seed).train()
+    optimiser = torch.optim.Adam(network.parameters())
+    loss_settings = DiceSettings(background=True, cross_entropy=1.0, class_weights=balanced_weights(labels, 3, exponent=0.5))
+    losses = []
+    for factor in (1, 0.5 + 0.5 * 0.5**0.5, 0.5, 0.5 - 0.5 * 0.5**0.5):
+        optimiser.param_groups[0]["lr"] = 1e-3 * factor
+        loss = dice_loss(network(images.images(range(4))), labels, settings=loss_settings)
+        optimiser.zero_grad()
+        loss.backward()
+        norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+        for parameter in network.parameters():
+            parameter.grad *= min(1.0, 0.01 / norm.item())
+        optimiser.step()
+        losses.append(loss.item())
+    assert trained.losses == pytest.approx(losses, abs=1e-4)
+    first = build_network(SPEC, seed=settings.seed)
+    moved, expected = (
+        torch.cat([(p - q).flatten() for p, q in zip(n.parameters(), first.parameters(), strict=True)]) for n in (trained.model, network)
+    )
+    assert (moved - expected).norm() < 0.02 * expected.norm()
 
 
 def test_validation_stops_training_and_the_best_weights_are_kept():
