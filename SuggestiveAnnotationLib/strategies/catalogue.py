@@ -179,7 +179,7 @@ _SCORING: tuple[Entry, ...] = (
     Entry(
         "test-time-augmentation",
         "Disagreement under test-time augmentation",
-        "Slices where predictions differ most when the image is turned, shifted or changed in contrast a little.",
+        "Slices where predictions differ most when the image is turned, shifted or changed in intensity a little, or mirrored.",
         "Beat its authors' baselines on cardiac images; better with stochastic batches; not shown against foreground-aware random.",
         f"{_PACKAGE}.augmentation:TestTimeAugmentation",
         _MODEL,
@@ -199,7 +199,7 @@ _SCORING: tuple[Entry, ...] = (
         "learning-loss",
         "Predicted loss (learning loss)",
         "Slices for which the network predicts its own loss to be highest.",
-        "Shown for classification; beaten on brain MR in the 2022 paper, and better with stochastic batches.",
+        "Shown for classification, detection and human pose; beaten on brain MR in the 2022 paper, and better with stochastic batches.",
         f"{_PACKAGE}.learning_loss:LearningLoss",
         _LOSS_HEAD,
         source="Yoo and Kweon, CVPR 2019",

@@ -11,6 +11,7 @@ import pytest
 from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.strategies.registry import CONTEXT, ENTRIES, entry, offered, requirements, strategy
 from SuggestiveAnnotationLib.strategies.scoring import ScoringStrategy
+from SuggestiveAnnotationLib.training.views import ViewSettings
 
 LONGEST_TITLE = 44
 TERMS = {
@@ -101,6 +102,12 @@ def test_what_an_option_takes_is_one_phrase():
     assert said["steps"] == "a whole number from 1"
     assert said["vary"] == "noise or structures or dropout"
     assert said["balance"] == "true or false"
+
+
+def test_the_help_of_augmentation_names_every_change_of_a_view():
+    words = {"flip": "mirrored", "rotation": "turned", "shift": "shifted", "scale": "intensity", "offset": "intensity"}
+    changes = [f.name for f in fields(ViewSettings) if f.name != "partner"]
+    assert all(words[change] in entry("test-time-augmentation").help for change in changes)
 
 
 def test_what_needs_reference_labels_is_never_offered():
