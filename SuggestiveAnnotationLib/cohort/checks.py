@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -135,7 +136,8 @@ def quick_check(case: Case, reference: str, reasons: Sequence[str] = (), *, geom
         problems += more
         warnings += [*notes, *thin(case.images[reference], grid, None)[1]]
     for file in filter(None, (case.label, case.mask)):
-        if is_segmentation(file.partition("#")[0]):
+        # A channel of a 4D file has a number behind its name; folders and files of people's own may hold the sign anywhere.
+        if is_segmentation(re.sub(r"#\d+$", "", file)):
             # Often cropped to what was drawn; it is put onto the image's grid when the study is made.
             continue
         try:

@@ -227,7 +227,7 @@ def _place(listing: Listing, given: Given, file: ImageFile, case: str, known: tu
 def _extra(listing: Listing, root: Path, known: set[str], cases: set[str], given: Given) -> None:
     """Files that are not listed: those that patterns name, where their name is that of a case; of the rest those that look like images."""
     strangers = []
-    whole = {name.partition("#")[0] for name in known}
+    whole = {re.sub(r"#\d+$", "", name) for name in known}
     for file in scan(root, notes=listing.warnings) if given.images or given.label or given.mask or whole else ():
         if file.relative in whole:
             continue

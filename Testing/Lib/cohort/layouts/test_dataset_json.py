@@ -254,6 +254,15 @@ def test_what_is_not_described_and_what_does_not_add_up_is_said(write_image: Wri
     assert "imagesTr/stray.nii.gz" in text
 
 
+def test_a_number_sign_in_a_name_makes_no_stray_image(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
+    for channel in (0, 1):
+        write_image(f"imagesTr/case#3_{channel:04d}.nii.gz", seed=channel)
+    write_image("labelsTr/case#3.nii.gz", labels)
+    describe(tmp_path, V2, numTraining=1)
+    plan = plan_dataset(tmp_path)
+    assert ([c.name for c in plan.usable], plan.warnings) == (["case#3"], ())
+
+
 @pytest.mark.parametrize("make", [nnunet, decathlon])
 def test_a_name_that_cannot_be_shown_is_said(make: Callable[..., Any], write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     make(write_image, labels, tmp_path)

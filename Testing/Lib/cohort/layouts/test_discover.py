@@ -317,6 +317,16 @@ def test_a_label_on_another_grid_excludes_its_case(write_image: Write, labels: n
     assert "nearest-neighbour" in plan.excluded[1].excluded_reason
 
 
+def test_a_label_on_another_grid_is_found_in_a_folder_named_with_a_number_sign(
+    write_image: Write, labels: np.ndarray, tmp_path: Path
+) -> None:
+    write_image("case #3/T1.nii.gz")
+    write_image("case #3/seg.nii.gz", labels[:, ::2])
+    (case,) = discover(tmp_path).cases
+    assert case.role == "excluded"
+    assert "seg.nii.gz is on another voxel grid than" in case.excluded_reason
+
+
 def test_other_modalities_may_have_another_grid_but_must_overlap(write_image: Write, labels: np.ndarray, tmp_path: Path) -> None:
     brats(write_image, labels)
     write_image("brats_2013_pat0001_1/Flair_subtrMeanDivStd.nii.gz", spacing=(2, 2, 2))
