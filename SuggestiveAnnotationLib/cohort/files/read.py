@@ -145,6 +145,12 @@ def _existing(path: str | Path) -> Path:
     regular_file(file)
     if not file.name.lower().endswith(SUFFIXES):
         raise InputError(f"{file} has a format that cannot be read.", hint=f"Convert it to one of {', '.join(SUFFIXES)}.")
+    suffix = next(file.name[-len(s) :] for s in SUFFIXES if file.name.lower().endswith(s))
+    plain = suffix.lower()
+    # ITK takes NIfTI in small letters or in capitals, not in a mixture of both (`gzip A.NII`), and MetaImage in small letters.
+    if suffix != plain and (plain.startswith(".m") or (plain.startswith(".nii") and suffix != suffix.upper())):
+        hint = f"Rename it to {file.name.removesuffix(suffix)}{plain}."
+        raise InputError(f"{file} ends in {suffix} with capitals, under which name it cannot be read.", hint=hint)
     return file
 
 

@@ -46,6 +46,18 @@ def test_names_in_capitals_are_read(write_image: Write) -> None:
     assert read_volume(path.rename(path.with_name("A.NII.GZ"))).array.shape == (5, 6, 7)
 
 
+@pytest.mark.parametrize("suffix", [".NII.gz", ".nii.GZ", ".Nii", ".MHA", ".Mhd"])
+def test_a_suffix_whose_capitals_cannot_be_read_is_to_be_renamed_and_nothing_is_printed(
+    write_image: Write, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_image(f"a{suffix.lower()}")
+    renamed = path.rename(path.with_name(f"A.v2{suffix}"))
+    with pytest.raises(InputError, match=f"ends in {suffix} with capitals") as error:
+        read_geometry(renamed)
+    assert error.value.hint == f"Rename it to A.v2{suffix.lower()}."
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha"])
 @pytest.mark.parametrize("share", [0.2, 0.9])
 @pytest.mark.parametrize("compress", [False, True])
