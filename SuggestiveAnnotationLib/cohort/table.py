@@ -8,6 +8,7 @@ are pool, validation, test and excluded; `train` means pool. Patients whose name
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,9 @@ _ROLES: dict[str, Role] = {
 }
 
 
+_SEPARATOR = re.compile(r'\s*"?sep=.?"?[\s,;]*', re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class TableRow:
     """One line. Empty texts and None mean that the table does not say.
@@ -65,21 +69,34 @@ def read_table(path: str | Path) -> tuple[TableRow, ...]:
         raise InputError(f"{file} is a spreadsheet, not a text table.", hint="Save it as CSV.")
     text = read_text_file(file, "table")
     lines = text.splitlines()
-    header = lines[0] if lines else ""
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(lines, delimiter=delimiter)
+    # A first line `sep=;` tells Excel the mark between columns.
+    before = next((n for n, line in enumerate(lines) if line.strip(" ,;\t") and not _SEPARATOR.fullmatch(line)), 0)
+    rest = lines[before:]
+    reader = csv.DictReader(rest, delimiter=_delimiter(rest[0] if rest else ""))
     try:
-        return _rows(reader, file)
+        return _rows(reader, file, before)
     except csv.Error as error:
-        raise InputError(f"The table {file}, line {reader.line_num}, cannot be read: {error}.", hint="Correct that line.") from None
+        line = before + reader.line_num
+        raise InputError(f"The table {file}, line {line}, cannot be read: {error}.", hint="Correct that line.") from None
 
 
-def _rows(reader: csv.DictReader[str], file: Path) -> tuple[TableRow, ...]:
-    found = {what: _columns(reader.fieldnames or (), names) for what, names in _COLUMNS.items()}
+def _delimiter(header: str) -> str:
+    """The mark that sets the column for the case apart, else the most frequent one: the names of columns may hold others."""
+    with_case = [m for m in ",;\t" if _columns([name.strip('" ') for name in header.split(m)], _COLUMNS["case"])]
+    return max(with_case or ",;\t", key=header.count)
+
+
+def _rows(reader: csv.DictReader[str], file: Path, before: int) -> tuple[TableRow, ...]:
+    """The rows; `before` lines stand above the header."""
+    header = reader.fieldnames or ()
+    found = {what: _columns(header, names) for what, names in _COLUMNS.items()}
     if not found["case"]:
-        raise InputError(f"The table {file} has no column for the case.", hint='Name it "case"; the others are patient, site and role.')
+        names = [name.strip() for name in header if name.strip()]
+        there = f", only {_some(names)}" if names else ""
+        hint = 'Name it "case", in the first line; the others are patient, site and role.'
+        raise InputError(f"The table {file} has no column for the case{there}.", hint=hint)
     case = found["case"][0]
-    records = [(reader.line_num, record) for record in reader if (record[case] or "").strip()]
+    records = [(before + reader.line_num, record) for record in reader if (record[case] or "").strip()]
     found["role"].sort(key=lambda name: not _holds_roles(record.get(name) for _, record in records))
     rows = []
     people: dict[str, str] = {}

@@ -29,6 +29,24 @@ def test_the_mark_between_columns_is_found(tmp_path: Path, mark: str) -> None:
     assert read_table(table(tmp_path, "\ufeffcase,role\na,validation\n".replace(",", mark)))[0].role == "validation"
 
 
+@pytest.mark.parametrize(
+    ("above", "header"),
+    [
+        ("", "case;role;remark, of any kind, by whom, when"),
+        ("sep=;\n", '"Case";"Role"'),
+        ('"sep=;"\n\n', "case;role"),
+        ("\n;;\n", "case;role"),
+    ],
+)
+def test_what_stands_above_the_header_and_marks_in_names_of_columns_do_not_hide_the_case(tmp_path: Path, above: str, header: str) -> None:
+    text = f"\ufeff{above}{header}\na;test\nb;holdout\n".replace("\n", "\r\n")
+    path = table(tmp_path, text)
+    with pytest.raises(InputError, match=rf'line {3 + above.count(chr(10))}: "holdout" is no role'):
+        read_table(path)
+    path.write_bytes(text.replace("holdout", "pool").encode())
+    assert [(row.case, row.role) for row in read_table(path)] == [("a", "test"), ("b", "pool")]
+
+
 def test_a_table_in_the_layout_of_the_malc_set_is_read(tmp_path: Path) -> None:
     text = "id,group,Subject,Gender,Age,Notes\n1000,train,OAS1_0061,F,20,\n1003,test,OAS1_0101,M,29,1st Scan\n"
     rows = read_table(table(tmp_path, text))
@@ -67,7 +85,7 @@ def test_a_case_of_its_own_name_is_the_person_that_the_table_writes_in_another_w
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name_of,role\na,pool\n", "no column for the case"),
+        ("name_of,role\na,pool\n", "no column for the case, only name_of, role"),
         ("", "no column for the case"),
         ("case,role\n", "no rows"),
         ("case,role\na,pool\na2,holdout\n", 'line 3: "holdout" is no role'),
