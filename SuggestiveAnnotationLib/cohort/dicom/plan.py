@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from SuggestiveAnnotationLib.cohort.dicom.groups import SeriesGroup, key_of, modality_of, series_groups
+from SuggestiveAnnotationLib.cohort.dicom.headers import TRAITS
 from SuggestiveAnnotationLib.cohort.dicom.index import DicomIndex, Segmentation, Series, index_dicom
 from SuggestiveAnnotationLib.cohort.dicom.people import People
 from SuggestiveAnnotationLib.cohort.dicom.sequences import why_not_used
@@ -161,7 +162,8 @@ class _Draft:
             self._notes.append(f"{count}: {best.title} with {len(best.frames)} slices was taken, the most slices and then the latest.")
         if best.stacks > 1:
             how = f" that differ in {' and '.join(best.differ_in)}" if best.differ_in else ""
-            self._notes.append(f"{best.title} holds {best.stacks} stacks{how}; the one with {len(best.frames)} slices was taken.")
+            which = " and ".join([f"{len(best.frames)} slices", *_told(best)])
+            self._notes.append(f"{best.title} holds {best.stacks} stacks{how}; the one with {which} was taken.")
         if best.samples != 1:
             self._problems.append(f"{best.title} is in colour. Choose a series of grey values.")
         self._problems += best.stack.problems
@@ -219,6 +221,12 @@ def _path(series: Series) -> str:
     """What stands for the series in a case: its first file, and which part of it where it holds several stacks."""
     first = series.frames[series.stack.order[0]].file
     return first if series.part == 0 else f"{first}#{series.part + 1}"
+
+
+def _told(series: Series) -> list[str]:
+    """What tells one stack of a series from its others, with its value: `echo time 12`."""
+    traits = dict(zip(TRAITS, series.frames[0].traits, strict=False))
+    return [f"{what} {traits[what]}" for what in series.differ_in if traits.get(what)]
 
 
 def _lower(title: str) -> str:

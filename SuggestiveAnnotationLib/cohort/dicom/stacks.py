@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Callable, Sequence
 
 from SuggestiveAnnotationLib.cohort.dicom.geometry import ORIENTATION_TOLERANCE, SPACING_TOLERANCE, repeats
@@ -11,6 +11,9 @@ from SuggestiveAnnotationLib.cohort.dicom.headers import TRAITS, Frame
 
 def split_stacks(frames: Sequence[Frame]) -> tuple[tuple[tuple[Frame, ...], ...], tuple[str, ...]]:
     """The stacks of a series, the one with most slices first, and in what they differ (`size`, `orientation`, `echo time`, ...).
+
+    Of as many slices the shortest echo, the first time point and so on come first: names of files tell nothing of them, and differ from
+    person to person.
 
     Size, orientation and pixel spacing always tell stacks apart. Anything else does where slices lie at one place and are told apart by
     it: an echo time that varies from slice to slice is no second stack. Slices whose place the header does not say stay with the most.
@@ -79,8 +82,18 @@ def _by_traits(frames: list[Frame], first: int, differing: list[str]) -> list[li
         values = [f.traits[trait] if trait < len(f.traits) else "" for f in frames]
         if len(set(values)) < 2:
             continue
-        parts = [[f for f, v in zip(frames, values, strict=True) if v == value] for value in Counter(values)]
+        parts = [[f for f, v in zip(frames, values, strict=True) if v == value] for value in sorted(set(values), key=_rank)]
         if sum(map(repeats, parts)) < repeated:
             differing.append(TRAITS[trait])
             return [found for part in parts for found in _by_traits(part, trait + 1, differing)]
     return [frames]
+
+
+def _rank(value: str) -> tuple[bool, bool, bool, float, str]:
+    """Sorts values of a trait: numbers by size, image types from original to derived and magnitude first, what is not said last."""
+    parts = value.split("\\")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.inf
+    return (not value, parts[0] == "DERIVED", "M" not in parts, math.inf if math.isnan(number) else number, value)

@@ -381,6 +381,36 @@ def test_the_largest_stack_of_a_series_is_taken_and_said(tmp_path: Path) -> None
     assert "holds 2 stacks that differ in orientation; the one with 8 slices was taken" in case.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("tag", "first", "second", "told"),
+    [
+        ("EchoTime", "9.5", "85", "echo time 9.5"),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "M", "ND"], ["ORIGINAL", "PRIMARY", "I", "ND"], r"image type ORIGINAL\PRIMARY\M\ND"),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "X"], ["DERIVED", "PRIMARY", "X"], r"image type ORIGINAL\PRIMARY\X"),
+        ("TemporalPositionIdentifier", "2", "10", "time point 2"),
+    ],
+)
+def test_of_stacks_of_one_size_everybody_s_is_the_same_whatever_the_files_are_called(
+    tmp_path: Path, tag: str, first: object, second: object, told: str
+) -> None:
+    for number, names in enumerate((("a", "b"), ("b", "a"))):
+        for what, value, name in zip(("first", "second"), (first, second), names, strict=True):
+            write_series(
+                tmp_path / f"p{number}",
+                array=ARRAY + (1000 if what == "second" else 0),
+                description="t2",
+                patient_id=f"{ID}-{number}",
+                series_uid=uid(number),
+                prefix=name,
+                extra=lambda k, what=what, value=value, number=number: {tag: value, "SOPInstanceUID": uid(number, what, k)},
+            )
+    plan = plan_dicom(tmp_path)
+    schema = LabelSchema("one", (LabelClass(1, "one", (1, 1, 1)),))
+    cases = convert(plan.cases, plan.sources, tmp_path / "converted", reference="T2", schema=schema)
+    assert [read_volume(case.images["T2"]).array.max() < 1100 for case in cases] == [True, True]
+    assert all(f"the one with 8 slices and {told} was taken" in case.problems[0] for case in plan.cases)
+
+
 def test_a_segmentation_becomes_the_label_of_the_series_it_was_drawn_on(tmp_path: Path) -> None:
     t1, flair = person(tmp_path, 1)
     seg = write_seg(tmp_path / "p1" / "seg", flair)
