@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ _GRID_HINT = (
     "Resample it onto the image with nearest-neighbour interpolation (Resample Image (BRAINS) in 3D Slicer), "
     "or give the image it was drawn on."
 )
+_HEADER_HINT = "If it was drawn on that image, copy the image's header to it, qform and sform; to resample it would move the labels."
 
 THICK = 2.0
 """Slices so many times as far apart as pixels were acquired as slices: across them nobody annotates."""
@@ -214,4 +216,15 @@ def _other_grid(path: str, grid: Geometry, reference: Geometry | None, reference
         how = f"{' x '.join(map(str, grid.size))} against {' x '.join(map(str, reference.size))} voxels"
     else:
         how = "same size, but another position, spacing or direction"
+        if said := _said_of_place(path, reference_path):
+            return [f"{path} is on another voxel grid than {reference_path}: {how}. {said} {_HEADER_HINT}"]
     return [f"{path} is on another voxel grid than {reference_path}: {how}. {_GRID_HINT}"]
+
+
+def _said_of_place(*paths: str) -> str:
+    """What is doubtful in what the headers say of the place; empty where nothing is."""
+    said: list[str] = []
+    for path in paths:
+        with suppress(InputError):
+            said += read_header(path)[1]
+    return " ".join(said)

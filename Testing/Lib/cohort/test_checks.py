@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SuggestiveAnnotationLib.cohort.checks import check_case, examine_case, thin
+from SuggestiveAnnotationLib.cohort.checks import check_case, examine_case, quick_check, thin
 from SuggestiveAnnotationLib.geometry import Geometry
 from SuggestiveAnnotationLib.types import Case, LabelClass, LabelSchema
 
@@ -55,6 +57,24 @@ def test_labels_and_masks_on_another_grid_are_told(case: Case, write_image: Writ
     problems = check_case(case, SCHEMA, ("T1",))
     assert len(problems) == 2
     assert all("another voxel grid" in p for p in problems)
+
+
+def test_labels_beside_an_image_that_says_twice_where_it_lies_are_not_to_be_resampled(
+    case: Case, write_image: Write, labels: np.ndarray
+) -> None:
+    image = Path(case.images["T1"])
+    data = bytearray(gzip.decompress(image.read_bytes()))
+    # Many programs write labels with the image's sform alone; here its qform is another.
+    struct.pack_into("<2h", data, 252, 1, 2)
+    struct.pack_into("<f", data, 268, struct.unpack_from("<f", data, 268)[0] + 8)
+    image.write_bytes(gzip.compress(data))
+    alone = replace(case, mask=None, images={"T1": str(image)})
+    problem = quick_check(alone, "T1").excluded_reason
+    assert "same size, but another position" in problem
+    assert "t1.nii.gz says in two ways where it lies, which differ by up to 8.0 mm; its qform is used, its sform is not." in problem
+    assert "copy the image's header to it" in problem
+    assert "nearest-neighbour" not in problem
+    assert problem in check_case(alone, SCHEMA, ("T1",))
 
 
 def test_modalities_of_different_places_are_told(case: Case, write_image: Write) -> None:
