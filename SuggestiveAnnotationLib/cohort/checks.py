@@ -22,7 +22,7 @@ _GRID_HINT = (
     "Resample it onto the image with nearest-neighbour interpolation (Resample Image (BRAINS) in 3D Slicer), "
     "or give the image it was drawn on."
 )
-_HEADER_HINT = "If it was drawn on that image, copy the image's header to it, qform and sform; to resample it would move the labels."
+_HEADER_HINT = "If it was drawn on that image, copy the image's whole header to it; to resample it would move the labels."
 
 THICK = 2.0
 """Slices so many times as far apart as pixels were acquired as slices: across them nobody annotates."""

@@ -68,7 +68,8 @@ def meta_header(path: Path, *, thorough: bool) -> RawHeader:
             raise surplus(path, dims)
     elif not compressed and has_surplus(data, begin + wanted):
         raise surplus(path, dims)
-    return RawHeader(spacing, voxels=math.prod(dims) if channels == 1 else None)
+    lacking = "" if fields.keys() & {*_PER_AXIS_PAIR} else "no TransformMatrix"
+    return RawHeader(spacing, voxels=math.prod(dims) if channels == 1 else None, lacking=lacking)
 
 
 def meta_voxels(path: Path) -> str:

@@ -65,7 +65,8 @@ def nifti_header(path: Path, *, thorough: bool) -> RawHeader:
     shear = _shear(field["sform"]) if field["sform_code"] > 0 else 0.0
     voxels = None if code in _COMPOSED else math.prod(shape)
     scale = field["scale"][0] if math.isfinite(field["scale"][0]) and field["scale"][0] else 1.0
-    return RawHeader(spacing, shear, not_finite, voxels, frames, 1 if size == 348 else 2, scale)
+    lacking = "" if frames else "neither qform nor sform"
+    return RawHeader(spacing, shear, not_finite, voxels, frames, lacking, 1 if size == 348 else 2, scale)
 
 
 def _check_voxels(path: Path, zipped: bool, begin: int, wanted: int, shape: tuple[int, ...], code: int, order: str, thorough: bool) -> int:

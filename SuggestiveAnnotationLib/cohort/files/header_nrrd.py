@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from SuggestiveAnnotationLib.cohort.files.bytes_in import (
@@ -46,6 +47,7 @@ _PER_AXIS: tuple[str, ...] = (
     "kinds",
 )
 _PER_AXIS += ("labels", "units", "space directions", "space origin", "space units", "measurement frame")
+_ANATOMICAL = re.compile(r"(?:(?:right|left)-(?:anterior|posterior)-superior|[rl][ap]s)(?:-time|t)?", re.IGNORECASE)
 _MAX_WORD = 100
 _MAX_FIELD = 2000
 _MAX_HEADER = 2**24
@@ -88,7 +90,8 @@ def nrrd_header(path: Path, *, thorough: bool) -> RawHeader:
             raise surplus(path, sizes)
     elif thorough and walk(data, begin=begin, skip=0, wanted=wanted, packing=_ENCODINGS[encoding])[0]:
         raise surplus(path, sizes)
-    return RawHeader(spacing, voxels=math.prod(sizes))
+    placed = "space directions" in fields and _ANATOMICAL.fullmatch(fields.get("space", ""))
+    return RawHeader(spacing, voxels=math.prod(sizes), lacking="" if placed else "no anatomical space with directions")
 
 
 def nrrd_voxels(path: Path) -> str:

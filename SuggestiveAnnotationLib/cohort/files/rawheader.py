@@ -50,6 +50,7 @@ class RawHeader:
         not_finite: NaN and infinite voxels of a NIfTI file; counted only when it was inspected thoroughly.
         voxels: number of them, all axes; None where values and voxels differ.
         frames: name -> matrix from i, j, k to RAS millimetres, `(4, 4)`, of every frame that a NIfTI header gives; None for other formats.
+        lacking: what would say how the volume lies in the patient, and is not there; empty where something does.
         version: of the NIfTI format.
         scale: that a NIfTI header has its voxels multiplied by; 1 where it asks for none.
     """
@@ -59,6 +60,7 @@ class RawHeader:
     not_finite: int = 0
     voxels: int | None = None
     frames: dict[str, NDArray[np.float64]] | None = field(default=None)
+    lacking: str = ""
     version: int = 1
     scale: float = 1.0
 

@@ -200,12 +200,12 @@ def _open(file: Path, *, thorough: bool, channels: bool = False) -> tuple[Any, G
 
 
 def _notes(file: Path, geometry: Geometry, raw: RawHeader) -> tuple[str, ...]:
-    """What a person should know of where a NIfTI file says that it lies."""
-    if raw.frames is None:
-        return ()
-    if not raw.frames:
-        sentence = f"{file} does not say how it lies in the patient (neither qform nor sform): left and right may be swapped."
+    """What a person should know of where a file says that it lies."""
+    if raw.lacking:
+        sentence = f"{file} does not say how it lies in the patient ({raw.lacking}): left and right may be swapped."
         return (f"{sentence} Compare it with the scanner's images.",)
+    if not raw.frames:
+        return ()
     # ITK counts in LPS, NIfTI in RAS.
     used = np.diag((-1.0, -1.0, 1.0)) @ np.reshape(geometry.direction_lps, (3, 3)) * np.asarray(geometry.spacing)
     shift = np.asarray(geometry.origin_lps) * (-1, -1, 1)

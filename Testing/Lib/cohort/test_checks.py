@@ -72,7 +72,7 @@ def test_labels_beside_an_image_that_says_twice_where_it_lies_are_not_to_be_resa
     problem = quick_check(alone, "T1").excluded_reason
     assert "same size, but another position" in problem
     assert "t1.nii.gz says in two ways where it lies, which differ by up to 8.0 mm; its qform is used, its sform is not." in problem
-    assert "copy the image's header to it" in problem
+    assert "copy the image's whole header to it" in problem
     assert "nearest-neighbour" not in problem
     assert problem in check_case(alone, SCHEMA, ("T1",))
 

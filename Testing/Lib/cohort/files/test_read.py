@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from SuggestiveAnnotationLib.cohort.files.itk import quiet
 from SuggestiveAnnotationLib.cohort.files.rawheader import files_of
-from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_labels, read_volume
+from SuggestiveAnnotationLib.cohort.files.read import read_geometry, read_header, read_labels, read_volume
 from SuggestiveAnnotationLib.errors import InputError
 
 Write = Callable[..., Path]
@@ -222,6 +222,27 @@ def shear(path: Path, cosine: float) -> Path:
     """Tilts the second voxel axis in the sform and leaves no qform to fall back on."""
     patch(path, 280 + 4, "f", 2 * cosine)
     return patch(path, 252, "h", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "lacking"),
+    [
+        ("a.nrrd", "spacings: 1 1 1\n", "no anatomical space with directions"),
+        ("a.nrrd", "space dimension: 3\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n", "no anatomical space with directions"),
+        ("a.nrrd", "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n", ""),
+        ("a.nrrd", "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n", ""),
+        ("a.mha", "", "no TransformMatrix"),
+        ("a.mha", "TransformMatrix = 1 0 0 0 1 0 0 0 1\n", ""),
+    ],
+)
+def test_a_header_that_does_not_say_how_the_volume_lies_is_noted(tmp_path: Path, name: str, header: str, lacking: str) -> None:
+    nrrd = f"NRRD0004\ntype: short\ndimension: 3\nsizes: 7 6 5\nencoding: raw\nendian: little\n{header}\n"
+    meta = f"NDims = 3\nDimSize = 7 6 5\n{header}ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    path = tmp_path / name
+    path.write_bytes((nrrd if name.endswith("nrrd") else meta).encode() + np.arange(210, dtype="<i2").tobytes())
+    how = f"{path} does not say how it lies in the patient ({lacking}): left and right may be swapped."
+    how += " Compare it with the scanner's images."
+    assert read_volume(path).notes == read_header(path)[1] == ((how,) if lacking else ())
 
 
 @pytest.mark.parametrize("cosine", [1e-6, 1e-4, 1e-3, 8e-3])
