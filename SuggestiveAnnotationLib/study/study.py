@@ -55,7 +55,8 @@ def check_free(path: Path) -> None:
 
 
 def remove_new(path: Path) -> None:
-    """Remove a study that is closed and was never prepared; what is in its folder beside it stays.
+    """Remove a study that is closed and was never prepared. What else is in its folder stays, and images that were converted, which
+    another one made in the same place takes as they are.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -63,7 +64,7 @@ def remove_new(path: Path) -> None:
     try:
         for name in (DATABASE_NAME, *(DATABASE_NAME + suffix for suffix in ("-wal", "-shm", "-journal")), LOCK_NAME, HOLDER_NAME):
             (path / name).unlink(missing_ok=True)
-        for folder in ("slices", "logs", CONVERTED):
+        for folder in ("slices", "logs"):
             if (path / folder).exists():
                 shutil.rmtree(path / folder)
         if not any(path.iterdir()):

@@ -87,8 +87,8 @@ class PlanVolumes(Command):
 
 @dataclass(frozen=True)
 class CreateStudy(Command):
-    """Create a study from a confirmed plan, check every file, prepare it, and open it. Interrupted, it resumes; refused, it leaves
-    nothing.
+    """Create a study from a confirmed plan, check every file, prepare it, and open it. Interrupted, it resumes; refused, it leaves no
+    study.
     """
 
     name: ClassVar[str] = "create_study"

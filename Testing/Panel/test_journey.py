@@ -64,6 +64,7 @@ def test_from_an_empty_folder_to_labelmaps_by_clicks_alone(host: Any, panel: Any
     skipped = workspace.current
     host.click(suggestions.ui.skipButton)
     unreadable = workspace.current
+    host.waitUntil(lambda: suggestions.ui.unreadableButton.enabled, 60, "the slice to be shown")
     host.click(suggestions.ui.unreadableButton)
     states = workspace.session.slice_status()
     assert (states[empty].state, states[skipped].state, states[unreadable].state) == ("accepted", "skipped", "unreadable")
