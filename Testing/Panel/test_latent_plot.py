@@ -143,7 +143,8 @@ def test_every_slice_is_drawn_in_its_group_and_no_point_is_joined(plot: Any) -> 
     chart = plot._nodes.chart
     assert chart.GetXAxisTitle().startswith("latent PCA 1 (")
     assert chart.GetYAxisTitle().startswith("latent PCA 2 (")
-    assert chart.GetLegendVisibility() == (chart.GetNumberOfPlotSeriesNodes() <= 6)
+    # 16 pixels an entry, and two fifths of the view at most.
+    assert chart.GetLegendVisibility() == (16 * chart.GetNumberOfPlotSeriesNodes() <= 0.4 * plot._view.height)
     assert [name for name, _look in plot.legend] == list(drawn)[: len(plot.legend)]
 
 
