@@ -13,23 +13,24 @@ from SuggestiveAnnotationLib.processor import share_the_processor
 
 def main() -> None:
     """Serve until standard input ends."""
-    share_the_processor()
-    # Only now: these import numpy.
-    from SuggestiveAnnotationLib.worker.document import page
-    from SuggestiveAnnotationLib.worker.server import Server
-
     parser = argparse.ArgumentParser(prog="SuggestiveAnnotationLib.worker", description="Background process; speaks JSON lines.")
     parser.add_argument("--idle-seconds", type=float, default=60.0, help="after so long without work nothing is left on the GPU")
     parser.add_argument("--protocol", action="store_true", help="print the protocol as Markdown and end")
     arguments = parser.parse_args()
     if arguments.protocol:
+        from SuggestiveAnnotationLib.worker.document import page
+
         sys.stdout.write(page())
         return
     # Ctrl-C in the terminal that 3D Slicer was started from is Slicer's to answer; this process ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not come between the events.
+    # Whatever a library prints, be it when it is imported, must not come between the events.
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
+    share_the_processor()
+    # Only now: it imports numpy.
+    from SuggestiveAnnotationLib.worker.server import Server
+
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     Server(sys.stdin.buffer, events, idle_seconds=arguments.idle_seconds).serve()
     # Threads of libraries must not keep the process alive once nobody listens.

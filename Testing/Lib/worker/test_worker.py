@@ -213,7 +213,6 @@ import os, sys, threading, time
 def shout():
     while "SuggestiveAnnotationLib.worker.server" not in sys.modules:
         time.sleep(0.01)
-    time.sleep(0.5)
     for _ in range(50):
         print("garbage from Python", flush=True)
         os.write(1, b"garbage from C\\n")
