@@ -359,17 +359,19 @@ class RoundSection(Section):
             workspace.message("error", problem)
             return
         workspace.saveNow()
+        finishes = None
         if current is not None and current.stage == "annotating":
             question = _(
                 "{n} suggestions are not answered. They stay open until round {k} has suggestions of its own; drafts are kept. Start?"
             )
             if not self._agrees(question, number):
                 return
-            workspace.session.finish_round()
+            # By the worker: where it cannot work on the study, the round stays as it is.
+            finishes = current.number
         self._outcome = ""
         # An interrupted round keeps the settings that it began with, except where it computes.
         options = {"device": self.ui.deviceBox.currentText} if interrupted else self.options()
-        command = protocol.RunRound(options, self.manifoldOptions())
+        command = protocol.RunRound(options, self.manifoldOptions(), finishes)
         workspace.ask(command, self._onDone, title=_("Round {n}").format(n=number))
         workspace.statesChanged()
 

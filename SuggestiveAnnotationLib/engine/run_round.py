@@ -28,6 +28,7 @@ def run_round(
     options: RoundOptions,
     given: Collection[str] = (),
     manifold: ManifoldOptions | None = None,
+    finishes: int | None = None,
     experiment: bool = False,
     progress: ProgressCallback = no_progress,
     cancel: CancelToken | None = None,
@@ -43,6 +44,7 @@ def run_round(
         options: of a new round; of one under way only the device is taken.
         given: names of the options that the person set, who is told which of them a round under way does not take.
         manifold: of the VAE, should it be needed and not be there.
+        finishes: number of the round that, where it still waits for annotations, is closed before the new one begins.
         experiment: strategies that look at reference labels are allowed, and slices are not filled, which a simulation does itself.
 
     Returns:
@@ -53,7 +55,7 @@ def run_round(
         StudyError: the study is not prepared, or the last round still waits for annotations.
         Cancelled: the stage under way is absent, the stages before it stand.
     """
-    round_ = begin(study, options, experiment=experiment, progress=progress)
+    round_ = begin(study, options, finishes=finishes, experiment=experiment, progress=progress)
     number = round_.number
     if round_.stage == "annotating":
         raise StudyError(f"Round {number} waits for annotations.", hint="Annotate its suggestions, then finish the round.")
@@ -89,13 +91,18 @@ def run_round(
     return pre_annotate(study, device=options.device, progress=progress, cancel=cancel)
 
 
-def begin(study: Study, options: RoundOptions, *, experiment: bool = False, progress: ProgressCallback = no_progress) -> Round:
-    """The round under way, or one just begun. Raises: InputError, when the options cannot be carried out."""
+def begin(
+    study: Study, options: RoundOptions, *, finishes: int | None, experiment: bool = False, progress: ProgressCallback = no_progress
+) -> Round:
+    """The round under way, or one just begun. Raises: InputError, when the options cannot be carried out; nothing is finished then."""
     _ = study.record
     current = study.current_round()
-    if current is not None and current.stage != "finished":
+    closes = current is not None and current.stage == "annotating" and current.number == finishes
+    if current is not None and current.stage != "finished" and not closes:
         return current
     check_options(options, experiment=experiment)
+    if current is not None and closes:
+        study.finish_round(current.number)
     model = imported_model(study)
     if not study.is_annotated("pool") and (needs := out_of_reach(options, model)):
         why = "" if model is None else f", and {options.strategy} needs {needs}"

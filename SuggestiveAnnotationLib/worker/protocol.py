@@ -188,6 +188,7 @@ class RunRound(Command):
     returns: ClassVar[str] = _ROUND
     options: Mapping[str, Any] = _says("fields of `RoundOptions` by name", {})
     manifold: Mapping[str, Any] = _says("fields of `ManifoldOptions` by name", {})
+    finishes: int | None = _says("number of the round that is closed first where it waits for annotations", None)
 
 
 @dataclass(frozen=True)

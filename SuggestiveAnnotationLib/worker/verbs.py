@@ -273,7 +273,8 @@ class Verbs:
 
         options = options_from(settings.RoundOptions, command.options)
         manifold = options_from(settings.ManifoldOptions, command.manifold)
-        return self._of_round(run_round(self.study, options=options, given=tuple(command.options), manifold=manifold, **self._context))
+        given, finishes = tuple(command.options), command.finishes
+        return self._of_round(run_round(self.study, options=options, given=given, manifold=manifold, finishes=finishes, **self._context))
 
     def _import_model(self, command: protocol.ImportModel) -> Data:
         from SuggestiveAnnotationLib.engine.import_model import import_model

@@ -93,6 +93,12 @@ def test_a_second_worker_is_told_so(host: Any, panel: Any, in_round_0: Path) -> 
         panel.sections[0].openPath(str(in_round_0))
         host.waitUntil(lambda: any(f"process {other.pid}" in text for text in said), 30, "the sentence")
         assert panel.workspace.study is not None
+        # A round that cannot begin leaves the one before open.
+        said.clear()
+        host.dialogs.answers = [True]
+        host.click(panel.sections[1].ui.startButton)
+        host.waitUntil(lambda: panel.workspace.task is None and any(f"process {other.pid}" in text for text in said), 30, "the sentence")
+        assert panel.workspace.study.current_round().stage == "annotating"
     finally:
         other.kill()
         other.wait()

@@ -405,6 +405,19 @@ def test_a_round_can_be_abandoned_and_the_next_begins(make_study: MakeStudy) -> 
     assert run_round(study, options=OPTIONS).number == 1
 
 
+def test_the_round_that_waits_is_closed_by_the_next_one_that_can_begin(make_study: MakeStudy) -> None:
+    study = make_study(prepared=True)
+    assert run_round(study, options=OPTIONS).number == 0
+    with pytest.raises(StudyError, match="Round 0 waits"):
+        run_round(study, options=OPTIONS, finishes=1)
+    with pytest.raises(InputError):
+        run_round(study, options=replace(OPTIONS, device="cuda:9"), finishes=0)
+    assert study.current_round().stage == "annotating"
+    assert run_round(study, options=OPTIONS, finishes=0).number == 1
+    assert [one.stage for one in study.rounds()] == ["finished", "annotating"]
+    assert {row.state for row in study.suggestion_states(0)} == {"expired"}
+
+
 def test_audit_slices_come_on_top_and_without_pre_annotation(make_study: MakeStudy) -> None:
     study = make_study(prepared=True)
     annotate(study, SliceRef("case0", 0, 4))
