@@ -13,6 +13,8 @@ from SuggestiveAnnotationLib.processor import share_the_processor
 
 def main() -> None:
     """Serve until standard input ends."""
+    # Before anything imports numpy.
+    share_the_processor()
     parser = argparse.ArgumentParser(prog="SuggestiveAnnotationLib.worker", description="Background process; speaks JSON lines.")
     parser.add_argument("--idle-seconds", type=float, default=60.0, help="after so long without work nothing is left on the GPU")
     parser.add_argument("--protocol", action="store_true", help="print the protocol as Markdown and end")
@@ -27,8 +29,6 @@ def main() -> None:
     # Whatever a library prints, be it when it is imported, must not come between the events.
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    share_the_processor()
-    # Only now: it imports numpy.
     from SuggestiveAnnotationLib.worker.server import Server
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
