@@ -255,7 +255,7 @@ def test_dicom_seg_needs_its_packages_and_cases_from_dicom(
     from SuggestiveAnnotationPanel import requirements
 
     asked = []
-    monkeypatch.setattr(requirements, "ensure", lambda *groups: bool(asked.append(groups)))
+    monkeypatch.setattr(requirements, "ensure", lambda *groups, say: bool(asked.append(groups)))
     host.choose(export.ui.formatBox, "DICOM SEG")
     press(host, export, export.ui.exportButton)
     assert asked == [(requirements.DICOM,)]
