@@ -142,7 +142,7 @@ class _Analysis:
         return people_mean(self._difference(arm, against, over, metric, labels, held=True))
 
     def _pair(self, arm: str, against: str, over: Over, level: float = 0.95) -> Interval:
-        return self._interval(self._difference(arm, against, over, self.metric, self.labels), level)
+        return _possible(self._interval(self._difference(arm, against, over, self.metric, self.labels), level), self.metric, signed=True)
 
     def _gain(self, name: str) -> Gain:
         differences = self._difference(name, self.baseline, self.over, self.metric, self.labels)
@@ -197,7 +197,8 @@ class _Analysis:
         out = []
         for k, (one, difference) in enumerate(zip(named, values, strict=True)):
             primary, held = one is self.plan.primary, None
-            gain, narrow = self._interval(difference), self._interval(difference, 0.90 if primary else narrow_level)
+            levels = (0.95, 0.90 if primary else narrow_level)
+            gain, narrow = (_possible(self._interval(difference, level), one.metric, signed=True) for level in levels)
             if one.judge == "area":
                 held = self._held(one.arm, one.against, one.over, one.metric, one.labels)
             p = p_values[k] if primary else adjusted.get(k)
@@ -384,9 +385,10 @@ class _Analysis:
         return (sum(r.seconds for r in self.of.records) + sum(seconds for *_, seconds in shared)) / 3600
 
 
-def _possible(found: Interval, metric: str) -> Interval:
-    """Cut to what the metric can be: Student's t knows nothing of its range."""
-    return found.within(0, 1 if "dice" in metric or metric == "penalised" else float("inf"))
+def _possible(found: Interval, metric: str, *, signed: bool = False) -> Interval:
+    """Cut to what the metric, or (signed) a difference of two, can be: Student's t knows nothing of its range."""
+    most = 1 if "dice" in metric or metric == "penalised" else float("inf")
+    return found.within(-most if signed else 0, most)
 
 
 def _all(totals: ContourTotals) -> Share:

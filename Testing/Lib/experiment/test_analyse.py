@@ -93,6 +93,15 @@ def test_intervals_that_could_show_nothing_are_no_null_result(tmp_path):
     assert results.verdict[0] == "Nothing can be told from so few runs."
 
 
+def test_no_interval_of_a_gain_is_wider_than_dice_can_differ(tmp_path):
+    arms = {name: Made(name, wobble=0.4) for name in ("random", "entropy", "strided", "badge", "core-set", "consensus")}
+    end = Endpoint("Dice at the end", "entropy", "random", judge="last")
+    results = analysed(tmp_path, arms, people=3, seeds=1, noise=0.3, primary=end)
+    bounds = [(one.at_once.low, one.at_once.high) for one in results.gains] + [(one.gain.low, one.gain.high) for one in results.endpoints]
+    assert -1 in {low for low, _ in bounds}
+    assert all(-1 <= low < high <= 1 for low, high in bounds)
+
+
 def test_arms_that_are_the_same_are_equivalent(tmp_path):
     results = analysed(tmp_path, {"random": Made(), "a": Made("entropy")}, noise=0.001)
     assert "Equivalent to it within 0.01: a." in results.verdict[0]
