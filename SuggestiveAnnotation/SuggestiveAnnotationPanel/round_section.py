@@ -231,7 +231,7 @@ class RoundSection(Section):
             text = _("Round {n} was interrupted. Resume goes on with what it began with: {began}. To change that, drop it.")
             return text.format(n=number, began=self._began(current))
         waiting = self._waiting()
-        if waiting and current.stage == "annotating":
+        if waiting:
             return _("Still to answer in 3: {n}. You can start round {k} at any time.").format(n=waiting, k=number)
         return f"{self.workspace.answeredText()} {_('Start round {k}.').format(k=number)}"
 

@@ -155,6 +155,16 @@ def test_a_round_that_waits_counts_what_waits_and_can_be_finished(host: Any, sec
     assert not ui.finishButton.enabled
 
 
+def test_a_draft_that_outlives_its_round_still_waits(host: Any, section: Any, panel: Any, opened: Any, in_round_0: Path) -> None:
+    workspace, ui = opened(in_round_0), section.ui
+    ref = workspace.current
+    workspace.session.draft(ref, np.ones_like(workspace.session.shown_labels(ref).labels))
+    host.dialogs.answers = [True]
+    host.click(ui.finishButton)
+    assert panel.sections[2].ui.guidance.text == "1 of 6 wait. Choose one, or go to the next (N)."
+    assert ui.guidance.text == "Still to answer in 3: 1. You can start round 1 at any time."
+
+
 def test_a_round_that_came_while_the_question_was_open_is_not_finished(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
     workspace = panel.workspace
     workspace.openStudy(in_round_0)
