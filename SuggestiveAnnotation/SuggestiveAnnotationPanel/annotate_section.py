@@ -374,16 +374,19 @@ class AnnotateSection(Section):
         refs = self.workspace.session.undo()
         excluded = self.workspace.whyExcluded(refs[0])
         text = _("Slice {numbers} is a draft again.").format(numbers=effort_text.numbers(refs))
-        self.ui.effortLabel.text = f"{text} {excluded}".strip()
+        self.ui.effortLabel.text = text = f"{text} {excluded}".strip()
         if self.workspace.current not in refs and not excluded:
             self.workspace.openSlice(refs[0])
         self.workspace.statesChanged()
+        # What stood there may have been that everything is answered.
+        self.workspace.message("info", text)
 
     def reopen(self):
         """Correct a slice that was accepted."""
         self.workspace.saveNow()
         self.workspace.session.reopen(self.workspace.current)
         self.workspace.statesChanged()
+        self.workspace.message("info", _("Slice {n} is a draft again.").format(n=slice_number(self.workspace.current)))
 
     def approve(self):
         """As second reader: approve."""

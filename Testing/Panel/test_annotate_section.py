@@ -202,6 +202,18 @@ def test_undo_and_reopen(reader: Reader) -> None:
     assert np.array_equal(annotation.labels, square(1, side=3))
 
 
+@pytest.mark.parametrize("button", ["undoAcceptButton", "reopenButton"])
+def test_nothing_is_called_answered_that_was_taken_back(reader: Reader, button: str) -> None:
+    reader.workspace.session.accept({OTHER: square(4)})
+    for ref in (A, B, C):
+        reader.workspace.session.accept({ref: square(4)})
+    reader.host.press("N")
+    assert reader.panel.messageLabel.text.startswith("Every suggestion of this round is answered.")
+    reader.open(C)
+    reader.host.click(getattr(reader.ui, button))
+    assert reader.panel.messageLabel.text == "Slice 8 is a draft again."
+
+
 def test_an_undone_accept_in_an_excluded_case_says_so_and_nothing_of_it_is_accepted(reader: Reader) -> None:
     workspace, ui = reader.workspace, reader.ui
     workspace.session.accept({A: square(4)})
