@@ -164,6 +164,9 @@ class AnnotateSection(Section):
         if self._excluded:
             return self._excluded
         node, schema = workspace.scene.segmentation, workspace.study.schema
+        if workspace.scene.failed == workspace.current.case:
+            text = _("Case {case} could not be loaded. Load it again (J) once its images are there, or choose another case in 3.")
+            return withKeys(text.format(case=workspace.current.case))
         if node is None or workspace.scene.case != workspace.current.case:
             return _("The case is being loaded.")
         if self.editor.segmentationNode() is not node:

@@ -31,12 +31,13 @@ class CaseScene:
 
     Attributes:
         case: name of the case in the scene, None when none is.
+        failed: name of the case that was to be loaded last and could not be, None when none is.
         geometry: its grid, LPS. frame: how its slices lie in it. schema: of its segments.
     """
 
     def __init__(self, workspace):
         self._workspace = workspace
-        self.case = self.geometry = self.frame = self.schema = None
+        self.case = self.failed = self.geometry = self.frame = self.schema = None
         self._volumes = {}
         self._segmentation = self._model = self._modelId = None
         self._hidden = []
@@ -109,13 +110,13 @@ class CaseScene:
         if self._wanted == ref.case:
             return
         self._stopLoading()
-        self._wanted = ref.case
+        self._wanted, self.failed = ref.case, None
         self._workspace.message("info", _("Loading case {case}.").format(case=ref.case))
         self._workspace.ask(protocol.LoadCase(ref.case), self._onLoaded, lambda error: self._onFailed(ref.case, error))
 
     def _onFailed(self, case, error):
         if self._wanted == case:
-            self._wanted = None
+            self._wanted, self.failed = None, case
         self._workspace.message("error", str(error))
 
     def _onLoaded(self, data):

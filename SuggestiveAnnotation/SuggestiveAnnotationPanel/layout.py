@@ -295,11 +295,12 @@ class Layout:
         self.redraw()
 
     def returnToSuggested(self):
-        """Scroll, and if need be turn, back to the open slice, with every structure; a case that lost nodes is loaded again."""
+        """Scroll, and if need be turn, back to the open slice, with every structure; a case that lacks nodes is loaded again."""
         self.showSlice()
         if self.hidden():
             segments.showSegments(self._workspace.scene.segmentation)
-        if not self._workspace.scene.whole:
+        # Of a case that could not be loaded, nothing is there; the one before still is.
+        if not self._workspace.scene.whole or self._ready() is None:
             self._workspace.scene.restore()
 
     def redraw(self):

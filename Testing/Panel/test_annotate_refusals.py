@@ -257,6 +257,18 @@ def test_what_was_not_painted_on_the_screen_is_not_accepted(reader: Reader) -> N
     assert reader.state(B) == "accepted"
 
 
+def test_a_case_whose_images_were_moved_is_not_called_loading_and_comes_once_they_are_back(reader: Reader) -> None:
+    images = Path(reader.workspace.study.case("case1").images["t1"])
+    away = images.rename(images.with_name("away"))
+    reader.workspace.openSlice(OTHER)
+    said = "Case case1 could not be loaded. Load it again (J) once its images are there, or choose another case in 3."
+    reader.host.waitUntil(lambda: reader.ui.guidance.text == said, 30, "why there is nothing to see")
+    away.rename(images)
+    press(reader.host, "J")
+    reader.open(OTHER)
+    assert "loaded" not in reader.ui.guidance.text
+
+
 def test_what_another_reader_accepted_is_not_accepted_again_as_it_is(reader: Reader) -> None:
     Session(reader.workspace.study, annotator="Dr First").accept({A: square(4)})
     reader.workspace.statesChanged()
