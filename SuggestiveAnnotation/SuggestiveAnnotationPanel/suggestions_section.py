@@ -17,6 +17,8 @@ from .thumbnails import Thumbnails
 THUMBNAIL = 40
 WIDTHS = (156, 96)
 """Pixels of the first columns; the last takes the rest."""
+LONGEST = 36
+"""Letters of a case's name that fit beside its count in a narrow panel."""
 REASONS = (
     lambda: _("nothing to learn here"),
     lambda: _("too like another slice"),
@@ -139,7 +141,8 @@ class SuggestionsSection(Section):
         self._leftItem = self._addGroup() if self._left else None
         for ref in self._left:
             self._items[ref] = item = qt.QTreeWidgetItem()
-            item.setText(0, _("{case}, slice {n}").format(case=ref.case, n=slice_number(ref)))
+            # What is cut off of a long name is in the tool tip.
+            item.setText(0, _("slice {n} of {case}").format(case=ref.case, n=slice_number(ref)))
             self._leftItem.addChild(item)
         tree.expandAll()
 
@@ -156,7 +159,9 @@ class SuggestionsSection(Section):
             members.setdefault(row.suggestion.ref.case, []).append(row.suggestion.ref)
         for case, parent in self._cases.items():
             done = sum(not self._waits(ref) and self._states.get(ref) != "expired" for ref in members[case])
-            parent.setText(0, _("case {case}: {done}/{total}").format(case=case, done=done, total=len(members[case])))
+            text = _("case {case}: {done}/{total}")
+            parent.setText(0, text.format(case=_short(case), done=done, total=len(members[case])))
+            parent.setToolTip(0, text.format(case=case, done=done, total=len(members[case])))
         if self._leftItem is not None:
             self._leftItem.setText(0, _("your drafts and returned slices: {n}").format(n=len(self._left)))
         reader = (self.workspace.annotator, getattr(self.workspace.session, "blind", False))
@@ -173,8 +178,8 @@ class SuggestionsSection(Section):
         item.setText(1, state_style.shapeAndWord(state))
         item.setForeground(1, qt.QBrush(qt.QColor(state_style.readable(state_style.STYLES[state][1], self.content.palette))))
         item.setText(2, reason)
-        for column in range(3):
-            item.setToolTip(column, reason)
+        for column, tip in enumerate((f"{item.text(0)}\n{reason}".strip(), reason, reason)):
+            item.setToolTip(column, tip)
 
     def _onThumbnail(self, ref, icon):
         if ref in self._items:
@@ -372,6 +377,12 @@ class SuggestionsSection(Section):
         self._strip.cleanup()
         self._thumbnails.cleanup()
         super().cleanup()
+
+
+def _short(name):
+    """A name without its middle where it is long: its ends tell cases apart."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _why(suggestion, status, withheld):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def test_drafts_of_an_earlier_round_are_listed_last_and_reached_by_key(reader: R
     why = "You have begun it; it is not accepted yet."
     assert last_group(ui) == [
         ("your drafts and returned slices: 2", "", ""),
-        ("case0, slice 6", "✎ draft", why),
-        ("case0, slice 9", "✎ draft", why),
+        ("slice 6 of case0", "✎ draft", why),
+        ("slice 9 of case0", "✎ draft", why),
     ]
     assert ui.guidance.text == (
         "1 of 1 wait. Choose one, or go to the next (N). Your drafts and returned slices of other rounds, at the end of the list: 2."
@@ -72,7 +73,7 @@ def test_what_was_returned_after_its_round_is_shown_with_the_note(reader: Reader
     second.review([C], verdict="returned")
     reader.workspace.statesChanged()
     (_, first, other) = last_group(ui)
-    assert first[:2] == ("case0, slice 4", "↩ returned")
+    assert first[:2] == ("slice 4 of case0", "↩ returned")
     assert first[2].startswith('Dr Second returned it: "the border".')
     assert other[2].startswith("Dr Second returned it without a note.")
     press(reader.host, "N")
@@ -82,3 +83,24 @@ def test_what_was_returned_after_its_round_is_shown_with_the_note(reader: Reader
     reader.host.click(reader.ui.acceptButton)
     assert reader.workspace.current == C
     assert len(last_group(ui)) == 2
+
+
+def test_a_long_name_hides_neither_the_slice_nor_how_many_are_done(
+    host: Any, panel: Any, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import panel_study
+
+    name, write = "University-Hospital_Trial-2021-Baseline_patient-0001_session-1", panel_study.write_case
+    monkeypatch.setattr(panel_study, "write_case", lambda folder, _name, *, seed, **how: write(folder, name, seed=seed, **how))
+    study = panel_study.make_study(tmp_path, cases=1)
+    add_round(study, {SliceRef(name, 0, 3): "suggested"})
+    Session(study, annotator="reader 1").draft(SliceRef(name, 0, 5), square(1))
+    study.close()
+    opened(study.path)
+    tree = panel.sections[2].ui.suggestionTree
+    group, (_head, left) = tree.topLevelItem(0), (tree.topLevelItem(1), tree.topLevelItem(1).child(0))
+    assert group.text(0) == "case University-Hospit…ent-0001_session-1: 0/1"
+    assert tree.fontMetrics().horizontalAdvance(group.text(0)) < tree.viewport().width - tree.indentation
+    assert group.toolTip(0) == f"case {name}: 0/1"
+    assert left.text(0) == f"slice 6 of {name}"
+    assert left.toolTip(0).startswith(left.text(0))

@@ -87,7 +87,7 @@ def test_each_row_says_why_and_an_audit_slice_does_not_tell(section: Any) -> Non
     why = {ref: item.text(2) for ref, item in section._items.items()}
     assert why[FIRST] == "The model is least sure here."
     assert why[AUDIT] == "Chosen for this round."
-    assert section._items[AUDIT].toolTip(0) == why[AUDIT]
+    assert section._items[AUDIT].toolTip(2) == why[AUDIT]
     colours = {ref: item.foreground(1).color().name() for ref, item in section._items.items()}
     assert colours[AUDIT] == colours[FIRST]
     assert section._items[AUDIT].foreground(0).color() == section._items[FIRST].foreground(0).color()
