@@ -196,7 +196,9 @@ class StudySection(Section):
     def closeStudy(self):
         """Close the study, unless the open slice cannot be left now."""
         if self.workspace.mayLeave():
+            name = self.workspace.study.name
             self.workspace.closeStudy()
+            self.workspace.message("info", _("Study {name} is closed; everything in it is saved.").format(name=name))
 
     # Making
 

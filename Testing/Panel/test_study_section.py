@@ -79,6 +79,7 @@ def test_an_opened_study_shows_its_cases_and_is_offered_again(host: Any, section
         assert row[4] == "-"
     host.click(ui.closeButton)
     assert panel.workspace.study is None
+    assert panel.messageLabel.text == "Study Sample study is closed; everything in it is saved."
     assert ui.reopenButton.isVisible()
     assert ui.reopenButton.text.endswith(f"{in_round_0.parent.name}/{in_round_0.name}")
     host.click(ui.reopenButton)
