@@ -188,16 +188,17 @@ class SuggestionsSection(Section):
     def _say(self):
         states = [self._states.get(row.suggestion.ref) for row in self._rows]
         total, waiting = len(states), sum(self._waits(row.suggestion.ref) for row in self._rows)
+        coming, following = self.workspace.comingText(), _("Start the next round in 2, or review in 5.")
         if self.workspace.session is None:
             text = _("Open a study in 1.")
         elif not total:
-            text = _("There are no suggestions yet. Start a round in 2.")
+            text = coming or _("There are no suggestions yet. Start a round in 2.")
         elif waiting:
             text = _("{n} of {total} wait. Choose one, or go to the next (N).").format(n=waiting, total=total)
         elif "expired" in states:
-            text = f"{self.workspace.answeredText()} {_('Start the next round in 2, or review in 5.')}"
+            text = f"{self.workspace.answeredText()} {coming or following}"
         else:
-            text = _("All {total} are answered. Start the next round in 2, or review in 5.").format(total=total)
+            text = f"{_('All {total} are answered.').format(total=total)} {coming or following}"
         if self._left:
             left = _("Your drafts and returned slices of other rounds, at the end of the list: {n}.").format(n=len(self._left))
             text = f"{text} {left}"

@@ -108,6 +108,11 @@ class WorkerRequests:
         """Titles of the long commands that wait behind the one at work."""
         return [task.title for task in self._tasks.values()][1:]
 
+    @property
+    def computesRound(self) -> bool:
+        """Whether a round was asked for that is not there yet."""
+        return any(isinstance(asked.command, protocol.RunRound) for asked in self._asked.values())
+
     def isWaitingFor(self, command: protocol.Command) -> bool:
         """Whether the same was asked before and is not answered yet."""
         return any(asked.command == command for asked in self._asked.values())

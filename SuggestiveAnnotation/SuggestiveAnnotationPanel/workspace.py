@@ -158,11 +158,21 @@ class Workspace:
         ref = self.session.next() if direction == "next" else self.session.previous()
         self.current = ref
         if ref is None:
-            self.message("info", f"{self.answeredText()} {_('Start the next round, or review and export.')}")
+            self.message("info", self._nothingWaitsText())
         else:
             self._keepPlace()
         self.sliceChanged()
         self.statesChanged()
+
+    def _nothingWaitsText(self):
+        coming = self.comingText()
+        if not self.suggestions():
+            return coming or _("There are no suggestions yet. Start a round in 2.")
+        return f"{self.answeredText()} {coming or _('Start the next round, or review and export.')}"
+
+    def comingText(self):
+        """One sentence on suggestions that are on their way; empty when none are."""
+        return _("A round is being computed; its suggestions will be listed in 3.") if self.requests.computesRound else ""
 
     def answeredText(self):
         """One sentence on a round that nothing of waits any more: all of it was answered, or it was finished before."""

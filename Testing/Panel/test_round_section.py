@@ -182,7 +182,7 @@ def test_a_round_that_came_while_the_question_was_open_is_not_finished(host: Any
 
 
 def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, section: Any, panel: Any, in_round_0: Path) -> None:
-    workspace, ui = panel.workspace, section.ui
+    workspace, ui, suggestions = panel.workspace, section.ui, panel.sections[2].ui
     workspace.openStudy(in_round_0)
     for row in workspace.suggestions():
         ref = row.suggestion.ref
@@ -197,12 +197,17 @@ def test_a_round_by_clicks_with_progress_cancel_resume_and_the_log(host: Any, se
     assert not ui.startButton.enabled
     assert ui.cancelButton.enabled
     assert ui.guidance.text == "The worker is busy; you can go on annotating meanwhile."
+    coming = "A round is being computed; its suggestions will be listed in 3."
+    assert suggestions.guidance.text == f"All 6 are answered. {coming}"
+    workspace.nextSlice()
+    assert panel.messageLabel.text == f"Every suggestion of this round is answered. {coming}"
     host.waitUntil(lambda: "train the segmentation network" in ui.stageLabel.text and ui.progressBar.value > 0, 90, "training")
     assert "loss" in ui.stageLabel.text
     host.click(ui.cancelButton)
     assert not ui.cancelButton.enabled
     host.waitUntil(lambda: workspace.task is None, 20, "cancelling")
     assert ui.startButton.text == "Resume round 1"
+    assert suggestions.guidance.text == "All 6 are answered. Start the next round in 2, or review in 5."
     assert ui.guidance.text == (
         "Round 1 was interrupted. Resume goes on with what it began with: Random, 4 suggestions, 40 steps. To change that, drop it."
     )

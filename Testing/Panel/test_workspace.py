@@ -128,6 +128,14 @@ def test_next_goes_round_what_waits_and_says_when_nothing_does(workspace: Any, p
     assert workspace.said[-1][1].startswith("Every suggestion of this round is answered.")
 
 
+def test_before_the_first_round_nothing_is_called_answered(workspace: Any, tmp_path: Path) -> None:
+    new = make_study(tmp_path / "new", cases=1)
+    new.close()
+    workspace.openStudy(new.path)
+    workspace.nextSlice()
+    assert workspace.said[-1] == ("info", "There are no suggestions yet. Start a round in 2.")
+
+
 def test_another_reader_has_a_session_of_their_own(workspace: Any, path: Path) -> None:
     from SuggestiveAnnotationPanel import settings
 
