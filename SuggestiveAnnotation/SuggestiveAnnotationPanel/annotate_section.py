@@ -41,7 +41,7 @@ class AnnotateSection(Section):
         connect(ui.modelButton, "clicked()", workspace.scene.toggleModelOutline)
         connect(ui.putBackButton, "clicked()", self.putBack)
         connect(ui.showButton, "clicked()", self.showStructures)
-        connect(ui.acceptButton, "clicked()", self.acceptAndNext)
+        self.connectAnswer(ui.acceptButton, self.acceptAndNext)
         connect(ui.acceptRangeButton, "clicked()", self.acceptRange)
         connect(ui.dropButton, "clicked()", self.dropDrafts)
         connect(ui.undoAcceptButton, "clicked()", self.undoAccept)

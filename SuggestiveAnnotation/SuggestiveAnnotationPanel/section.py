@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import ctk
 import qt
 import slicer
 
-from .connect import guarded
+from .connect import connect, guarded
 from .shortcuts import KEY_IN_BRACKETS, withKeys
+
+DOUBLE_CLICK = 0.4
+"""Seconds within which a click belongs to the one before."""
 
 
 def takeWidthThatIs(widget):
@@ -55,6 +60,20 @@ class Section:
         call = guarded(receiver)
         signal.connect(call)
         self._followed.append((signal, call))
+
+    def connectAnswer(self, button, slot):
+        """Call `slot` at a click, but not at the second of a double click: the first has brought up a slice that nobody has looked at."""
+        opened, at = None, float("-inf")
+
+        def clicked():
+            nonlocal opened, at
+            before = self.workspace.current
+            if before != opened or time.monotonic() - at > DOUBLE_CLICK:
+                slot()
+                after = self.workspace.current
+                opened, at = after if after != before else None, time.monotonic()
+
+        connect(button, "clicked()", clicked)
 
     def agrees(self, question, title):
         """Whether the person says yes, and that still is of the study and the reader it was asked of: Slicer goes on while it waits."""

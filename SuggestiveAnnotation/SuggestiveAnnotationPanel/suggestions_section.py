@@ -50,9 +50,9 @@ class SuggestionsSection(Section):
         ui.reasonBox.lineEdit().setPlaceholderText(_("why, if you skip, cannot read or exclude"))
         connect(ui.previousButton, "clicked()", workspace.previousSlice)
         connect(ui.nextButton, "clicked()", workspace.nextSlice)
-        connect(ui.skipButton, "clicked()", self.skip)
-        connect(ui.emptyButton, "clicked()", self.markEmpty)
-        connect(ui.unreadableButton, "clicked()", self.markUnreadable)
+        self.connectAnswer(ui.skipButton, self.skip)
+        self.connectAnswer(ui.emptyButton, self.markEmpty)
+        self.connectAnswer(ui.unreadableButton, self.markUnreadable)
         connect(ui.excludeCaseButton, "clicked()", self.excludeCase)
         connect(ui.waitingOnlyBox, "toggled(bool)", lambda _on: self.refresh())
         # Running through the list by key opens the slice where one stops.

@@ -35,12 +35,14 @@ def test_retained_contour_of_a_known_correction(reader: Reader) -> None:
     reader.host.click(reader.ui.acceptButton)
     assert reader.ui.effortLabel.text.startswith("Accepted slice 4: corrected. 45% of your contour was in the pre-annotation")
     assert "10 pixels added, 10 removed" in reader.ui.effortLabel.text
+    reader.host.pump(0.5)  # Longer than a double click.
     reader.host.click(reader.ui.acceptButton)
     assert "Accepted slice 6: unchanged. 100%" in reader.ui.effortLabel.text
     reader.host.waitUntil(lambda: reader.workspace.current in reader.workspace.views.displayed, 3)
     assert not reader.ui.acceptButton.isEnabled()
     reader.workspace.sync.write(C, square(1))
     reader.host.waitUntil(reader.ui.acceptButton.isEnabled, 3)
+    reader.host.pump(0.5)
     reader.host.click(reader.ui.acceptButton)
     assert reader.ui.effortLabel.text == "Accepted slice 8: drawn from scratch. There was no pre-annotation to compare with."
 
