@@ -39,6 +39,8 @@ GRACE_SECONDS = 3.0
 """How long work may take to stop at the end of standard input."""
 PROGRESS_SECONDS = 0.1
 """Progress of the same stage is told no more often than this."""
+WARM_UP_SECONDS = 2.0
+"""After so long without work torch is imported, before anything needs it; earlier the first image would come later."""
 _OTHER_STUDY = (OpenStudy, CloseStudy, CreateStudy, CreateSample)
 
 
@@ -83,14 +85,14 @@ class Server:
         self._worked_at = 0.0
         self._released = True
         self._device: Device | None = None
-        self._warm = threading.Event()
+        self._needed, self._warm = threading.Event(), threading.Event()
         self._verbs = Verbs()
 
     def serve(self) -> None:
         """Work until told to shut down, or until standard input ends."""
         threading.Thread(target=self._read, name="commands", daemon=True).start()
         self.tell(machine.ready())
-        threading.Thread(target=self._warm_up, name="torch", daemon=True).start()
+        threading.Thread(target=self._warm_up_once_idle, name="torch", daemon=True).start()
         while (request := self._next()) is not None:
             self._do(request)
         self._verbs.close()
@@ -265,11 +267,21 @@ class Server:
 
     def _wait_for_torch(self, request: _Request) -> None:
         """Only one thread at a time imports torch; a command that waits for it can be cancelled."""
+        self._needed.set()
         while not self._warm.wait(0.05):
             request.cancel.raise_if_cancelled()
         if self._device is None:
             # torch may have been installed since.
             self._warm_up()
+
+    def _warm_up_once_idle(self) -> None:
+        busy_at = time.monotonic()
+        while not self._needed.wait(0.1):
+            if self._running is not None or self._waiting:
+                busy_at = time.monotonic()
+            elif time.monotonic() - busy_at >= WARM_UP_SECONDS:
+                break
+        self._warm_up()
 
     def _warm_up(self) -> None:
         try:

@@ -79,6 +79,14 @@ def test_it_says_what_it_is_and_where_it_computes(worker: Worker) -> None:
         assert device.sentence.startswith("No GPU. A round takes about ")
 
 
+def test_the_first_question_is_answered_before_torch_is_imported() -> None:
+    with Worker(env={"PYTHONPROFILEIMPORTTIME": "1"}) as worker:
+        worker.ask(Status())
+        assert not any("torch" in line for line in worker.transport.log)
+        worker.until(lambda: worker.client.device)
+        assert any(line.rstrip().endswith("| torch") or "torch.nn" in line for line in worker.transport.log)
+
+
 def test_from_a_folder_to_a_case_on_the_screen(worker: Worker, write_phantoms: Callable[..., Path], tmp_path: Path) -> None:
     cohort = write_phantoms(tmp_path / "cohort", cases=3)
     plan = worker.ask(FindCohort(str(cohort)))["plan"]
