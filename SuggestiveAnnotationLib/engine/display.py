@@ -82,7 +82,7 @@ def _stamp(case: Case, modality: str) -> list[Any]:
         try:
             status = path.stat()
         except OSError as error:
-            hint = "Put the file back, or connect the drive it is on."
+            hint = "Put the file back, or connect the drive it is on. Images that are moved together with their study are found."
             raise InputError(f"{path} of case {case.name} cannot be read: {error.strerror}.", hint=hint) from error
         out += [str(path), status.st_size, status.st_mtime_ns]
     return out

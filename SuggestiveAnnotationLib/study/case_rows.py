@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +14,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 from SuggestiveAnnotationLib.errors import InputError, StudyError
 from SuggestiveAnnotationLib.study import tables
 from SuggestiveAnnotationLib.study.database import Database
+from SuggestiveAnnotationLib.study.moved import place_now
 from SuggestiveAnnotationLib.study.records import now
 from SuggestiveAnnotationLib.study.trust import check_cases, check_properties, geometry_of, image_path, record_of
 from SuggestiveAnnotationLib.types import Case, PreprocessingRecord, Role
@@ -20,6 +23,9 @@ _ROLE_BEFORE = "role before exclusion: "
 _ROLE_TAKEN = "role before a person excluded the case: "
 SAID_OF_SOURCES = "said of the sources of cases"
 """Property: case -> sentences that no later look at its files would find, since they are of what the files were made from."""
+
+MADE_IN = "folder it was made in"
+"""Property: absolute path of the study's folder when it was made."""
 
 
 class CaseRows:
@@ -74,7 +80,32 @@ class CaseRows:
             images: dict[str, dict[str, str]] = {}
             for image in connection.execute(wanted):
                 images.setdefault(image.case, {})[image.modality] = image.path
-        return tuple(_case(row, images.get(row.name, {}), self.path) for row in rows)
+        return tuple(_case(row, images.get(row.name, {}), self._place) for row in rows)
+
+    def _place(self, kept: Any, case: str) -> str:
+        """Where a file of a case lies. Raises: StudyError, as `image_path`."""
+        path = image_path(self.path, kept, case)
+        if not self._made_elsewhere or path != kept:
+            # Files inside the study are kept relative to it.
+            return path
+        if path not in self._places:
+            place = place_now(path, made_in=self._made_elsewhere, folder=self.path)
+            if place == path:
+                # It may come yet: a drive that is not connected.
+                return path
+            self._places[path] = place
+        return self._places[path]
+
+    @cached_property
+    def _made_elsewhere(self) -> str:
+        """Folder that the study was made in, where it is another one than now; empty where not, or where nobody knows."""
+        made_in = self.properties().get(MADE_IN)
+        return made_in if isinstance(made_in, str) and made_in != os.path.abspath(self.path) else ""
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Path as it is kept -> where the file was found, for those that were moved with the study."""
+        return {}
 
     def exclude_case(self, name: str, reason: str, *, retry: bool = False) -> None:
         """Take a case out of everything, with the reason. With `retry`, `prepare` may take it back when its files are mended."""
@@ -202,14 +233,14 @@ def _kept(path: str | None, folder: Path) -> str | None:
     return Path(path).relative_to(folder).as_posix()
 
 
-def _case(row: Any, images: dict[str, str], folder: Path) -> Case:
+def _case(row: Any, images: dict[str, str], place: Callable[[Any, str], str]) -> Case:
     return Case(
         name=row.name,
         patient=row.patient,
         role=row.role,
-        images={modality: image_path(folder, path, row.name) for modality, path in images.items()},
-        label=None if row.label is None else image_path(folder, row.label, row.name),
-        mask=None if row.mask is None else image_path(folder, row.mask, row.name),
+        images={modality: place(path, row.name) for modality, path in images.items()},
+        label=None if row.label is None else place(row.label, row.name),
+        mask=None if row.mask is None else place(row.mask, row.name),
         site=row.site,
         geometry=None if row.geometry is None else geometry_of(row.geometry, row.name),
         excluded_reason=row.excluded_reason,

@@ -21,7 +21,7 @@ from SuggestiveAnnotationLib.files import storage_error, whole_file
 from SuggestiveAnnotationLib.geometry import SliceFrame
 from SuggestiveAnnotationLib.study.annotation_rows import AnnotationRows
 from SuggestiveAnnotationLib.study.arrays import read_npz
-from SuggestiveAnnotationLib.study.case_rows import SAID_OF_SOURCES, CaseRows, insert_cases, put_property
+from SuggestiveAnnotationLib.study.case_rows import MADE_IN, SAID_OF_SOURCES, CaseRows, insert_cases, put_property
 from SuggestiveAnnotationLib.study.database import Database
 from SuggestiveAnnotationLib.study.location import HOLDER_NAME, LOCK_NAME, WorkerLock, refuse_network_share
 from SuggestiveAnnotationLib.study.records import Model, now
@@ -137,6 +137,7 @@ class Study(CaseRows, RoundRows, AnnotationRows):
                 "name": name,
                 "created": now(),
                 "library_version": __version__,
+                MADE_IN: os.path.abspath(path),
                 "modalities": list(modalities),
                 "reference": reference,
                 "schema": schema_to_json(schema),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from SuggestiveAnnotationLib.errors import InputError, StorageError, StudyError, StudyLockedError
 from SuggestiveAnnotationLib.study import database, location
 from SuggestiveAnnotationLib.study.annotation_rows import NewAnnotation
+from SuggestiveAnnotationLib.study.case_rows import MADE_IN
+from SuggestiveAnnotationLib.study.moved import place_now
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import ModelKind, PreprocessingRecord, Rationale, SliceRef, Suggestion
@@ -285,6 +288,49 @@ def test_a_study_can_be_moved(make_study: MakeStudy, tmp_path: Path) -> None:
     study.close()
     moved = shutil.move(study.path, tmp_path / "elsewhere")
     assert len(Study(Path(moved)).annotations()) == 1
+
+
+def test_images_that_are_moved_together_with_their_study_are_found(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(modalities=("t1", "t2"))
+    before = study.case("case1")
+    study.close()
+    (tmp_path / "project").mkdir()
+    for name in ("study", "study-cohort"):
+        shutil.copytree(tmp_path / name, tmp_path / "project" / name)
+    copied = Study(tmp_path / "project" / "study")
+    # As long as they are where they were, nothing changes.
+    assert copied.case("case1") == before
+    shutil.rmtree(tmp_path / "study-cohort")
+    found = copied.case("case1")
+    assert found.images == {m: str(tmp_path / "project" / "study-cohort" / f"case1_{m}.nii.gz") for m in ("t1", "t2")}
+    assert found.label == str(tmp_path / "project" / "study-cohort" / "case1_label.nii.gz")
+    assert {Path(path).parent for case in copied.cases() for path in case.images.values()} == {tmp_path / "project" / "study-cohort"}
+    # What is in neither place is named as it was, and is found once it is there.
+    shutil.move(tmp_path / "project" / "study-cohort", tmp_path / "away")
+    late = Study(tmp_path / "project" / "study")
+    assert late.case("case1") == before
+    shutil.move(tmp_path / "away", tmp_path / "project" / "study-cohort")
+    assert late.case("case1") == found
+
+
+@pytest.mark.parametrize("kept", [7, "", "relative/folder", "//server/share", "C:", "/\0"])
+def test_a_study_that_tells_nonsense_of_where_it_was_made_names_its_images_as_they_are_kept(make_study: MakeStudy, kept: Any) -> None:
+    study = make_study(cases=1)
+    before = study.case("case0")
+    study.set_property(MADE_IN, kept)
+    shutil.rmtree(Path(before.images["t1"]).parent)
+    assert Study(study.path).case("case0") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "made_in"),
+    [("D:\\data\\images\\a.nii", "D:\\data\\studies\\one"), ("/data/images/a.nii", "/data/studies/one")],
+)
+def test_a_study_comes_from_another_system(tmp_path: Path, path: str, made_in: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.nii").touch()
+    assert place_now(path, made_in=made_in, folder=tmp_path / "studies" / "one") == str(tmp_path / "images" / "a.nii")
+    assert place_now("E:\\a.nii", made_in="D:\\data", folder=tmp_path) == "E:\\a.nii"
 
 
 def test_a_link_to_a_network_share_does_not_hide_it(tmp_path: Path) -> None:
