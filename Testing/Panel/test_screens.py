@@ -66,6 +66,7 @@ def test_every_section_and_the_window_can_be_looked_at(
     drawn = {one.ref: int((workspace.session.pre_annotation(one.ref).labels > 1).sum()) for one in waiting}
     workspace.openSlice(max(drawn, key=lambda ref: drawn[ref]))
     host.waitUntil(lambda: workspace.current in workspace.views.displayed, 60, "a slice with a pre-annotation")
+    host.waitUntil(lambda: workspace.worker.device is not None, 120, "what section 2 says of the worker at rest")
     host.pump(1.0)
     for index, (section, name) in enumerate(zip(panel.sections, NAMES, strict=True)):
         for other in panel.sections:
