@@ -123,6 +123,7 @@ def content_of(study: Study, *, cases: Sequence[str] | None = None, states: Sequ
         left_out=_left_out(study, cases, states, accepted, wanted),
         version=__version__,
         key=study.key,
+        where=study.where,
     )
 
 

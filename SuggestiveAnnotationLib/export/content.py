@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class StudyContent:
         states: of annotations that were chosen: accepted, reviewed.
         left_out: sentences on what of the study does not go out.
         version: of this library.
+        where: where a file lies now that images were made from, given its path then.
     """
 
     title: str
@@ -77,6 +78,7 @@ class StudyContent:
     left_out: tuple[str, ...] = ()
     version: str = ""
     key: str = ""
+    where: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)

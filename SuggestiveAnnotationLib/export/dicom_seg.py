@@ -94,7 +94,7 @@ def _sources(case: CaseContent, content: StudyContent) -> tuple[SourceImages, li
     """The images of the native slices k that were looked at, wholly or in part."""
     slices = [int(k) for k in np.flatnonzero(case.volume()[1].any(axis=(1, 2)))]
     path = case.case.images.get(content.reference, "")
-    return source_images(path, slices, case.grid.geometry), slices
+    return source_images(path, slices, case.grid.geometry, where=content.where), slices
 
 
 def _without(case: CaseContent, error: InputError) -> str:

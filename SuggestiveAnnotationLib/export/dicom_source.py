@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +41,12 @@ class SourceImages:
     positions: tuple[tuple[float, ...], ...] | None
 
 
-def source_images(path: str, slices: Sequence[int], geometry: Geometry) -> SourceImages:
+def source_images(path: str, slices: Sequence[int], geometry: Geometry, *, where: Callable[[str], str] = str) -> SourceImages:
     """The DICOM images of native slices k of an image that was made for the study.
+
+    Args:
+        path: of the image that was made. slices: k. geometry: of the image.
+        where: where a DICOM file lies now, given where it was when the image was made.
 
     Raises:
         InputError: the image was made from something else, its DICOM files are gone, unreadable or others than they were, or they lie
@@ -53,7 +57,7 @@ def source_images(path: str, slices: Sequence[int], geometry: Geometry) -> Sourc
         raise InputError("its image was not made from a DICOM series.")
     if len(origin.instances) != geometry.size[2]:
         raise InputError("its image was made from another number of DICOM images than it has slices.", hint=_BACK)
-    instances = [origin.instances[k] for k in slices]
+    instances = [replace(one, file=where(one.file)) for one in (origin.instances[k] for k in slices)]
     files = list(dict.fromkeys(one.file for one in instances))
     multi = any(one.frame is not None for one in instances)
     if multi and len(files) > 1:

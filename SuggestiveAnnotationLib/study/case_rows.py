@@ -85,8 +85,16 @@ class CaseRows:
     def _place(self, kept: Any, case: str) -> str:
         """Where a file of a case lies. Raises: StudyError, as `image_path`."""
         path = image_path(self.path, kept, case)
-        if not self._made_elsewhere or path != kept:
-            # Files inside the study are kept relative to it.
+        # Files inside the study are kept relative to it.
+        return self.where(path) if path == kept else path
+
+    def where(self, path: str) -> str:
+        """Where a file outside the study lies now, which may have been moved or copied together with it; `path` itself otherwise.
+
+        Args:
+            path: absolute, as it was when the study was made.
+        """
+        if not self._made_elsewhere:
             return path
         if path not in self._places:
             place = place_now(path, made_in=self._made_elsewhere, folder=self.path)

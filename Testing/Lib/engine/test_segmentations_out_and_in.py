@@ -12,10 +12,12 @@ import pytest
 from Support.dicom_files import PATIENT_NAME, ramp, rotation, write_series
 from Support.dicom_validation import dicom_errors
 
+from SuggestiveAnnotationLib.cohort.dicom.segmentation import read_dicom_segmentation
 from SuggestiveAnnotationLib.engine.annotations import import_annotations
 from SuggestiveAnnotationLib.engine.cohort import create, find, with_labels_as
 from SuggestiveAnnotationLib.engine.export import export
 from SuggestiveAnnotationLib.engine.prepare import prepare
+from SuggestiveAnnotationLib.errors import InputError
 from SuggestiveAnnotationLib.session import Session
 from SuggestiveAnnotationLib.study.study import Study
 from SuggestiveAnnotationLib.types import Plane, SliceRef
@@ -89,6 +91,21 @@ def test_an_export_tells_an_import_which_slices_were_annotated(tmp_path: Path, s
     found, wanted = accepted(other), accepted(study)
     assert found.keys() == wanted.keys() == {0, 4, *drawn}
     assert all(np.array_equal(found[k], wanted[k]) for k in wanted)
+
+
+def test_a_study_that_was_moved_with_its_dicom_files_exports_the_same(tmp_path: Path, schema: Path) -> None:
+    (tmp_path / "here").mkdir()
+    study = looked_at(tmp_path / "here", schema, empty=(0,), drawn=(2,))
+    before = read_dicom_segmentation(export(study, tmp_path / "before", format="dicom-seg").files[0])
+    study.close()
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = Study(tmp_path / "there" / "one")
+    after = read_dicom_segmentation(export(moved, tmp_path / "after", format="dicom-seg").files[0])
+    assert np.array_equal(after.labels, before.labels)
+    assert after.geometry == before.geometry
+    shutil.move(tmp_path / "there" / "cohort", tmp_path / "away")
+    with pytest.raises(InputError, match="is gone"):
+        export(Study(moved.path), tmp_path / "gone", format="dicom-seg")
 
 
 def test_slices_across_dicom_frames_are_told_by_the_json_alone(tmp_path: Path, schema: Path) -> None:
