@@ -24,7 +24,7 @@ def evaluate(
         number: of the round; None: of a model that belongs to none, nothing is kept.
 
     Returns:
-        Case -> class or region -> Dice, as of `dice_3d`.
+        Case -> class or region -> Dice, as of `dice_3d` and in its order.
 
     Raises:
         StudyError: there is no model.
@@ -56,6 +56,7 @@ def _judged_before(study: Study, number: int, model: Model) -> dict[str, dict[st
         for m in kept:
             if m.name == "dice_3d":
                 found.setdefault(m.case, {})[m.label] = m.value
+        found = {case: {name: dice[name] for name in _groups(study.schema) if name in dice} for case, dice in found.items()}
     else:
         # In one transaction, so that no interruption leaves one model's numbers under another.
         study.replace_metrics(number, "dice_3d", [Metric(number, "judged_model", "", "", model.id)])
@@ -73,7 +74,7 @@ def dice_3d(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], schem
     """
     counted = reference != schema.ignore_value
     predicted, true = prediction[counted], reference[counted]
-    groups = {c.name: (c.value,) for c in schema.classes} | dict(schema.regions)
+    groups = _groups(schema)
     size = int(max(predicted.max(initial=0), true.max(initial=0), *schema.values)) + 1
     in_prediction = np.bincount(predicted, minlength=size)
     in_reference = np.bincount(true, minlength=size)
@@ -83,3 +84,8 @@ def dice_3d(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], schem
         both = np.isin(predicted, values) & np.isin(true, values)
         out[name] = 2 * int(both.sum()) / total if total else None
     return out
+
+
+def _groups(schema: LabelSchema) -> dict[str, tuple[int, ...]]:
+    """Class or region -> its values: classes first, as the schema has them."""
+    return {c.name: (c.value,) for c in schema.classes} | dict(schema.regions)

@@ -70,6 +70,8 @@ def test_an_interrupted_judgement_goes_on_and_keeps_nothing_of_an_earlier_model(
     assert {case for case, _ in after} == {"case1", "case2", "case3"}
     assert all(after[key] != first[key] for key in first)
     assert {(case, label): value for case, of in told.items() for label, value in of.items()} == after
+    # Also of a case that was judged before the interruption.
+    assert {tuple(of) for of in told.values()} == {(*(c.name for c in study.schema.classes), *study.schema.regions)}
     assert [m.value for m in study.metrics(0) if m.name == "judged_model"] == [model.id]
 
 
