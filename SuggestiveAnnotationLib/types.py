@@ -118,6 +118,11 @@ class LabelSchema:
         """Schema values of the channels 0..K; the first is background, 0."""
         return (0, *(c.value for c in self.classes))
 
+    @property
+    def judged(self) -> dict[str, tuple[int, ...]]:
+        """What metrics are given for, class or region -> its values: classes first, as the schema has them."""
+        return {c.name: (c.value,) for c in self.classes} | dict(self.regions)
+
     def to_channels(self, labels: NDArray[Any]) -> NDArray[np.int16]:
         """Schema values -> channel indices, ignore -> -1; same shape. Values outside the schema: ValueError."""
         table = np.full(65536, -2, np.int16)

@@ -218,8 +218,10 @@ def _round_result(study: Study, round_: Round) -> Result:
     ]  # fmt: skip
     lines = [f"{s['rank'] + 1:>3}. case {s['case']}, slice {s['slice']} ({s['kind']}): {s['rationale']['sentence']}" for s in suggestions]
     lines += [f"Note: {note}" for note in round_.notes]
-    lines.append(f"Round {round_.number} waits for annotations of {count(len(rows), 'slice')}.")
-    if suggestions:
+    if not suggestions:
+        lines += [f"Round {round_.number} has nothing to annotate.", next_line("finish-round", study)]
+    else:
+        lines.append(f"Round {round_.number} waits for annotations of {count(len(rows), 'slice')}.")
         case = suggestions[0]["case"]
         slices = ",".join(str(s["slice"]) for s in suggestions if s["case"] == case)
         lines.append(next_line("annotations import", study, "LABELMAP", "--case", case, "--annotator", "NAME", "--slices", slices))

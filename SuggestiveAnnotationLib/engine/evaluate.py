@@ -56,7 +56,7 @@ def _judged_before(study: Study, number: int, model: Model) -> dict[str, dict[st
         for m in kept:
             if m.name == "dice_3d":
                 found.setdefault(m.case, {})[m.label] = m.value
-        found = {case: {name: dice[name] for name in _groups(study.schema) if name in dice} for case, dice in found.items()}
+        found = {case: {name: dice[name] for name in study.schema.judged if name in dice} for case, dice in found.items()}
     else:
         # In one transaction, so that no interruption leaves one model's numbers under another.
         study.replace_metrics(number, "dice_3d", [Metric(number, "judged_model", "", "", model.id)])
@@ -74,18 +74,12 @@ def dice_3d(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], schem
     """
     counted = reference != schema.ignore_value
     predicted, true = prediction[counted], reference[counted]
-    groups = _groups(schema)
     size = int(max(predicted.max(initial=0), true.max(initial=0), *schema.values)) + 1
     in_prediction = np.bincount(predicted, minlength=size)
     in_reference = np.bincount(true, minlength=size)
     out: dict[str, float | None] = {}
-    for name, values in groups.items():
+    for name, values in schema.judged.items():
         total = int(in_prediction[list(values)].sum() + in_reference[list(values)].sum())
         both = np.isin(predicted, values) & np.isin(true, values)
         out[name] = 2 * int(both.sum()) / total if total else None
     return out
-
-
-def _groups(schema: LabelSchema) -> dict[str, tuple[int, ...]]:
-    """Class or region -> its values: classes first, as the schema has them."""
-    return {c.name: (c.value,) for c in schema.classes} | dict(schema.regions)

@@ -12,7 +12,7 @@ from SuggestiveAnnotationLib.engine.ceiling import CEILING
 from SuggestiveAnnotationLib.processor import peak_memory
 from SuggestiveAnnotationLib.study.records import Metric
 from SuggestiveAnnotationLib.study.study import Study
-from SuggestiveAnnotationLib.types import FILLED
+from SuggestiveAnnotationLib.types import FILLED, LabelSchema
 
 
 def summary(study: Study) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def summary(study: Study) -> dict[str, Any]:
                     "annotated_slices": len(learnt - filled),
                     "filled_slices": len(learnt & filled),
                     "simulated_minutes": round(minutes, 2),
-                    "dice": dict(_mean_dice(metrics)),
+                    "dice": dict(_mean_dice(metrics, study.schema)),
                     "contour_effort": _effort_by_class(study, _saved_effort(study, number)),
                     "strategy": round_.strategy if round_ else None,
                     "seconds": dict(round_.seconds) if round_ else {},
@@ -56,13 +56,14 @@ def summary(study: Study) -> dict[str, Any]:
     }
 
 
-def _mean_dice(metrics: tuple[Metric, ...]) -> Iterator[tuple[str, float | None]]:
+def _mean_dice(metrics: tuple[Metric, ...], schema: LabelSchema) -> Iterator[tuple[str, float | None]]:
     values: dict[str, list[float]] = {}
     for m in metrics:
         if m.name == "dice_3d":
             values.setdefault(m.label, []).extend([] if m.value is None else [m.value])
-    for label, found in values.items():
-        yield label, round(float(np.mean(found)), 4) if found else None
+    for label in schema.judged:
+        if label in values:
+            yield label, round(float(np.mean(values[label])), 4) if values[label] else None
 
 
 def _trained_on(study: Study, number: int) -> set[int]:

@@ -51,7 +51,7 @@ def volume_metrics(
     # A slice that is ignored throughout is no empty slice.
     seen = known.any(axis=(1, 2))
     out = {}
-    for name, values in ({c.name: (c.value,) for c in schema.classes} | dict(schema.regions)).items():
+    for name, values in schema.judged.items():
         guess, truth = _volume(prediction, values), _volume(reference, values)
         if not everything:
             guess &= known

@@ -158,6 +158,19 @@ def test_every_step_of_a_round_names_the_next(drawn: Path, capsys: Capture) -> N
     ]
 
 
+def test_a_round_after_the_last_open_slice_has_nothing_to_annotate(drawn: Path, capsys: Capture) -> None:
+    opened = Study(drawn)
+    session = Session(opened, annotator="Dr A")
+    for case in opened.cases("pool"):
+        axis, reference = opened.frame(case.name).axis, opened.reference_labels(case.name)
+        session.accept({SliceRef(case.name, axis, index): np.array(labels) for index, labels in enumerate(reference)})
+    opened.close()
+    assert main(["run-round", str(drawn), "--strategy", "random", "--budget", "2", *TINY, "--quiet"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("Note: Suggested 0 of 2 slices: the pool has no more")
+    assert shown[-2:] == ["Round 0 has nothing to annotate.", f"Next: suggestive-annotation finish-round {drawn}"]
+
+
 def test_a_round_interrupted_before_its_suggestions_is_gone_on_with_or_dropped(drawn: Path, capsys: Capture) -> None:
     settings = asdict(RoundOptions(strategy="random"))
     Study(drawn).start_round(strategy="random", budget=2, seed=0, unit="slice", settings=settings)

@@ -285,6 +285,7 @@ def test_a_simulation_fills_by_the_same_option_and_counts_apart_what_it_filled(m
     assert study.properties()[SIMULATION]["fill"] == 3
     counts = [(r["annotated_slices"], r["filled_slices"]) for r in done["rounds"]]
     assert [drawn for drawn, _ in counts] == [2, 4]
+    assert [list(r["dice"]) for r in done["rounds"]] == 2 * [["left lobe", "right lobe", "both"]]
     assert counts[-1][1] == len(filled_in(study)) > 0
     assert {a.round for a in study.annotations() if a.provenance == FILLED} <= {0, 1}
     again = simulate(study, rounds=1, options=options, manifold=vae)
